@@ -1,0 +1,138 @@
+"""The inventory against `rclone hashsum sha256`, which knows no DICOM: `python -m benchmarks.inventory`."""
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from resource import getrusage
+from time import perf_counter
+
+_ROOT = Path(__file__).parents[1]
+_PEER = "rclone hashsum sha256"
+_OURS = "exactcopy inventory"
+_FLOOR = "read and hashlib, 2 processes"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run of a command took. `peak` is the largest of its processes, in MB."""
+
+    seconds: float
+    peak: float
+
+
+def main() -> int:
+    """Make the files where they are not there yet, run both in turn and print a table."""
+    parser = argparse.ArgumentParser(prog="benchmarks.inventory", description=__doc__)
+    parser.add_argument("--dir", type=Path, help="keep the files here and use them again next time")
+    parser.add_argument("--files", type=int, default=4000)
+    parser.add_argument("--size", type=int, default=512, help="KB of pixels in a file")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    with _folder(options.dir) as folder:
+        _make_files(folder, options.files, options.size)
+        total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        print(f"{options.files} files, {total / 1e6:.0f} MB, {options.workers} workers, cache warm")
+        commands = {
+            _OURS: [sys.executable, "-m", "benchmarks.run_inventory", str(folder), str(options.workers)],
+            _PEER: [_rclone(), "hashsum", "sha256", str(folder), "--checkers", str(options.workers)],
+            _FLOOR: [sys.executable, "-m", "benchmarks.run_floor", str(folder), str(options.workers)],
+        }
+        runs: dict[str, list[Run]] = {name: [] for name in commands}
+        for number in range(options.rounds + 1):
+            for name, command in commands.items():
+                run = _measure(command)
+                # The first round fills the cache and is not counted.
+                if number:
+                    runs[name].append(run)
+    print(_table(runs, total))
+    return 0
+
+
+def _measure(command: Sequence[str]) -> Run:
+    """Run `command` to its end in a process of its own, so that the peak is its alone."""
+    probe = [sys.executable, "-m", "benchmarks.inventory", "--probe", *command]
+    result = subprocess.run(probe, cwd=_ROOT, check=True, capture_output=True, text=True)
+    seconds, peak = result.stdout.splitlines()[-1].split()
+    return Run(float(seconds), float(peak))
+
+
+def probe(command: Sequence[str]) -> None:
+    """Run `command`, drop what it prints, and print its seconds and the peak of its processes in MB."""
+    from resource import RUSAGE_CHILDREN
+
+    before = perf_counter()
+    subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
+    seconds = perf_counter() - before
+    # Linux counts in KB, macOS in bytes. RUSAGE_CHILDREN is the largest descendant, not their sum.
+    unit = 1e6 if sys.platform == "darwin" else 1e3
+    print(f"{seconds:.4f} {getrusage(RUSAGE_CHILDREN).ru_maxrss / unit:.1f}")
+
+
+def _table(runs: dict[str, list[Run]], total: int) -> str:
+    lines = [f"{'':32}{'seconds':>9}{'MB/s':>8}{'peak MB':>9}{'ratio':>8}   (ratio: ours to it, paired)"]
+    for name, measured in runs.items():
+        seconds = statistics.median(run.seconds for run in measured)
+        peak = max(run.peak for run in measured)
+        pairs = zip(runs[_OURS], measured, strict=True)
+        ratio = statistics.median(ours.seconds / its.seconds for ours, its in pairs)
+        lines.append(f"{name:32}{seconds:9.2f}{total / 1e6 / seconds:8.0f}{peak:9.0f}{ratio:8.2f}")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        yield kept.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="exactcopy-bench-") as folder:
+        yield Path(folder)
+
+
+def _make_files(folder: Path, count: int, kilobytes: int) -> None:
+    """Write `count` CT-like files below `folder`, unless exactly these are there already."""
+    import numpy as np
+    from pydicom import dcmread
+    from pydicom.data import get_testdata_file
+    from pydicom.uid import UID
+
+    label = folder / ".benchmark"
+    if label.is_file() and label.read_text() == f"{count} {kilobytes}":
+        return
+    if folder.exists() and any(folder.iterdir()) and not label.is_file():
+        raise SystemExit(f"{folder}: holds something else. Name another folder.")
+    shutil.rmtree(folder, ignore_errors=True)
+    ds = dcmread(str(get_testdata_file("CT_small.dcm")))
+    ds.Rows, ds.Columns = kilobytes, 512
+    rng = np.random.default_rng(1)
+    for number in range(count):
+        series = folder / f"ST{number // 400:04}" / f"SE{number // 100:04}"
+        series.mkdir(parents=True, exist_ok=True)
+        ds.StudyInstanceUID = UID(f"2.25.{10**20 + number // 400}")
+        ds.SeriesInstanceUID = UID(f"2.25.{2 * 10**20 + number // 100}")
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(f"2.25.{3 * 10**20 + number}")
+        ds.PixelData = rng.integers(0, 4096, (kilobytes, 512), dtype=np.uint16).tobytes()
+        ds.save_as(series / f"IM{number:06}.dcm")
+    label.write_text(f"{count} {kilobytes}")
+
+
+def _rclone() -> str:
+    beside = Path(sys.executable).parent / "rclone"
+    found = str(beside) if beside.exists() else shutil.which("rclone")
+    if not found:
+        raise SystemExit("rclone is not there. Run script/bootstrap dev.")
+    return found
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--probe"]:
+        probe(sys.argv[2:])
+        sys.exit(0)
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A small made-up clinic with planted faults. No real patient data."""

@@ -1,0 +1,128 @@
+"""Findings + controls + what people attest → an assessment of every control, and the conclusion."""
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.resources import files
+
+from exactcopy.checks import Checked
+from exactcopy.decisions import Decisions, attestation, expired
+from exactcopy.model import Assessment, Control, Evidence, Finding, NotChecked, Severity
+
+NO_EXCEPTION = "no exception"
+ATTENTION = "attention"
+EXCEPTION = "exception"
+ATTESTED = "attested"
+NOT_APPLICABLE = "not applicable"
+NOT_CHECKED = "not checked"
+
+AGREEMENT = "EC-BA-01"
+_COPIES = {"every-instance-has-a-copy", "backup-is-complete", "copies-are-exact", "copies-are-readable"}
+_RESTORES = {"restore-was-tested", "restore-succeeded", "restored-images-open"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """What the audit concludes, and which of the headlines says so first."""
+
+    conclusion: str
+    headline: str
+    complete: bool
+
+
+def load_controls() -> tuple[Control, ...]:
+    """Return the control catalogue in its own order."""
+    text = files("exactcopy").joinpath("controls.toml").read_text(encoding="utf-8")
+    return tuple(
+        Control(**{**control, "checks": tuple(control.get("checks", ()))})
+        for control in tomllib.loads(text)["control"]
+    )
+
+
+def assess(
+    checked: Sequence[Checked], controls: Iterable[Control], decisions: Decisions, evidence: Evidence
+) -> tuple[Assessment, ...]:
+    """Return what can be said of each control. Not checked is never passed; attested is never tested."""
+    today = evidence.started.date()
+    outside = any(store.held_by != "us" for store in evidence.stores)
+    by_check: dict[str, list[Checked]] = {}
+    for item in checked:
+        by_check.setdefault(item.check, []).append(item)
+    return tuple(
+        Assessment(control=control, status=NOT_APPLICABLE, observed="No store is held by anybody else.")
+        if control.id == AGREEMENT and not outside
+        else _assess(
+            control, [item for name in control.checks for item in by_check.get(name, ())], decisions, today
+        )
+        for control in controls
+    )
+
+
+def conclude(
+    findings: Iterable[Finding], controls: Iterable[Control], evidence: Evidence, complete: bool
+) -> Conclusion:
+    """Return the conclusion; `complete`: every store and every planned restore was examined."""
+    deciding = {name for control in controls if control.decides for name in control.checks}
+    decided = {
+        finding.check
+        for finding in findings
+        if finding.check in deciding
+        and finding.severity.rank <= Severity.MEDIUM.rank
+        and finding.state == "open"
+    }
+    losses = evidence.losses
+    if losses.no_sound_copy.instances or losses.gone_everywhere.instances:
+        headline = "lost"
+    elif decided & _COPIES:
+        headline = "incomplete_copies"
+    elif decided & _RESTORES:
+        headline = "restore_failed"
+    elif not complete:
+        headline = "not_enough"
+    else:
+        headline = "other_exceptions" if decided else "none"
+    conclusion = "exceptions noted" if decided else "no exceptions noted" if complete else "incomplete"
+    return Conclusion(conclusion=conclusion, headline=headline, complete=complete)
+
+
+def _assess(control: Control, checked: Sequence[Checked], decisions: Decisions, today: date) -> Assessment:
+    findings = [item.result for item in checked if isinstance(item.result, Finding)]
+    open_questions = [item.result for item in checked if isinstance(item.result, NotChecked)]
+    stated = attestation(decisions, control.id, today)
+    status, observed = NOT_CHECKED, control.answered_by
+    if findings:
+        heavy = any(finding.severity.rank <= Severity.MEDIUM.rank for finding in findings)
+        status = EXCEPTION if heavy else ATTENTION
+        observed = " ".join(f"{finding.title}." for finding in findings)
+    elif checked and not open_questions:
+        status = NO_EXCEPTION if control.kind == "measured" else ATTESTED
+        observed = _answered(checked)
+    elif stated is not None:
+        status, observed = ATTESTED, stated.statement
+    elif open_questions:
+        answered = len(checked) - len(open_questions)
+        reasons = " ".join(dict.fromkeys(question.reason for question in open_questions))
+        observed = (f"{answered} of {len(checked)} answered. " if answered else "") + reasons
+    elif (old := expired(decisions, control.id, today)) is not None:
+        observed = f"The attestation of {old.on.isoformat()} expired on {old.expires.isoformat()}. {observed}".strip()
+    return Assessment(
+        control=control, status=status, observed=observed, findings=tuple(finding.id for finding in findings)
+    )
+
+
+def _answered(checked: Sequence[Checked]) -> str:
+    targets = list(dict.fromkeys(item.target for item in checked if item.target != "audit"))
+    return f"Examined on {', '.join(targets)}." if targets else "Named in the configuration."
+
+
+def citations(controls: Iterable[Control]) -> Mapping[str, list[str]]:
+    """Return the citations that each check speaks to; proposed rules are not among them."""
+    found: dict[str, list[str]] = {}
+    for control in controls:
+        if control.specification == "proposed":
+            continue
+        for name in control.checks:
+            if control.citation not in found.setdefault(name, []):
+                found[name].append(control.citation)
+    return found

@@ -1,0 +1,413 @@
+"""The straight line: list, plan, read, match, reconcile, restore, check, assess, record, report."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import Any
+
+from exactcopy import records
+from exactcopy.assess import AGREEMENT, assess, citations, conclude, load_controls
+from exactcopy.checks import Checked, run_checks
+from exactcopy.config import Config
+from exactcopy.decisions import Decisions, attestation
+from exactcopy.errors import ExactCopyError, StoreUnavailable
+from exactcopy.inventory import Advance, Inventory, Step, take_inventory
+from exactcopy.inventory.database import database, literal, save
+from exactcopy.inventory.listing import list_store
+from exactcopy.inventory.plan import plan_reads
+from exactcopy.model import Evidence, Finding, RestoreTest, Role, StoreFacts, Target
+from exactcopy.pool import Pool
+from exactcopy.reconcile.affected import find_affected, gap_rows, labelled_studies, write_worklists
+from exactcopy.reconcile.case import Case, Examined, open_case
+from exactcopy.reconcile.differences import find_differences
+from exactcopy.reconcile.facts import LastKnown, compare_facts, find_studies, store_facts
+from exactcopy.reconcile.losses import find_losses, save_known
+from exactcopy.reconcile.outcomes import find_outcomes
+from exactcopy.records import Record, Unfinished
+from exactcopy.records.document import Document, write_document
+from exactcopy.restore import FAILED, Draw, draw_studies, read_tests, restore_drawn, summarize, write_tests
+from exactcopy.sampling import ALL_UP_TO, PRESETS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """What an audit leaves: its record, and what a person should hear besides."""
+
+    record: Record
+    warnings: tuple[str, ...]
+
+
+def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -> Audited:
+    """Audit everything in `config` and seal the record; an audit that was killed today is taken up again.
+
+    Raises RunLocked while another audit runs. `step` tells a person how far it is.
+    """
+    # The workers start first: they are forked, and must not hold the lock when this process is gone.
+    with Pool() as pool, records.locked(config), records.scratch(config) as scratch:
+        chain = records.chain(config)
+        unfinished = records.begin(config, now)
+        begun = monotonic()
+        inventories = _take_inventories(pool, config, unfinished, chain, step)
+        read_seconds = monotonic() - begun
+        with database(unfinished.work / "spill") as db:
+            case = open_case(
+                db, [_examined(item, chain) for item in inventories], _nanoseconds(unfinished.started)
+            )
+            find_differences(case, pool, _counter(step("Comparing what differs", None, None)))
+            find_outcomes(case)
+            find_studies(case)
+            tests, draws = _test_restores(case, pool, config, unfinished, chain, scratch, step)
+            step("Writing the report", None, None)
+            evidence = _evidence(case, config, decisions, chain, inventories, draws, tests)
+            timing = {"read_seconds": round(read_seconds, 3), "read_bytes": _read_bytes(inventories)}
+            return _record(case, config, decisions, unfinished, chain, inventories, evidence, tests, timing)
+
+
+def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
+    """Yield what an audit of `config` would list, read and restore, and for how long. No record is written."""
+    chain = records.chain(config)
+    timing = chain[0].audit["timing"] if chain else {}
+    rate = timing["read_bytes"] / timing["read_seconds"] if timing.get("read_seconds") else 0.0
+    config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    total = 0
+    with TemporaryDirectory(dir=config.state) as work:
+        for target in config.stores:
+            folder = Path(work) / target.name
+            try:
+                step(f"Listing {target.name}", None, None)
+                listing = list_store(target, folder)
+                plan = plan_reads(target, folder, last_inventory(chain, target), _nanoseconds(now))
+            except StoreUnavailable as error:
+                yield str(error)
+                continue
+            total += plan.bytes
+            kept = f"; {plan.carried:,} files keep an earlier proof" if plan.carried else ""
+            yield (
+                f"{target.name}: {listing.objects:,} files, {listing.bytes / 1e9:,.2f} GB there; {plan.objects:,} files,"
+                f" {plan.bytes / 1e9:,.2f} GB would be read{kept}."
+            )
+    preset = PRESETS[config.sample]
+    yield (
+        f"Restores: every study of a backup with up to {ALL_UP_TO} of them; of more, a sample ({config.sample}:"
+        f" {preset.confidence:.0%} confidence, {preset.tolerable:.0%} tolerable)."
+    )
+    if rate:
+        yield f"Reading takes about {total / rate / 60:,.1f} minutes at the rate of the last audit. It costs no fees."
+    else:
+        yield f"Reading {total / 1e9:,.2f} GB: how long it takes is known after the first audit. It costs no fees."
+
+
+def _take_inventories(
+    pool: Pool, config: Config, unfinished: Unfinished, chain: Sequence[Record], step: Step
+) -> list[Inventory]:
+    """Take the inventory of every store, primaries first: backups are matched against them."""
+    taken: list[Inventory] = []
+    for target in config.stores:
+        primaries = [item.folder for item in taken if item.folder and item.target.role is Role.PRIMARY]
+        inventory = take_inventory(
+            pool,
+            target,
+            unfinished.work / target.name,
+            unfinished.restricted / "inventory" / target.name,
+            last_inventory(chain, target),
+            [folder for folder in primaries if target.role is Role.BACKUP],
+            _nanoseconds(unfinished.started),
+            step,
+        )
+        taken.append(inventory)
+    return taken
+
+
+def last_inventory(chain: Sequence[Record], target: Target) -> Path | None:
+    """Return the inventory of this very store in the last record that has one."""
+    for record in chain:
+        folder = record.restricted / "inventory" / target.name
+        if any(folder.glob("*.parquet")):
+            identities = json.loads((record.restricted / "stores.json").read_text(encoding="utf-8"))
+            return folder if identities.get(target.name) == target.identity else None
+    return None
+
+
+def _examined(item: Inventory, chain: Sequence[Record]) -> Examined:
+    whole = item.listing is not None and not item.listing.gaps
+    known = next(
+        (path for r in chain if (path := r.restricted / "known" / f"{item.target.name}.parquet").is_file()),
+        None,
+    )
+    return Examined(
+        target=item.target,
+        inventory=item.folder,
+        previous=last_inventory(chain, item.target),
+        known=known,
+        complete=whole and item.matched is not None and not item.matched.unread,
+        absence_shows=whole and item.matched is not None and not item.matched.nameless,
+    )
+
+
+def _test_restores(
+    case: Case,
+    pool: Pool,
+    config: Config,
+    unfinished: Unfinished,
+    chain: Sequence[Record],
+    scratch: Path,
+    step: Step,
+) -> tuple[list[RestoreTest], list[Draw]]:
+    """Draw, write the draw down, then restore: nobody can choose again after seeing a failure."""
+    previous = chain[0] if chain else None
+    draws = [
+        draw_studies(
+            case,
+            backup,
+            config.sample,
+            previous.manifest_sha256 if previous else None,
+            _failed_before(previous, backup.target.name),
+        )
+        for backup in case.backups
+        if backup.inventory is not None
+    ]
+    written = [{**asdict(drawn), "backup": drawn.backup.name} for drawn in draws]
+    (unfinished.restricted / "draws.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
+    planned = sum(len(drawn.random) + len(drawn.certainty) for drawn in draws)
+    tests = restore_drawn(case, pool, draws, scratch, _counter(step("Restoring studies", planned, None)))
+    return tests, draws
+
+
+def _evidence(
+    case: Case,
+    config: Config,
+    decisions: Decisions,
+    chain: Sequence[Record],
+    inventories: Sequence[Inventory],
+    draws: Sequence[Draw],
+    tests: Sequence[RestoreTest],
+) -> Evidence:
+    last = {item.target.name: _last_known(chain, item.target.name) for item in inventories}
+    stores = tuple(
+        store_facts(case, examined, item.listing, item.error, last[item.target.name])
+        for examined, item in zip(case.stores, inventories, strict=True)
+    )
+    tolerated, overdue = _absent_drives(case, stores)
+    today = datetime.fromtimestamp(case.started / 1e9, UTC)
+    return Evidence(
+        started=today,
+        first=not chain,
+        rto_hours=config.rto.total_seconds() / 3600,
+        due_days={severity.value: days for severity, days in config.due.items()},
+        security_official=config.security_official,
+        it=config.it,
+        stores=stores,
+        comparisons=tuple(compare_facts(case, p, b, last[b.target.name]) for p, b in case.pairs()),
+        losses=find_losses(case, chain[0].id if chain else None),
+        restores=tuple(summarize(case, drawn, tests) for drawn in draws),
+        agreements=frozenset(
+            store.held_by.casefold()
+            for store in stores
+            if attestation(decisions, AGREEMENT, today.date(), store.held_by)
+        ),
+        tolerated=tolerated,
+        overdue_drives=overdue,
+    )
+
+
+def _absent_drives(case: Case, stores: Sequence[StoreFacts]) -> tuple[dict[str, int], dict[str, int | None]]:
+    """Return the rotated drives that may be absent today, and those that are overdue, with days since seen."""
+    others = {store.name for store in stores if store.role is Role.BACKUP and store.error is None}
+    tolerated: dict[str, int] = {}
+    overdue: dict[str, int | None] = {}
+    now = datetime.fromtimestamp(case.started / 1e9, UTC)
+    for backup, facts in zip(case.stores, stores, strict=True):
+        allowed: timedelta | None = backup.target.options.get("max_absent")
+        if facts.error != "drive_absent" or allowed is None or facts.last_examined is None:
+            continue
+        absent = now - datetime.fromisoformat(facts.last_examined)
+        if absent > allowed:
+            overdue[facts.name] = absent.days
+        elif others:
+            tolerated[facts.name] = absent.days
+    return tolerated, overdue
+
+
+def _record(
+    case: Case,
+    config: Config,
+    decisions: Decisions,
+    unfinished: Unfinished,
+    chain: Sequence[Record],
+    inventories: Sequence[Inventory],
+    evidence: Evidence,
+    tests: Sequence[RestoreTest],
+    timing: Mapping[str, float],
+) -> Audited:
+    previous = chain[0] if chain else None
+    controls = load_controls()
+    checked = [_remembered(item, previous, unfinished) for item in run_checks(evidence)]
+    findings = sorted(
+        (item.result for item in checked if isinstance(item.result, Finding)),
+        key=lambda finding: (finding.severity.rank, -finding.count, finding.id),
+    )
+    complete = all(store.complete or store.name in evidence.tolerated for store in evidence.stores)
+    concluded = conclude(findings, controls, evidence, complete)
+    gaps = _write_restricted(case, config, unfinished, chain, inventories, findings, tests)
+    folder = unfinished.folder
+    from exactcopy.report import write_gaps
+
+    write_gaps(gaps, folder / "gaps.csv")
+    write_document(
+        folder / "audit.json",
+        config,
+        unfinished,
+        previous,
+        Document(
+            evidence=evidence,
+            findings=findings,
+            assessments=assess(checked, controls, decisions, evidence),
+            attestations={
+                control.id: stated
+                for control in controls
+                if (stated := attestation(decisions, control.id, evidence.started.date()))
+            },
+            checks=[(item.check, item.target, item.result) for item in checked],
+            citations=citations(controls),
+            deciding=frozenset(name for control in controls if control.decides for name in control.checks),
+            conclusion=concluded.conclusion,
+            headline=concluded.headline,
+            complete=concluded.complete,
+            finished=datetime.now(UTC).replace(microsecond=0),
+            decisions_sha256=decisions.digest,
+            restricted_manifest_sha256=records.seal_restricted(unfinished),
+            gaps_rows=len(gaps),
+            timing=timing,
+        ),
+    )
+    warnings = [item.message for item in inventories if item.message]
+    warnings += _write_reports(folder)
+    return Audited(record=records.seal(config, unfinished, previous), warnings=tuple(warnings))
+
+
+def _write_restricted(
+    case: Case,
+    config: Config,
+    unfinished: Unfinished,
+    chain: Sequence[Record],
+    inventories: Sequence[Inventory],
+    findings: Sequence[Finding],
+    tests: Sequence[RestoreTest],
+) -> list[dict[str, Any]]:
+    """Write everything that names a patient's study, all of it under restricted/; return the rows of gaps.csv."""
+    folder = unfinished.restricted
+    find_affected(case, findings, tests)
+    before = next((known for record in chain if (known := records.read_labels(record.restricted))), {})
+    labels = records.add_labels(before, labelled_studies(case, tests))
+    records.write_labels(folder, labels)
+    write_worklists(case, findings, labels, folder)
+    for primary in case.primaries:
+        save_known(case, primary, folder / "known" / f"{primary.target.name}.parquet")
+    for primary, backup in case.pairs():
+        save(
+            case.db,
+            f"""select * exclude (rank) from outcomes where primary_store = {literal(primary.target.name)}
+                and backup = {literal(backup.target.name)} and outcome <> 'identical'""",
+            folder / "comparison" / f"{primary.target.name}--{backup.target.name}.parquet",
+        )
+    write_tests(folder / "restores.parquet", tests)
+    identities = {target.name: target.identity for target in config.stores}
+    (folder / "stores.json").write_text(json.dumps(identities, indent=1), encoding="utf-8")
+    if config.decisions.is_file():
+        shutil.copyfile(config.decisions, folder / "decisions.toml")
+    _write_errors(case, inventories, folder / "errors.log")
+    return list(gap_rows(case, findings, labels))
+
+
+def _write_errors(case: Case, inventories: Sequence[Inventory], path: Path) -> None:
+    """Name each place that could not be listed or read, and each damaged object, for IT."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as log:
+        for item in inventories:
+            if item.message:
+                log.write(f"{item.message}\n")
+            for key, reason in item.listing.gaps if item.listing else ():
+                log.write(f"{item.target.name}\t{reason}\tnot listed\t{key}\n")
+        found = case.db.cursor().execute(
+            "select store, problem, key from objects where unread or damaged order by store, key"
+        )
+        while batch := found.fetchmany(1000):
+            log.writelines(
+                f"{store}\t{problem}\tobject\t{os.fsdecode(key)}\n" for store, problem, key in batch
+            )
+
+
+def _write_reports(folder: Path) -> list[str]:
+    """Write what may travel; where the PDF cannot be made the printable HTML stands in, and a person is told."""
+    from exactcopy import report
+
+    record = report.load_record(folder)
+    report.render(record, ("html", "junit"), folder)
+    try:
+        report.render(record, ("pdf",), folder)
+    except ExactCopyError as error:
+        return [f"{error} The report is in report.html, which can be printed."]
+    return []
+
+
+def _remembered(item: Checked, previous: Record | None, unfinished: Unfinished) -> Checked:
+    """Return the check with when its finding was first seen, and how often in a row."""
+    if not isinstance(item.result, Finding):
+        return item
+    before = {finding["id"]: finding for finding in previous.audit["findings"]} if previous else {}
+    seen = before.get(item.result.id)
+    finding = replace(
+        item.result,
+        first_seen=seen["first_seen"] if seen else unfinished.started.isoformat(),
+        times_seen=seen["times_seen"] + 1 if seen else 1,
+        # The day by which it was to be mended does not move because it was not.
+        due=date.fromisoformat(seen["due"]) if seen and seen["due"] else item.result.due,
+    )
+    return replace(item, result=finding)
+
+
+def _last_known(chain: Sequence[Record], name: str) -> LastKnown:
+    """Return what the last record that examined the store said of it."""
+    for record in chain:
+        store = next((store for store in record.audit["stores"] if store["name"] == name), None)
+        if store and store["error"] is None:
+            studies = {
+                comparison["primary"]: {
+                    "id": record.id,
+                    "finished": record.audit["audit"]["finished"],
+                    "studies": comparison["studies"],
+                }
+                for comparison in record.audit["comparisons"]
+                if comparison["backup"] == name
+            }
+            return LastKnown(finished=store["last_examined"], studies=studies)
+    return LastKnown()
+
+
+def _failed_before(previous: Record | None, backup: str) -> list[str]:
+    """Return the studies whose restore from `backup` failed in the last record."""
+    path = previous.restricted / "restores.parquet" if previous else None
+    if path is None or not path.is_file():
+        return []
+    return [
+        test.study_instance_uid
+        for test in read_tests(path)
+        if test.backup == backup and test.outcome == FAILED
+    ]
+
+
+def _read_bytes(inventories: Sequence[Inventory]) -> int:
+    return sum(item.plan.bytes for item in inventories if item.plan)
+
+
+def _counter(advance: Advance) -> Callable[[], None]:
+    return lambda: advance(1, 0)
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000_000

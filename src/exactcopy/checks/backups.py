@@ -1,0 +1,228 @@
+"""What is asked of every backup."""
+
+from datetime import timedelta
+
+from exactcopy.checks.common import (
+    AUDIT_AGAIN,
+    INCIDENT,
+    Result,
+    Scope,
+    check,
+    finding,
+    images,
+    not_checked,
+    pairs_of,
+    so_many,
+    span,
+    studies,
+    studies_with,
+    total,
+    unexamined,
+)
+from exactcopy.model import Evidence, Role, Severity, StoreFacts
+
+_PROPOSED_HOURS = 48
+
+
+@check("backup-is-complete", Scope.BACKUP)
+def backup_is_complete(evidence: Evidence, backup: StoreFacts) -> Result:
+    """Every image older than the RPO is on the backup."""
+    if backup.error:
+        return unexamined(backup)
+    pairs = pairs_of(evidence, backup)
+    missing, unknown = total(pairs, "missing"), total(pairs, "unknown")
+    if missing:
+        oldest = max((c.oldest_unprotected_hours or 0.0 for c in pairs), default=0.0)
+        return finding(
+            Severity.HIGH,
+            studies_with(pairs, "missing"),
+            title=f"{studies(studies_with(pairs, 'missing'))} are incomplete or missing on {backup.name}",
+            message=f"{images(missing)} older than the limit of {backup.rpo_hours:g} hours are not there; the oldest "
+            f"has been without a copy for {span(oldest)}.",
+            why="A restore from this backup would bring back incomplete studies, or none.",
+            to_check=(
+                "When did the backup job last run to its end?",
+                "Does it leave out late series or some folders?",
+            ),
+            remedy=("Send the studies on the worklist to this backup again.", AUDIT_AGAIN),
+            worklist=f"worklist-{backup.name}.csv",
+        )
+    if unknown:
+        return not_checked(f"Of {images(unknown)} it could not be told whether they are there.")
+    return None
+
+
+@check("copies-are-exact", Scope.BACKUP)
+def copies_are_exact(evidence: Evidence, backup: StoreFacts) -> Result:
+    """Every copy that was read equals the original."""
+    if backup.error:
+        return unexamined(backup)
+    pairs = pairs_of(evidence, backup)
+    different, altered = total(pairs, "different"), total(pairs, "altered")
+    if different or altered:
+        sides = {
+            side: sum(c.changed_side.get(side, 0) for c in pairs) for side in ("primary", "backup", "unknown")
+        }
+        return finding(
+            Severity.HIGH,
+            sum(c.gap_studies.get("different", 0) + c.gap_studies.get("altered", 0) for c in pairs),
+            title=f"{images(different + altered)} on {backup.name} differ from the original",
+            message=f"{so_many(different, 'copy has', 'copies have')} different pixels or lost content; "
+            f"{so_many(altered, 'copy has', 'copies have')} the same pixels and other header elements. Of all that "
+            f"differ or cannot be read, the backup changed in {sides['backup']:,}, the primary in "
+            f"{sides['primary']:,}; in {sides['unknown']:,} it cannot be told.",
+            why="A copy that differs is not an exact copy: a restore brings back something else.",
+            to_check=(
+                "Does the backup job compress or edit images?",
+                "Were headers corrected on one side only?",
+                "Does the disk of the side that changed report errors?",
+            ),
+            remedy=(
+                *INCIDENT,
+                "Replace each copy on the worklist from the side that did not change.",
+                AUDIT_AGAIN,
+            ),
+            worklist=f"worklist-{backup.name}.csv",
+        )
+    unproven = total(pairs, "unverified", "unknown")
+    if unproven:
+        return not_checked(f"The content of {images(unproven)} is not known today.")
+    return None
+
+
+@check("copies-are-readable", Scope.BACKUP)
+def copies_are_readable(evidence: Evidence, backup: StoreFacts) -> Result:
+    """Every copy is a whole instance."""
+    if backup.error:
+        return unexamined(backup)
+    pairs = pairs_of(evidence, backup)
+    unreadable = total(pairs, "unreadable")
+    if unreadable:
+        return finding(
+            Severity.HIGH,
+            studies_with(pairs, "unreadable"),
+            title=f"{images(unreadable)} on {backup.name} are damaged",
+            message=f"{so_many(unreadable, 'copy was', 'copies were')} read to the end and "
+            f"{'is no whole image' if unreadable == 1 else 'are no whole images'}.",
+            why="They count as copied and cannot be used.",
+            to_check=("A transfer that was cut off.", "A full disk.", "Errors of the medium."),
+            remedy=(*INCIDENT, "Copy the images on the worklist again from the primary.", AUDIT_AGAIN),
+            worklist=f"worklist-{backup.name}.csv",
+        )
+    if backup.unread:
+        return not_checked(f"{so_many(backup.unread, 'file', 'files')} could not be read to the end.")
+    return None
+
+
+@check("drive-was-seen", Scope.BACKUP)
+def drive_was_seen(evidence: Evidence, backup: StoreFacts) -> Result:
+    """A rotated drive comes back within its `max_absent`."""
+    if backup.name not in evidence.overdue_drives:
+        return None
+    days = evidence.overdue_drives[backup.name]
+    since = "no record has ever seen one" if days is None else f"the last one was examined {days} days ago"
+    return finding(
+        Severity.HIGH,
+        1,
+        unit="stores",
+        title=f"No drive of {backup.name} has come back in time",
+        message=f"None of its drives is connected, and {since}: longer than `max_absent` allows.",
+        why="A drive that nobody connects gets no new images, and nobody knows whether it still works.",
+        to_check=("Where are the drives?", "Who carries them, and when last?"),
+        remedy=("Connect one of the drives and audit again.",),
+    )
+
+
+@check("backup-ran-on-schedule", Scope.BACKUP)
+def backup_ran_on_schedule(evidence: Evidence, backup: StoreFacts) -> Result:
+    """Something was written within the schedule, if there was anything new to write."""
+    if backup.error:
+        return unexamined(backup)
+    if backup.schedule_hours is None:
+        return not_checked(f"The configuration names no `schedule` for {backup.name}.")
+    pairs = pairs_of(evidence, backup)
+    newest = max((c.newest_copy for c in pairs if c.newest_copy), default=None)
+    on_primary = max((c.newest_on_primary for c in pairs if c.newest_on_primary), default=None)
+    if newest is not None and (on_primary is None or newest >= on_primary):
+        return None
+    limit = (evidence.started - timedelta(hours=backup.schedule_hours + backup.rpo_hours)).isoformat()
+    if newest is not None and newest >= limit:
+        return None
+    return finding(
+        Severity.HIGH,
+        1,
+        unit="stores",
+        title=f"{backup.name} has not been written on schedule",
+        message=f"Its newest image is from {newest[:10] if newest else 'no known day'}, while the primary has newer ones.",
+        why="A job that stopped in silence is the commonest way to have no backup.",
+        to_check=("Does the job still run?", "Did its password or key change?"),
+        remedy=("Run the backup job by hand and read its messages.", AUDIT_AGAIN),
+    )
+
+
+@check("extras-are-explained", Scope.BACKUP)
+def extras_are_explained(evidence: Evidence, backup: StoreFacts) -> Result:
+    """Nothing lies on the backup that the primaries do not know."""
+    if backup.error:
+        return unexamined(backup)
+    pairs = pairs_of(evidence, backup)
+    extra = pairs[0].extra if pairs else None
+    if extra is None:
+        return not_checked("A primary that it covers was not examined whole, so extras do not show.")
+    unknown = extra.not_known_on_primary
+    if not unknown.instances:
+        return None
+    return finding(
+        Severity.HIGH if evidence.first else Severity.LOW,
+        unknown.studies,
+        title=f"{studies(unknown.studies)} on {backup.name} are not on the primary",
+        message=f"{images(unknown.instances)} are there that no primary knows"
+        + (": possible loss from the primary until explained." if evidence.first else "."),
+        why="They may be the last copies of studies that the primary has lost.",
+        to_check=(
+            "Were these studies deleted from the primary on purpose?",
+            "Do they belong to another archive?",
+        ),
+        remedy=("Look the studies up by the worklist before anything is deleted.",),
+        worklist=f"worklist-{backup.name}.csv",
+    )
+
+
+@check("separate-failure-domain", Scope.BACKUP)
+def separate_failure_domain(evidence: Evidence, backup: StoreFacts) -> Result:
+    """The backup does not lie on the primary's own disk."""
+    if backup.error:
+        return unexamined(backup)
+    primaries = [store for store in evidence.stores if store.role is Role.PRIMARY]
+    shared = [
+        primary.name for primary in primaries if primary.failure_domain == backup.failure_domain is not None
+    ]
+    if not shared:
+        return None
+    return finding(
+        Severity.HIGH,
+        len(shared),
+        unit="stores",
+        title=f"{backup.name} shares a disk with {shared[0]}",
+        message=f"{backup.name} and {', '.join(shared)} lie on one volume of this computer.",
+        why="One failing disk or one infected computer takes both.",
+        remedy=("Keep this copy on another disk, best in another building.",),
+    )
+
+
+@check("copies-within-48-hours", Scope.BACKUP)
+def copies_within_48_hours(evidence: Evidence, backup: StoreFacts) -> Result:
+    """The proposed 45 CFR 164.312(i)(2)(i) would ask for copies no more than 48 hours behind."""
+    if backup.error:
+        return unexamined(backup)
+    oldest = max((c.oldest_unprotected_hours or 0.0 for c in pairs_of(evidence, backup)), default=0.0)
+    if oldest <= _PROPOSED_HOURS:
+        return None
+    return finding(
+        Severity.INFO,
+        1,
+        unit="stores",
+        title=f"{backup.name} is more than 48 hours behind",
+        message=f"The oldest image without a copy has waited {span(oldest)}.",
+        why="A proposed rule would set 48 hours. It is not in force.",
+    )

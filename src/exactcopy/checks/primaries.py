@@ -1,0 +1,236 @@
+"""What is asked of every primary."""
+
+from exactcopy.checks.common import (
+    AUDIT_AGAIN,
+    INCIDENT,
+    Result,
+    Scope,
+    check,
+    finding,
+    images,
+    not_checked,
+    so_many,
+    studies,
+    unexamined,
+)
+from exactcopy.model import Evidence, Severity, StoreFacts
+
+_MASS_CHANGE_SHARE = 0.02
+_MASS_CHANGE_STUDIES = 20
+_PENDING_SHARE = 0.05
+_PENDING_STUDIES = 20
+
+
+@check("every-instance-has-a-copy", Scope.PRIMARY)
+def every_instance_has_a_copy(evidence: Evidence, primary: StoreFacts) -> Result:
+    """Every instance has an exact copy somewhere (45 CFR 164.308(a)(7)(ii)(A))."""
+    if primary.error:
+        return unexamined(primary)
+    nowhere = primary.no_exact_copy
+    if nowhere.instances:
+        return finding(
+            Severity.CRITICAL,
+            nowhere.studies,
+            title=f"{studies(nowhere.studies)} of {primary.name} have images with no exact copy anywhere",
+            message=f"{images(nowhere.instances)} of {primary.instances:,} have no exact copy on any backup.",
+            why="If the primary failed today, these images could not be brought back as they are.",
+            to_check=(
+                "Are these studies of a kind that the backup job leaves out?",
+                "When did the job last succeed?",
+            ),
+            remedy=("Send the studies on the worklist to a backup now.", AUDIT_AGAIN),
+            worklist=f"worklist-{primary.name}.csv",
+        )
+    unclear = primary.copies_undetermined
+    if unclear.instances:
+        return not_checked(
+            f"Of {images(unclear.instances)} it cannot be told yet: a copy is pending or was not examined."
+        )
+    return None
+
+
+@check("primary-is-sound", Scope.PRIMARY)
+def primary_is_sound(evidence: Evidence, primary: StoreFacts) -> Result:
+    """No image of the primary is damaged, and what is damaged has a sound copy."""
+    if primary.error:
+        return unexamined(primary)
+    lost = evidence.losses.by_primary[primary.name]
+    hopeless, damaged = lost["no_sound_copy"], lost["damaged_on_primary"]
+    if not hopeless.instances and not damaged.instances:
+        return None
+    worst = Severity.CRITICAL if hopeless.instances else Severity.HIGH
+    parts = []
+    if hopeless.instances:
+        parts.append(
+            f"{images(hopeless.instances)} in {studies(hopeless.studies)} have no sound copy on any store"
+        )
+    if damaged.instances:
+        parts.append(
+            f"{images(damaged.instances)} are damaged on {primary.name} while other stores were sound or unseen"
+        )
+    return finding(
+        worst,
+        hopeless.studies + damaged.studies,
+        title=f"Images on {primary.name} are damaged",
+        message="; ".join(parts) + ".",
+        why="A damaged original is copied as it is: later backups may replace the last good copy.",
+        to_check=(
+            "Disk errors on the primary.",
+            "An interrupted transfer on the day the files were written.",
+        ),
+        remedy=(
+            *INCIDENT,
+            "Stop backup jobs from overwriting the good copies named on the worklist.",
+            "Restore the named copies to the primary, or ask the modality to send the study again.",
+            AUDIT_AGAIN,
+        ),
+        worklist=f"worklist-{primary.name}.csv",
+    )
+
+
+@check("no-silent-alteration", Scope.PRIMARY)
+def no_silent_alteration(evidence: Evidence, primary: StoreFacts) -> Result:
+    """No image changed since the last record without a reason on record (45 CFR 164.312(c)(2))."""
+    if evidence.first or primary.error:
+        return not_checked("There is no earlier record to compare with; the next audit answers it.")
+    changed = evidence.losses.by_primary[primary.name]["changed_on_primary"]
+    if not changed.instances:
+        return None
+    return finding(
+        Severity.CRITICAL,
+        changed.studies,
+        title=f"{images(changed.instances)} on {primary.name} changed since the last record",
+        message=f"The bytes of {images(changed.instances)} in {studies(changed.studies)} are not those that "
+        "the last record saw.",
+        why="Images do not change by themselves: this is a correction, a conversion, damage or tampering.",
+        to_check=(
+            "Was a patient merged or a study corrected?",
+            "Did the PACS compress or convert old studies?",
+        ),
+        remedy=(
+            *INCIDENT,
+            "Compare with the copies on the worklist before they are replaced.",
+            AUDIT_AGAIN,
+        ),
+        worklist=f"worklist-{primary.name}.csv",
+    )
+
+
+@check("no-unexplained-loss", Scope.PRIMARY)
+def no_unexplained_loss(evidence: Evidence, primary: StoreFacts) -> Result:
+    """Nothing that a record saw on the primary is gone without a disposal (45 CFR 164.312(c)(1))."""
+    if evidence.first:
+        return not_checked("There is no earlier record to compare with; the next audit answers it.")
+    if not primary.complete:
+        return not_checked(f"{primary.name} could not be examined whole, so an absence does not show.")
+    lost = evidence.losses.by_primary[primary.name]
+    gone, left = lost["gone_everywhere"], lost["lost_from_primary"]
+    if not gone.instances and not left.instances:
+        return None
+    parts = []
+    if gone.instances:
+        parts.append(f"{images(gone.instances)} in {studies(gone.studies)} are gone from every store")
+    if left.instances:
+        parts.append(f"{images(left.instances)} in {studies(left.studies)} are gone from {primary.name} only")
+    return finding(
+        Severity.CRITICAL,
+        gone.studies + left.studies,
+        title=f"Images that were on {primary.name} are gone",
+        message="; ".join(parts) + ".",
+        why="An earlier record saw them. Backup jobs that mirror will soon delete the last copies as well.",
+        to_check=("Was the study deleted on purpose?", "Was it moved to another archive?"),
+        remedy=(
+            *INCIDENT,
+            "Stop jobs that delete on the backups what is gone on the primary.",
+            "Restore the studies on the worklist, or record why they were disposed of.",
+            AUDIT_AGAIN,
+        ),
+        worklist=f"worklist-{primary.name}.csv",
+    )
+
+
+@check("baseline-complete", Scope.PRIMARY)
+def baseline_complete(evidence: Evidence, primary: StoreFacts) -> Result:
+    """Every image of the primary has a digest on record (45 CFR 164.312(c)(2))."""
+    if primary.error:
+        return unexamined(primary)
+    without = primary.instances - primary.baseline
+    if not without:
+        return None
+    return finding(
+        Severity.HIGH,
+        without,
+        unit="images",
+        title=f"{images(without)} on {primary.name} have no digest on record",
+        message=f"{images(without)} of {primary.instances:,} could not be read in this audit.",
+        why="Later change to them could not be noticed.",
+        remedy=("See restricted/errors.log for the places that could not be read.",),
+    )
+
+
+@check("no-mass-change", Scope.PRIMARY)
+def no_mass_change(evidence: Evidence, primary: StoreFacts) -> Result:
+    """No large share of the archive changed or vanished at once (45 CFR 164.308(a)(5)(ii)(B))."""
+    if evidence.first or not primary.complete:
+        return not_checked("It takes an earlier record and a primary that was examined whole.")
+    lost = evidence.losses.by_primary[primary.name]
+    kinds = ("gone_everywhere", "lost_from_primary", "changed_on_primary")
+    studies = sum(lost[kind].studies for kind in kinds)
+    instances = sum(lost[kind].instances for kind in kinds)
+    before = primary.instances + lost["gone_everywhere"].instances + lost["lost_from_primary"].instances
+    if studies <= _MASS_CHANGE_STUDIES or instances <= _MASS_CHANGE_SHARE * before:
+        return None
+    return finding(
+        Severity.CRITICAL,
+        studies,
+        title=f"A large part of {primary.name} changed or vanished",
+        message=f"{images(instances)} of {before:,} changed or went since the last record.",
+        why="Ransomware, a failing disk and a botched migration look like this.",
+        to_check=("Can the images still be opened?", "Did a migration or a conversion run this month?"),
+        remedy=(*INCIDENT, "Disconnect backups that could still be overwritten.", AUDIT_AGAIN),
+    )
+
+
+@check("file-times-are-plausible", Scope.PRIMARY)
+def file_times_are_plausible(evidence: Evidence, primary: StoreFacts) -> Result:
+    """Not so many studies are younger than the RPO that their times must have been reset."""
+    if primary.error:
+        return unexamined(primary)
+    pending = max(
+        (
+            comparison.studies["pending"]
+            for comparison in evidence.comparisons
+            if comparison.primary == primary.name
+        ),
+        default=0,
+    )
+    if pending <= _PENDING_STUDIES or pending <= _PENDING_SHARE * primary.studies:
+        return None
+    return finding(
+        Severity.MEDIUM,
+        pending,
+        title=f"Too many studies on {primary.name} seem to be new",
+        message=f"{pending:,} of {studies(primary.studies)} are younger than the RPO and not yet on a backup.",
+        why="If file times were reset, missing copies look like pending ones until the RPO has passed.",
+        to_check=("Was the archive copied or restored lately without keeping file times?",),
+        remedy=("Audit again after the RPO: what is still absent is then called missing.",),
+    )
+
+
+@check("mammography-is-lossless", Scope.PRIMARY)
+def mammography_is_lossless(evidence: Evidence, primary: StoreFacts) -> Result:
+    """No mammogram is kept lossily compressed only (21 CFR 900.12(c)(4))."""
+    if primary.error:
+        return unexamined(primary)
+    if not primary.lossy_mammograms:
+        return None
+    return finding(
+        Severity.HIGH,
+        primary.lossy_mammograms,
+        unit="images",
+        title=f"Mammograms on {primary.name} are lossily compressed",
+        message=f"{primary.lossy_mammograms:,} of {so_many(primary.mammograms, 'mammogram', 'mammograms')} say that "
+        "they were lossily compressed.",
+        why="FDA guidance asks for original or losslessly compressed mammograms; this is not a HIPAA rule.",
+        remedy=("Ask your medical physicist or PACS vendor for the originals.",),
+    )

@@ -1,0 +1,100 @@
+"""What is asked of the test restores of every backup."""
+
+from exactcopy.checks.common import (
+    AUDIT_AGAIN,
+    INCIDENT,
+    Result,
+    Scope,
+    check,
+    finding,
+    images,
+    not_checked,
+    restore_of,
+    studies,
+    unexamined,
+)
+from exactcopy.model import Evidence, Severity, StoreFacts
+
+
+@check("restore-was-tested", Scope.BACKUP)
+def restore_was_tested(evidence: Evidence, backup: StoreFacts) -> Result:
+    """A test restore was made from the backup alone (45 CFR 164.308(a)(7)(ii)(B), (D))."""
+    if backup.error:
+        return unexamined(backup)
+    restore = restore_of(evidence, backup)
+    if restore is not None and restore.planned and restore.restored + restore.failed == restore.planned:
+        return None
+    return finding(
+        Severity.CRITICAL,
+        1,
+        unit="stores",
+        title=f"No test restore could be made from {backup.name}",
+        message="No study is wholly there without a known gap, so there was nothing that a restore could prove.",
+        why="A backup that was never restored is a hope.",
+        remedy=("Mend the other gaps of this backup first.", AUDIT_AGAIN),
+    )
+
+
+@check("restore-succeeded", Scope.BACKUP)
+def restore_succeeded(evidence: Evidence, backup: StoreFacts) -> Result:
+    """Every study that was restored came back whole and equal."""
+    restore = restore_of(evidence, backup)
+    if backup.error or restore is None or not restore.planned:
+        return not_checked(f"No test restore was made from {backup.name}.")
+    failed = restore.failed + restore.certainty["failed"]
+    if not failed:
+        return None
+    tried = restore.planned + restore.certainty["planned"]
+    return finding(
+        Severity.CRITICAL,
+        failed,
+        title=f"{studies(failed)} could not be restored from {backup.name}",
+        message=f"{failed:,} of {studies(tried)} did not come back whole, equal and opening.",
+        why="What fails in a test fails in an emergency; studies that were not drawn may fail as well.",
+        to_check=("Errors of the medium.", "Files that changed between the listing and the restore."),
+        remedy=(*INCIDENT, 'Read the whole backup (read = "all") and mend what it finds.', AUDIT_AGAIN),
+        worklist=f"worklist-{backup.name}.csv",
+    )
+
+
+@check("restored-images-open", Scope.BACKUP)
+def restored_images_open(evidence: Evidence, backup: StoreFacts) -> Result:
+    """Every frame of the restored studies decodes."""
+    restore = restore_of(evidence, backup)
+    if backup.error or restore is None or not restore.planned:
+        return not_checked(f"No test restore was made from {backup.name}.")
+    broken = restore.problems.get("not_opening", 0) + restore.problems.get("not_whole", 0)
+    if broken:
+        return finding(
+            Severity.CRITICAL,
+            broken,
+            title=f"Restored images from {backup.name} do not open",
+            message=f"{studies(broken)} came back with images that cannot be decoded.",
+            why="An image that does not open is lost to the reader, whatever its checksum says.",
+            to_check=("Can the same images be opened on the primary?",),
+            remedy=(*INCIDENT, "Ask the modality or the PACS vendor whether the originals can be repaired."),
+            worklist=f"worklist-{backup.name}.csv",
+        )
+    if restore.not_decodable:
+        return not_checked(f"{studies(restore.not_decodable)} hold images that this program cannot decode.")
+    return None
+
+
+@check("recovery-within-rto", Scope.BACKUP)
+def recovery_within_rto(evidence: Evidence, backup: StoreFacts) -> Result:
+    """Copying all files back would take no longer than the RTO (an estimate; importing is not included)."""
+    restore = restore_of(evidence, backup)
+    if backup.error or restore is None or restore.copy_back_hours is None:
+        return not_checked(f"No speed was measured on {backup.name}.")
+    if restore.copy_back_hours <= evidence.rto_hours:
+        return None
+    return finding(
+        Severity.MEDIUM,
+        1,
+        unit="stores",
+        title=f"Recovery from {backup.name} would take longer than the RTO",
+        message=f"Copying the files back would take about {restore.copy_back_hours:,.0f} hours; the RTO is "
+        f"{evidence.rto_hours:g} hours.",
+        why="While files are copied back, no earlier study can be read.",
+        remedy=("Plan a faster medium or a longer RTO, and record the reason.",),
+    )

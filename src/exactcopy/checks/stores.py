@@ -1,0 +1,133 @@
+"""What is asked of every store."""
+
+from exactcopy.checks.common import (
+    AUDIT_AGAIN,
+    Result,
+    Scope,
+    check,
+    finding,
+    images,
+    not_checked,
+    so_many,
+    unexamined,
+)
+from exactcopy.model import Evidence, Severity, StoreFacts
+
+_ERRORS = {
+    "missing": "The folder of {name} is not there.",
+    "empty": "{name} holds nothing at all: an unmounted drive looks like this.",
+    "no_instances": "{name} holds no DICOM image.",
+    "wrong_volume": "The volume at the path of {name} is not one of those that are configured.",
+    "drive_absent": "None of the drives of {name} is connected.",
+    "unreadable": "The folder of {name} may not be read by the account that audits.",
+}
+
+
+@check("store-examined", Scope.STORE)
+def store_examined(evidence: Evidence, store: StoreFacts) -> Result:
+    """Every configured store was reached and read whole (45 CFR 164.308(a)(1)(ii)(A))."""
+    if store.name in evidence.tolerated:
+        days = evidence.tolerated[store.name]
+        return not_checked(f"No drive of {store.name} was connected; it was last examined {days} days ago.")
+    if store.error:
+        return finding(
+            Severity.HIGH,
+            1,
+            unit="stores",
+            title=f"{store.name} could not be examined",
+            message=_ERRORS[store.error].format(name=store.name),
+            why="Nothing is known today of what lies there. Not checked is not the same as safe.",
+            to_check=("Is the drive, share or folder connected and readable for the account that audits?",),
+            remedy=(
+                "Run `exactcopy check`: it says what is missing and how to mend it.",
+                "Audit again once the store answers.",
+            ),
+        )
+    hidden = store.unread + store.unlisted
+    if not hidden:
+        return None
+    return finding(
+        Severity.HIGH,
+        hidden,
+        unit="places",
+        title=f"Parts of {store.name} could not be read",
+        message=f"{so_many(store.unlisted, 'folder', 'folders')} could not be listed and "
+        f"{so_many(store.unread, 'file', 'files')} could not be read to the end.",
+        why="What lies there is unknown, so images that seem to be absent may be there, and the other way round.",
+        to_check=("Permissions of the account that audits.", "The health of the disk: errors while reading."),
+        remedy=("Open restricted/errors.log: it names each place.", "Grant read access or replace the disk."),
+    )
+
+
+@check("nothing-left-unopened", Scope.STORE)
+def nothing_left_unopened(evidence: Evidence, store: StoreFacts) -> Result:
+    """No links or special files stand where images could."""
+    if store.error:
+        return unexamined(store)
+    if not store.not_opened:
+        return None
+    return finding(
+        Severity.LOW,
+        store.not_opened,
+        unit="files",
+        title=f"{store.name} holds links or special files",
+        message=f"{so_many(store.not_opened, 'link or special file was', 'links or special files were')} counted and "
+        "not opened.",
+        why="A link is not a copy: what it points to may lie outside this store and is not part of the audit.",
+        remedy=("Replace links to images by the images, or add the place they point to as a store.",),
+    )
+
+
+@check("no-uid-conflict", Scope.STORE)
+def no_uid_conflict(evidence: Evidence, store: StoreFacts) -> Result:
+    """One SOP Instance UID never stands for two contents in one store (DICOM PS3.5 9)."""
+    if store.error:
+        return unexamined(store)
+    if not store.conflicts:
+        return None
+    return finding(
+        Severity.HIGH,
+        store.conflicts,
+        unit="images",
+        title=f"{so_many(store.conflicts, 'image', 'images')} on {store.name} exist in two versions",
+        message=f"{so_many(store.conflicts, 'SOP Instance UID is', 'SOP Instance UIDs are')} held with more than one "
+        "content.",
+        why="A restore brings back one of them, and which one is left to chance.",
+        to_check=(
+            "Was a study sent twice, once compressed or corrected?",
+            "Was one copy damaged and sent again?",
+        ),
+        remedy=("Decide which version is right and remove the other at the source.", AUDIT_AGAIN),
+        worklist=f"worklist-{store.name}.csv",
+    )
+
+
+@check("agreement-on-record", Scope.STORE, owner="official")
+def agreement_on_record(evidence: Evidence, store: StoreFacts) -> Result:
+    """Whoever else holds the images has signed an agreement (45 CFR 164.308(b)(1), (3))."""
+    if store.held_by == "us" or store.held_by.casefold() in evidence.agreements:
+        return None
+    return finding(
+        Severity.CRITICAL,
+        1,
+        unit="agreements",
+        title=f"No agreement with {store.held_by} is on record",
+        message=f"{store.name} is held by {store.held_by}; decisions.toml has no current agreement with them.",
+        why="A business associate may hold patient images only under a written agreement "
+        "(45 CFR 164.308(b)(3)); encryption does not replace it.",
+        to_check=("Is there a signed agreement that was only not recorded, or that has expired?",),
+        remedy=(
+            f"Find or sign the business associate agreement with {store.held_by}.",
+            "Record it in decisions.toml: [[attest]] with control EC-BA-01 and party as in held_by.",
+        ),
+    )
+
+
+@check("encrypted-at-rest", Scope.STORE)
+def encrypted_at_rest(evidence: Evidence, store: StoreFacts) -> Result:
+    """The store is encrypted, where this computer can see it (45 CFR 164.312(a)(2)(iv))."""
+    if store.encrypted:
+        return None
+    return not_checked(
+        f"This computer does not show whether {store.name} is encrypted. Attest EC-EN-01 if you know that it is."
+    )

@@ -1,0 +1,229 @@
+"""The command line: parse, call, print, exit code."""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.main import get_command
+
+from exactcopy import __version__
+
+if TYPE_CHECKING:
+    from exactcopy.config import Config
+    from exactcopy.decisions import Decisions
+
+# FAULT is sysexits.h's EX_SOFTWARE: a fault of the program is none of the results of an audit.
+EXCEPTIONS, USAGE, INCOMPLETE, LOCKED, FAULT = 1, 2, 3, 4, 70
+_ABOUT = """Show, study by study, whether a DICOM archive has retrievable exact copies.
+
+Once a month: exactcopy audit clinic.toml. It reads the archive and its backups, restores a sample for real
+and writes a PDF to sign and keep. Nothing is ever written to an archive or a backup.
+"""
+_CODES = """Exit codes: 0 no exceptions · 1 exceptions · 2 usage or configuration · 3 not everything could be
+examined · 4 another audit is running."""
+
+_GOES_ON = "Stopped. The next audit of this configuration goes on from here."
+
+app = typer.Typer(
+    help=_ABOUT, epilog=_CODES, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+ConfigPath = Annotated[Path, typer.Argument(help="The configuration.", show_default=True)]
+
+
+class AuditFormat(StrEnum):
+    """What `audit` prints on stdout."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class ReportFormat(StrEnum):
+    """What `report` can write."""
+
+    PDF = "pdf"
+    HTML = "html"
+    JSON = "json"
+    CSV = "csv"
+    JUNIT = "junit"
+
+
+@app.command(epilog=_CODES)
+def audit(
+    config: ConfigPath = Path("exactcopy.toml"),
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what would be read, and how long it would take.")
+    ] = False,
+    format: Annotated[
+        AuditFormat, typer.Option(help="json: print audit.json and nothing else.")
+    ] = AuditFormat.TEXT,
+) -> None:
+    """Audit the archive and its backups, and write the record with the PDF to sign."""
+    os.umask(0o077)
+    settings, decisions = _load(config)
+    from exactcopy.audit import plan_audit, run_audit
+    from exactcopy.progress import shown
+
+    with shown() as step:
+        if plan:
+            lines = list(plan_audit(settings, datetime.now(UTC), step))
+        else:
+            audited = run_audit(settings, decisions, datetime.now(UTC), step)
+    if plan:
+        typer.echo("\n".join(lines))
+        return
+    for warning in audited.warnings:
+        typer.echo(warning, err=True)
+    said = audited.record.audit
+    if format is AuditFormat.JSON:
+        typer.echo((audited.record.folder / "audit.json").read_text(encoding="utf-8"), nl=False)
+    else:
+        typer.echo("\n".join(_summary(said, audited.record.folder)))
+    exceptions = said["conclusion"] == "exceptions noted"
+    raise typer.Exit(INCOMPLETE if not said["complete"] else EXCEPTIONS if exceptions else 0)
+
+
+@app.command()
+def report(
+    record: Annotated[Path, typer.Argument(help="A folder below `records`.")],
+    format: Annotated[
+        list[ReportFormat] | None, typer.Option(help="May be given more than once; all by default.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path(),
+) -> None:
+    """Write the report of a record again, in any format. The record itself is not touched."""
+    from exactcopy.report import render
+
+    for path in render(record, [chosen.value for chosen in format or ReportFormat], out):
+        typer.echo(path)
+
+
+@app.command()
+def check(config: ConfigPath = Path("exactcopy.toml")) -> None:
+    """Say what an audit would need: ✓, or what to do next."""
+    from exactcopy.preflight import needs
+
+    settings, _ = _load(config)
+    missing = 0
+    for need in needs(settings):
+        typer.echo(f"{'✓' if need.good else '✗'} {need.text}")
+        missing += not need.good
+    if missing:
+        typer.echo(f"\n{missing} of these have to be mended before an audit can examine everything.")
+        raise typer.Exit(EXCEPTIONS)
+    typer.echo(f"\nReady. Next: exactcopy audit {config}")
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(help="A label such as E-0001, or a finding such as F-1a2b3c4d.")],
+    config: Annotated[Path, typer.Option(help="The configuration.")] = Path("exactcopy.toml"),
+    reveal: Annotated[
+        bool,
+        typer.Option(
+            "--reveal",
+            help="Also read patient ID, date and accession number from the primary, to the terminal only.",
+        ),
+    ] = False,
+) -> None:
+    """Say what a label or a finding of the last record stands for, and how to mend it."""
+    from exactcopy import explain as explaining
+
+    settings, _ = _load(config)
+    for line in explaining.explain(settings, name):
+        typer.echo(line)
+    if reveal:
+        if not sys.stdout.isatty():
+            typer.echo(
+                "--reveal: patient data goes to a terminal only. Run it there, without a pipe or a file.",
+                err=True,
+            )
+            raise typer.Exit(USAGE)
+        for line in explaining.reveal(settings, name):
+            typer.echo(line)
+
+
+def main() -> NoReturn:
+    """Run the command line. No error ever shows a traceback: it could hold patient data."""
+    from exactcopy.errors import ExactCopyError, RunLocked
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        # Called as a command and not as the app: that would put its own excepthook in place of ours.
+        get_command(app)(prog_name="exactcopy")
+    except RunLocked as error:
+        typer.echo(str(error), err=True)
+        sys.exit(LOCKED)
+    except ExactCopyError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(USAGE)
+    except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback shows patient data
+        typer.echo(_unexpected(error), err=True)
+        sys.exit(FAULT)
+    sys.exit(0)
+
+
+def _load(path: Path) -> "tuple[Config, Decisions]":
+    from exactcopy.assess import load_controls
+    from exactcopy.config import load_config
+    from exactcopy.decisions import load_decisions
+
+    config = load_config(path)
+    known = {control.id for control in load_controls()}
+    return config, load_decisions(config.decisions, known, datetime.now(UTC).date())
+
+
+def _summary(said: Mapping[str, Any], folder: Path) -> list[str]:
+    from exactcopy.report.verdict import HEADLINES
+
+    lines = ["", HEADLINES[said["headline"]][0], ""]
+    lines += [
+        f"  {row['primary']} on {row['backup']}: {row['studies']['protected']:,} of {row['studies']['total']:,} studies"
+        f" have an exact copy; {row['studies']['gap']:,} with a gap, {row['studies']['pending']:,} pending,"
+        f" {row['studies']['not_checked']:,} not checked"
+        for row in said["comparisons"]
+    ]
+    lines += [
+        f"  restored from {row['backup']}: {row['restored']:,} of {row['planned']:,} studies came back whole and equal"
+        for row in said["restore_tests"]
+    ]
+    lines += [f"  Not examined: {item['text']}" for item in said["not_examined"]]
+    if said["findings"]:
+        lines += ["", "What has to happen:"]
+        lines += [
+            f"  {finding['id']}  {finding['severity']:<8}  {finding['title']}"
+            f" ({finding['owner'] or 'no owner yet'}, by {finding['due'] or 'no date'})"
+            for finding in said["findings"]
+            if finding["severity"] != "info"
+        ]
+        lines.append("  Each of them: exactcopy explain FINDING")
+    pdf = folder / "report.pdf"
+    lines += ["", f"Sign and keep: {pdf if pdf.exists() else folder / 'report.html'}"]
+    return lines
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """End by an exception, so that scratch is removed; what was read is kept for the next run."""
+    typer.echo(_GOES_ON, err=True)
+    sys.exit(128 + number)
+
+
+def _unexpected(error: Exception) -> str:
+    """Say where a fault of ours happened, and nothing of the data that it happened to."""
+    where = "?"
+    trace = error.__traceback__
+    while trace is not None:
+        if f"{os.sep}exactcopy{os.sep}" in trace.tb_frame.f_code.co_filename:
+            where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return (
+        f"exactcopy {__version__}, {where}: an unexpected {type(error).__name__}. Nothing that was sealed is affected;"
+        " please report this line."
+    )

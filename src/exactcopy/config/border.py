@@ -1,0 +1,269 @@
+"""The border where TOML becomes typed tables. It imports pydantic: import it inside a function.
+
+A fault is a place in the file and what is wrong there; `lines` turns faults into what a person reads.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, TypeVar
+from unicodedata import category
+
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
+
+from exactcopy.errors import ConfigError
+
+Where = tuple[str | int, ...]
+Fault = tuple[Where, str]
+
+UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+
+# --- what a person reads ----------------------------------------------------------------------------------
+
+
+def shown(value: object) -> str:
+    """Show `value` as the file has it, short, and with nothing in it that could move a terminal's cursor."""
+    match value:
+        case str():
+            text = "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in value[:60])
+            return f'"{text}{"…" if len(value) > 60 else ""}"'
+        case bool():
+            return str(value).lower()
+        case int():
+            # Not str(): Python refuses to print an integer of more than 4,300 digits.
+            return str(value) if abs(value) < 10**20 else "that number"
+        case list():
+            return "a list"
+        case dict():
+            return "a table"
+        case _:
+            return str(value)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Give the known word that `word` may have been meant to be."""
+    return next(iter(get_close_matches(word, list(known), n=1)), None)
+
+
+def dotted(where: Where) -> str:
+    """Write `where` as TOML does; the first table of a list is [1]."""
+    path = ""
+    for part in where:
+        if isinstance(part, int):
+            path += f"[{part + 1}]"
+        else:
+            key = part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else shown(part)
+            path += f".{key}" if path else key
+    return path
+
+
+def lines(file: str, faults: Iterable[Fault]) -> list[str]:
+    """Write each fault as one line: the file, the place in it, what is wrong and what to write instead."""
+    return [": ".join(filter(None, (file, dotted(where), text))) for where, text in faults]
+
+
+# --- values -----------------------------------------------------------------------------------------------
+
+
+def _text(value: object, limit: int) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(value)} is no text. Write it in quotes.")
+    if not value.strip():
+        raise ValueError("is empty. Write a value or remove it.")
+    if len(value) > limit:
+        raise ValueError(f"has {len(value)} characters. Write at most {limit}.")
+    # Control and format characters, line ends: in a report they could hide or turn around what is read.
+    if odd := [sign for sign in value if category(sign) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]:
+        raise ValueError(f"holds the control character U+{ord(odd[0]):04X}. Remove it.")
+    return value
+
+
+def text(value: object) -> str:
+    """Take a text that may stand in a report."""
+    return _text(value, 200)
+
+
+def long_text(value: object) -> str:
+    """Take a sentence or two that may stand in a report."""
+    return _text(value, 500)
+
+
+def location(value: object) -> str:
+    """Take a path as written."""
+    path = _text(value, 1000)
+    if path == "~" or path.startswith(("~/", "~\\")):
+        raise ValueError(f"{shown(path)} depends on who runs the audit. Write the whole path.")
+    return path
+
+
+def duration(value: object) -> timedelta:
+    """Take a number and a unit."""
+    if isinstance(value, str) and (found := re.fullmatch(r"([1-9][0-9]{0,4})([dhm])", value)):
+        return timedelta(**{UNITS[found[2]]: int(found[1])})
+    raise ValueError(f'{shown(value)} is no duration. Write a number and a unit: "35d", "24h" or "30m".')
+
+
+def flag(value: object) -> bool:
+    """Take true or false."""
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{shown(value)} is neither true nor false. Write true or false, without quotes.")
+
+
+def day(value: object) -> date:
+    """Take a date without a time."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise ValueError(f"{shown(value)} is no date. Write it without quotes: 2026-11-24.")
+
+
+def days(value: object) -> int:
+    """Take a positive number of days."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 3650:
+        return value
+    raise ValueError(f"{shown(value)} is no number of days. Write a whole number from 1 to 3650.")
+
+
+def names(value: object) -> tuple[str, ...]:
+    """Take a list of different texts, at least one."""
+    if not isinstance(value, list):
+        example = shown(value) if isinstance(value, str) else '"…"'
+        raise ValueError(f"{shown(value)} is no list. Write [{example}].")
+    if not value:
+        raise ValueError("is empty. Name at least one, or remove it.")
+    found = tuple(map(text, value))
+    for at, name in enumerate(found):
+        if name.casefold() in map(str.casefold, found[:at]):
+            raise ValueError(f"names {shown(name)} twice. Write it once.")
+    return found
+
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def choice(kind: type[Word]) -> PlainValidator:
+    """Take one of the words of `kind`."""
+    *first, last = (f'"{word}"' for word in kind)
+
+    def check(value: object) -> Word:
+        if isinstance(value, str) and value in set(kind):
+            return kind(value)
+        raise ValueError(f"{shown(value)} is not known here. Write {', '.join(first)} or {last}.")
+
+    return PlainValidator(check)
+
+
+Text = Annotated[str, PlainValidator(text)]
+LongText = Annotated[str, PlainValidator(long_text)]
+Location = Annotated[str, PlainValidator(location)]
+Duration = Annotated[timedelta, PlainValidator(duration)]
+Flag = Annotated[bool, PlainValidator(flag)]
+Day = Annotated[date, PlainValidator(day)]
+Days = Annotated[int, PlainValidator(days)]
+Names = Annotated[tuple[str, ...], PlainValidator(names)]
+
+# --- tables -----------------------------------------------------------------------------------------------
+
+
+class Table(BaseModel):
+    """A table of the file. Keys that it does not know are kept, so that they can be told by name."""
+
+    model_config = ConfigDict(extra="allow")
+    # key -> what to write where it is missing; such a field has an empty default that never gets out.
+    required: ClassVar[Mapping[str, str]] = {}
+    # Keys that the design has and this version has not: calling them unknown would mislead.
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    def stray(self, key: str) -> str:
+        """Say what is wrong with a key that this table does not know."""
+        if key in self.later:
+            return "is not in this version. Remove it."
+        meant = nearest(key, type(self).model_fields)
+        return f"is no known key. Did you mean {meant}?" if meant else "is no known key. Remove it."
+
+    def judged(self) -> bool:
+        """Tell whether this version can say which keys the table may have."""
+        return True
+
+
+Root = TypeVar("Root", bound=Table)
+
+
+def parse(file: str, content: bytes) -> dict[str, Any]:
+    """Parse TOML, or raise with the line where it ends to be TOML."""
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        fault = f"line {line}: is not UTF-8. Save the file as UTF-8."
+    except ValueError as error:
+        what, _, place = str(error).rstrip(")").partition(" (at ")
+        fault = f"{place or 'the file'}: {what} (TOML syntax). Correct it there."
+    except RecursionError:
+        fault = "is nested too deeply. Remove the nested lists."
+    raise ConfigError([f"{file}: {fault}"])
+
+
+def validate(model: type[Root], data: dict[str, Any]) -> tuple[Root, list[Fault]]:
+    """Make a `model` of all that is sound in `data`, and list what is not.
+
+    What is faulty is taken out of `data`: the rules that look at several keys can then judge the rest.
+    """
+    faults: list[Fault] = []
+    while True:
+        try:
+            root = model.model_validate(data)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                faults.append((detail["loc"], _what(detail)))
+                _take_out(data, detail["loc"], leave_table=detail["type"] == "model_type")
+        else:
+            return root, [*faults, *_keys(root, [where for where, _ in faults])]
+
+
+def _what(detail: Mapping[str, Any]) -> str:
+    where, value, kind = detail["loc"], detail["input"], detail["type"]
+    if kind == "value_error":
+        return str(detail["ctx"]["error"])
+    if kind == "list_type" or where[0] == "attest":
+        return f"{shown(value)} is no list of tables. Write [[{where[0]}]], in two brackets."
+    header = f"{where[0]}.NAME" if where[0] in {"primary", "backup"} else dotted(where)
+    return f"{shown(value)} is no table. Write [{header}] and the settings below it."
+
+
+def _take_out(data: Any, where: Where, *, leave_table: bool) -> None:
+    *path, last = where
+    for part in path:
+        data = data[part]
+    if leave_table:
+        data[last] = {}
+    else:
+        del data[last]
+
+
+def _tables(node: object, where: Where = ()) -> Iterator[tuple[Where, Table]]:
+    children: Iterable[tuple[str | int, object]] = ()
+    if isinstance(node, Table):
+        yield where, node
+        children = ((name, getattr(node, name)) for name in type(node).model_fields)
+    elif isinstance(node, dict):
+        children = node.items()
+    elif isinstance(node, list):
+        children = enumerate(node)
+    for part, child in children:
+        yield from _tables(child, (*where, part))
+
+
+def _keys(root: Table, faulted: list[Where]) -> Iterator[Fault]:
+    for where, table in _tables(root):
+        if not table.judged():
+            continue
+        for key in table.model_extra or ():
+            yield (*where, key), table.stray(key)
+        for key, remedy in table.required.items():
+            place = (*where, key)
+            if key not in table.model_fields_set and not any(place[: len(seen)] == seen for seen in faulted):
+                yield place, f"is missing. {remedy}"

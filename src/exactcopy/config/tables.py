@@ -1,0 +1,169 @@
+"""The tables that exactcopy.toml and decisions.toml may hold, and the meaning of each key's absence."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Annotated, ClassVar
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, PlainValidator
+
+from exactcopy.config.border import (
+    Day,
+    Days,
+    Duration,
+    Flag,
+    Location,
+    LongText,
+    Names,
+    Table,
+    Text,
+    choice,
+    nearest,
+    shown,
+    text,
+)
+from exactcopy.model import ReadPolicy
+
+LATER_KINDS = frozenset({"s3", "rclone", "dicomweb", "dimse"})
+# A primary has no use for these, and a setting without effect would be a lie.
+BACKUPS_ONLY = ("covers", "rpo", "schedule", "max_absent")
+
+
+class Paper(StrEnum):
+    """The paper of the report."""
+
+    LETTER = "letter"
+    A4 = "a4"
+
+
+class Sample(StrEnum):
+    """How many studies a restore test draws."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    STRONG = "strong"
+    FULL = "full"
+
+
+def zone(value: object) -> str:
+    """Take the name of a time zone that this machine knows."""
+    key = text(value)
+    try:
+        return ZoneInfo(key).key
+    except (KeyError, ValueError, OSError):
+        meant = nearest(key, available_timezones()) or "America/Chicago"
+    raise ValueError(f'{shown(key)} is no time zone. Write one such as "{meant}".')
+
+
+def store_kind(value: object) -> str:
+    """Take a kind of store, also one of a later version: `Store.judged` needs to know."""
+    kind = text(value)
+    if kind == "folder" or kind in LATER_KINDS:
+        return kind
+    raise ValueError(f'{shown(kind)} is no kind of store. Write "folder".')
+
+
+class Policy(Table):
+    """[policy]: what the facility demands of its backups."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"retention"})
+    rpo: Duration = timedelta(hours=24)
+    rto: Duration = timedelta(hours=72)
+    sample: Annotated[Sample, choice(Sample)] = Sample.STANDARD
+
+
+class Due(Table):
+    """people.due: days until a finding of a severity is due."""
+
+    critical: Days = 3
+    high: Days = 14
+    medium: Days = 30
+    low: Days = 90
+
+
+class People(Table):
+    """[people]: who owns findings."""
+
+    security_official: Text | None = None
+    it: Text | None = None
+    due: Due = Due()
+
+
+class Store(Table):
+    """[primary.NAME] and [backup.NAME]; all of it below `schedule` belongs to a folder."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "kind": 'Write kind = "folder".',
+        "path": "Write the folder that holds the images.",
+    }
+    later: ClassVar[frozenset[str]] = frozenset({"keeps", "window", "max_read", "concurrency", "cost"})
+    kind: Annotated[str, PlainValidator(store_kind)] = ""
+    site: Text | None = None
+    held_by: Text = "us"
+    offsite: Flag | None = None
+    covers: Names = ()
+    rpo: Duration | None = None
+    read: Annotated[ReadPolicy, choice(ReadPolicy)] = ReadPolicy.ALL
+    reread: Duration = timedelta(days=92)
+    schedule: Duration | None = None
+    path: Location = ""
+    volumes: Names = ()
+    max_absent: Duration | None = None
+    drop_cache: Flag = False
+    synced_to: Text | None = None
+    restored_from: Text | None = None
+    restored_on: Day | None = None
+
+    def judged(self) -> bool:
+        """Tell whether this is a folder, or may have been meant to be one."""
+        return self.kind not in LATER_KINDS
+
+
+class ConfigFile(Table):
+    """exactcopy.toml."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "facility": 'Write facility = "…" at the top of the file.',
+        "primary": "Name the archive to protect: [primary.NAME].",
+        "backup": "Name a copy of it: [backup.NAME].",
+    }
+    later: ClassVar[frozenset[str]] = frozenset({"recovery", "seal", "alert", "workers"})
+    facility: Text = ""
+    time_zone: Annotated[str, PlainValidator(zone)] = "UTC"
+    operator: Text | None = None
+    paper: Annotated[Paper, choice(Paper)] = Paper.LETTER
+    records: Location = "records"
+    restricted_group: Text | None = None
+    policy: Policy = Policy()
+    people: People = People()
+    primary: dict[str, Store] = Field(default_factory=dict)
+    backup: dict[str, Store] = Field(default_factory=dict)
+
+
+class Attest(Table):
+    """[[attest]]."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "control": 'Write the control that is attested: control = "EC-…".',
+        "statement": "Write what is attested, in a sentence.",
+        "by": "Write the name of the person who attests.",
+        "title": "Write the title of the person who attests.",
+        "on": "Write the day of the attestation: on = 2026-11-24.",
+    }
+    control: Text = ""
+    statement: LongText = ""
+    document: Text | None = None
+    party: Text | None = None
+    by: Text = ""
+    title: Text = ""
+    on: Day = date.min
+    entered_by: Text | None = None
+    expires: Day | None = None
+
+
+class DecisionsFile(Table):
+    """decisions.toml."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"accept", "assign", "dispose", "incident", "review"})
+    attest: list[Attest] = Field(default_factory=list)

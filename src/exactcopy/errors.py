@@ -1,0 +1,45 @@
+"""What can go wrong in a way that a person has to hear about.
+
+Every message reads: where: what. What to do.
+"""
+
+from collections.abc import Sequence
+
+
+class ExactCopyError(Exception):
+    """Anything that ends the command; its text is for the user's eyes."""
+
+
+class ConfigError(ExactCopyError):
+    """The configuration or the decisions cannot be used; every fault is listed at once."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        """Take `faults`, each with its own path in the file and what to write instead."""
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+class StoreUnavailable(ExactCopyError):
+    """A store could not be examined. `code` may travel in a report, the text may not."""
+
+    def __init__(self, code: str, where: str, what: str, remedy: str) -> None:
+        """Take the code that the record keeps and the three parts of the message."""
+        super().__init__(code, where, what, remedy)
+        self.code = code
+
+    def __str__(self) -> str:
+        """Return the message: where: what. What to do."""
+        _, where, what, remedy = self.args
+        return f"{where}: {what}. {remedy}"
+
+
+class ObjectChanged(ExactCopyError):
+    """An object changed while it was being read."""
+
+
+class RunLocked(ExactCopyError):
+    """Another audit of the same configuration is running."""
+
+
+class RecordError(ExactCopyError):
+    """A record is missing, damaged or of a schema that this version cannot read."""

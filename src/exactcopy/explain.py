@@ -1,0 +1,138 @@
+"""What a label or a finding stands for, and how to mend it."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from exactcopy import records
+from exactcopy.config import Config
+from exactcopy.errors import ExactCopyError, RecordError
+from exactcopy.inventory.database import database, literal, parquet, rows
+from exactcopy.model import Copy, Problem
+from exactcopy.records import Record
+from exactcopy.stores import open_store
+
+_MOST_LABELS = 40
+_HEAD = 4 << 20
+_REVEALED = (
+    ("PatientID", "patient ID"),
+    ("StudyDate", "study date"),
+    ("AccessionNumber", "accession number"),
+)
+
+
+def explain(config: Config, name: str) -> Iterator[str]:
+    """Yield the lines that explain a label (E-0001) or a finding (F-1a2b3c4d) of the last record.
+
+    Raises RecordError where there is no record or nothing of that name in it.
+    """
+    record = _last(config)
+    if name.upper().startswith("F-"):
+        yield from _finding(record, "F-" + name[2:].lower())
+    else:
+        yield from _label(record, name.upper())
+
+
+def reveal(config: Config, label: str) -> Iterator[str]:
+    """Yield whose study a label is, read live from the primary: for a terminal, never for a file."""
+    record = _last(config)
+    study = _study(record, label.upper())
+    for target in config.primaries:
+        folder = record.restricted / "inventory" / target.name
+        if not folder.is_dir():
+            continue
+        with database(config.state / "spill") as db:
+            found = rows(
+                db,
+                f"select key, size from {parquet(folder)} where study_instance_uid = {literal(study)}"
+                " and sop_instance_uid is not null order by key limit 1",
+            )
+        if found:
+            with ExitStack() as stack:
+                store = stack.enter_context(open_store(target))
+                _, stream = next(iter(store.read([Copy(key=found[0][0], size=found[0][1], modified=0)])))
+                if isinstance(stream, Problem):
+                    raise ExactCopyError(
+                        f"{target.name}: the study cannot be read now ({stream}). Run `exactcopy check`."
+                    )
+                buffer = memoryview(bytearray(_HEAD))
+                count = stream.readinto(buffer) or 0
+                yield from _who(bytes(buffer[:count]))
+            return
+    raise ExactCopyError(f"{label}: no primary holds this study any more. See the worklists of the backups.")
+
+
+def _last(config: Config) -> Record:
+    chain = records.chain(config)
+    if not chain:
+        raise RecordError(
+            f"{config.records}: there is no record yet. Run `exactcopy audit {config.path.name}` first."
+        )
+    return chain[0]
+
+
+def _finding(record: Record, name: str) -> Iterator[str]:
+    finding: Mapping[str, Any] | None = next((f for f in record.audit["findings"] if f["id"] == name), None)
+    if finding is None:
+        known = ", ".join(f["id"] for f in record.audit["findings"]) or "none"
+        raise RecordError(f"{name}: the last record has no such finding. It has: {known}.")
+    yield f"{finding['id']} · {finding['severity']} · {finding['target']}: {finding['title']}"
+    yield f"Seen: {finding['message']}"
+    yield f"Why it matters: {finding['why']}"
+    yield from (f"Check (not determined): {item}" for item in finding["to_check"])
+    yield from (f"{number}. {step}" for number, step in enumerate(finding["remedy"], start=1))
+    yield f"Owner: {finding['owner'] or 'No owner yet'}, by {finding['due'] or 'no date'}"
+    if finding["worklist"]:
+        yield f"Worklist: {record.restricted / finding['worklist']}"
+    with (record.folder / "gaps.csv").open(newline="", encoding="utf-8") as file:
+        labels = sorted({row["label"] for row in csv.DictReader(file) if row["finding"] == name})
+    if labels:
+        more = f" and {len(labels) - _MOST_LABELS:,} more in gaps.csv" if len(labels) > _MOST_LABELS else ""
+        yield f"Studies: {', '.join(labels[:_MOST_LABELS])}{more}"
+
+
+def _label(record: Record, label: str) -> Iterator[str]:
+    _study(record, label)
+    with (record.folder / "gaps.csv").open(newline="", encoding="utf-8") as file:
+        gaps = [row for row in csv.DictReader(file) if row["label"] == label]
+    yield f"{label}: {len(gaps)} findings in the record of {record.id}"
+    titles = {finding["id"]: finding["title"] for finding in record.audit["findings"]}
+    for gap in gaps:
+        counts = ", ".join(f"{gap[name]} {name}" for name in _counted(gap))
+        yield f"  {gap['finding']} on {gap['target']}: {titles[gap['finding']]}" + (
+            f" ({counts})" if counts else ""
+        )
+        if gap["elements"]:
+            yield f"    elements that differ: {gap['elements']}"
+    for path in sorted(record.restricted.glob("worklist-*.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            work = [row for row in csv.DictReader(file) if row["label"] == label]
+        for what, do in sorted({(row["what"], row["do"]) for row in work}):
+            count = sum(row["what"] == what for row in work)
+            yield f"  {path.name}: {count} images {what.replace('_', ' ')}. {do}"
+    yield f"Keys and UIDs: {record.restricted}"
+
+
+def _counted(gap: Mapping[str, str]) -> Sequence[str]:
+    names = ("altered", "different", "missing", "pending", "unreadable", "unverified", "unknown")
+    return [name for name in names if gap[name] not in ("", "0")]
+
+
+def _study(record: Record, label: str) -> str:
+    studies = {given: study for study, given in records.read_labels(record.restricted).items()}
+    if label not in studies:
+        raise RecordError(f"{label}: no study bears this label. Labels stand in gaps.csv and in the report.")
+    return studies[label]
+
+
+def _who(head: bytes) -> Iterator[str]:
+    from io import BytesIO
+
+    import pydicom
+
+    tags = [keyword for keyword, _ in _REVEALED]
+    dataset = pydicom.dcmread(BytesIO(head), stop_before_pixels=True, specific_tags=list(tags), force=True)
+    for keyword, name in _REVEALED:
+        value = str(dataset.get(keyword, "") or "")
+        yield f"{name}: {''.join(character for character in value if character.isprintable()) or '(empty)'}"

@@ -1,0 +1,86 @@
+"""List a store: what it holds, and which parts of it could not be listed."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from exactcopy.errors import StoreUnavailable
+from exactcopy.inventory import schema
+from exactcopy.model import Copy, Gap, Target
+from exactcopy.stores import Store, open_store
+
+_ROWS_AT_A_TIME = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What listing one store gave. `gaps` are (key, reason): keys stay under restricted/."""
+
+    objects: int
+    bytes: int
+    gaps: tuple[tuple[str, str], ...]
+    failure_domain: str | None
+    encrypted: bool | None
+
+
+def list_store(target: Target, folder: Path) -> Listing:
+    """List `target` into `folder`, unless a finished listing lies there already.
+
+    Raises StoreUnavailable where nothing can be said of the store; an empty one is such a store, for an
+    unmounted drive looks just like it.
+    """
+    finished = folder / "listing.json"
+    if finished.exists():
+        return _load(finished)
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("listing-*.parquet"):
+        stale.unlink()
+    gaps: list[tuple[str, str]] = []
+    objects = size = 0
+    with open_store(target) as store:
+        for number, copies in enumerate(_batches(store, gaps)):
+            rows = [(copy.key, copy.size, copy.modified, copy.inode, copy.problem) for copy in copies]
+            schema.write(folder / f"listing-{number:05}.parquet", schema.LISTING, rows)
+            objects += len(copies)
+            size += sum(copy.size for copy in copies if copy.problem is None)
+        shown = store.safeguards()
+    if not objects and not gaps:
+        raise StoreUnavailable(
+            "empty", target.name, "nothing is stored there", "Check that the drive or share is connected."
+        )
+    listing = Listing(
+        objects=objects,
+        bytes=size,
+        gaps=tuple(gaps),
+        failure_domain=shown.failure_domain,
+        encrypted=shown.encrypted,
+    )
+    partial = finished.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(listing)), encoding="utf-8")
+    partial.rename(finished)
+    return listing
+
+
+def _batches(store: Store, gaps: list[tuple[str, str]]) -> Iterator[list[Copy]]:
+    batch: list[Copy] = []
+    for partition in store.partitions():
+        for item in store.listing(partition):
+            if isinstance(item, Gap):
+                gaps.append(
+                    (os.fsdecode(item.scope).encode("utf-8", "backslashreplace").decode(), item.reason)
+                )
+                continue
+            batch.append(item)
+            if len(batch) == _ROWS_AT_A_TIME:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def _load(finished: Path) -> Listing:
+    stored = json.loads(finished.read_text(encoding="utf-8"))
+    stored["gaps"] = tuple((key, reason) for key, reason in stored["gaps"])
+    return Listing(**stored)

@@ -1,0 +1,414 @@
+"""The nouns of an audit. Millions of rows live in Parquet; these are the few that live in Python."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class Role(StrEnum):
+    """What a configured store is to the audit."""
+
+    PRIMARY = "primary"
+    BACKUP = "backup"
+
+
+class ReadPolicy(StrEnum):
+    """How much of a store is read back."""
+
+    ALL = "all"
+    ROTATION = "rotation"
+
+
+class Outcome(StrEnum):
+    """What one instance of a primary is on one backup: exactly one of these, best first."""
+
+    IDENTICAL = "identical"
+    EQUIVALENT = "equivalent"
+    ALTERED = "altered"
+    DIFFERENT = "different"
+    MISSING = "missing"
+    PENDING = "pending"
+    UNREADABLE = "unreadable"
+    UNVERIFIED = "unverified"
+    UNKNOWN = "unknown"
+
+
+class StudyState(StrEnum):
+    """What a whole study is on one backup."""
+
+    PROTECTED = "protected"
+    PENDING = "pending"
+    GAP = "gap"
+    NOT_CHECKED = "not_checked"
+
+
+class Assurance(StrEnum):
+    """How a copy is known, weakest first."""
+
+    LISTED = "listed"
+    REPORTED = "reported"
+    READ = "read"
+    RESTORED = "restored"
+
+
+class Side(StrEnum):
+    """Which side of a pair changed, where it can be told."""
+
+    PRIMARY = "primary"
+    BACKUP = "backup"
+
+
+class Severity(StrEnum):
+    """How much a finding weighs: a default of the product, not a legal grading."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst."""
+        return list(Severity).index(self)
+
+
+class Problem(StrEnum):
+    """What is wrong with one stored object."""
+
+    # Never opened: only counted.
+    LINK = "link"
+    SPECIAL = "special"
+    # Not read to the end: the store is incomplete, nothing is said of the content.
+    PERMISSION = "permission"
+    IO_ERROR = "io_error"
+    VANISHED = "vanished"
+    CHANGING = "changing"
+    # Read to the end and no instance in it.
+    EMPTY = "empty"
+    NOT_DICOM = "not_dicom"
+    DICOMDIR = "dicomdir"
+    # Begins like DICOM and is no whole instance.
+    HEADER_UNREADABLE = "header_unreadable"
+    NO_SOP_INSTANCE_UID = "no_sop_instance_uid"
+    TRUNCATED = "truncated"
+    NO_PIXEL_DATA = "no_pixel_data"
+    NO_DELIMITER = "no_delimiter"
+    # A whole instance with a flaw worth a remark.
+    NO_STUDY_UID = "no_study_uid"
+    MALFORMED_UID = "malformed_uid"
+    META_DIFFERS = "meta_differs"
+    UNKNOWN_TRANSFER_SYNTAX = "unknown_transfer_syntax"
+    INFLATES_TOO_FAR = "inflates_too_far"
+
+
+NEVER_OPENED = frozenset({Problem.LINK, Problem.SPECIAL})
+UNREAD = frozenset({Problem.PERMISSION, Problem.IO_ERROR, Problem.VANISHED, Problem.CHANGING})
+NO_INSTANCE = frozenset({Problem.EMPTY, Problem.NOT_DICOM, Problem.DICOMDIR})
+DAMAGED = frozenset(
+    {
+        Problem.HEADER_UNREADABLE,
+        Problem.NO_SOP_INSTANCE_UID,
+        Problem.TRUNCATED,
+        Problem.NO_PIXEL_DATA,
+        Problem.NO_DELIMITER,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One configured store. `options` are its kind's own settings, `identity` a digest of where it is."""
+
+    name: str
+    role: Role
+    kind: str
+    identity: str
+    options: Mapping[str, Any]
+    site: str | None = None
+    held_by: str = "us"
+    offsite: bool | None = None
+    covers: tuple[str, ...] = ()
+    rpo: timedelta = timedelta(hours=24)
+    read: ReadPolicy = ReadPolicy.ALL
+    reread: timedelta = timedelta(days=92)
+    schedule: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """One stored object as its store lists it. `modified` is in nanoseconds since 1970, UTC."""
+
+    key: bytes
+    size: int
+    modified: int
+    inode: int | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A part of a store that could not be listed. `scope` is a key: it stays under restricted/."""
+
+    scope: bytes
+    reason: Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What an object's own bytes say it is (DICOM PS3.3 C.12.1, PS3.10 7.1)."""
+
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+    sop_class_uid: str | None = None
+    transfer_syntax_uid: str | None = None
+    modality: str | None = None
+    study_date: date | None = None
+    frames: int | None = None
+    lossy: bool | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How two whole instances of one SOP Instance UID differ: names of elements, never their values."""
+
+    outcome: Outcome
+    elements: tuple[str, ...] = ()
+    pixels_equal: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check saw on one target, and what to do. Its studies are rows of gaps.csv."""
+
+    check: str
+    target: str
+    severity: Severity
+    count: int
+    title: str
+    message: str
+    why: str
+    to_check: tuple[str, ...] = ()
+    remedy: tuple[str, ...] = ()
+    worklist: str | None = None
+    unit: str = "studies"
+    id: str = ""
+    state: str = "open"
+    owner: str | None = None
+    due: date | None = None
+    first_seen: str = ""
+    times_seen: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotChecked:
+    """A check that could not answer for one target, and what would let it."""
+
+    check: str
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One row of the control catalogue."""
+
+    id: str
+    citation: str
+    title: str
+    text: str
+    specification: str
+    kind: str
+    decides: bool = False
+    checks: tuple[str, ...] = ()
+    answered_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What this audit can say of one control."""
+
+    control: Control
+    status: str
+    observed: str
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attestation:
+    """What a person states of a control that the tool cannot see; open again once `expires` has passed."""
+
+    control: str
+    statement: str
+    by: str
+    title: str
+    on: date
+    expires: date
+    entered_by: str
+    document: str | None = None
+    party: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreTest:
+    """One study that was restored, or was to be."""
+
+    backup: str
+    study_instance_uid: str
+    certainty: bool
+    instances: int
+    bytes: int
+    seconds: float
+    outcome: str
+    not_decodable: int = 0
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """So many studies, so many instances of them."""
+
+    studies: int = 0
+    instances: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFacts:
+    """What was found of one store. `error` is a code; None means that it was examined."""
+
+    name: str
+    role: Role
+    kind: str
+    site: str | None
+    held_by: str
+    offsite: bool | None
+    synced_to: str | None
+    restored_from: str | None
+    restored_on: str | None
+    rpo_hours: float
+    schedule_hours: float | None
+    complete: bool
+    error: str | None
+    last_examined: str | None
+    volumes: bool = False
+    studies: int = 0
+    series: int = 0
+    instances: int = 0
+    objects: int = 0
+    bytes: int = 0
+    not_dicom: int = 0
+    damaged: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    not_opened: int = 0
+    unread: int = 0
+    unlisted: int = 0
+    baseline: int = 0
+    oldest_year: int | None = None
+    newest_year: int | None = None
+    lossy_mammograms: int = 0
+    mammograms: int = 0
+    modalities: Mapping[str, int]
+    problems: Mapping[str, int]
+    failure_domain: str | None = None
+    encrypted: bool | None = None
+    no_exact_copy: Count = Count()
+    copies_undetermined: Count = Count()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """What a backup holds that none of the primaries it covers does."""
+
+    not_known_on_primary: Count
+    lost_from_primary: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One primary against one backup. The instances sum to the primary's, the studies to its studies."""
+
+    primary: str
+    backup: str
+    studies: Mapping[str, int]
+    proof: Mapping[str, int]
+    instances: Mapping[str, int]
+    extra: Extra | None
+    assurance: Mapping[str, int]
+    oldest_read_at: str | None
+    newest_copy: str | None
+    newest_on_primary: str | None
+    oldest_unprotected_hours: float | None
+    changed_side: Mapping[str, int]
+    gap_studies: Mapping[str, int]
+    last_known: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """What the primaries lost, and what has few or no sound copies."""
+
+    compared_with: str | None
+    lost_from_primary: Count
+    gone_everywhere: Count
+    no_sound_copy: Count
+    damaged_on_primary: Count
+    only_copy: Count
+    changed_on_primary: Count
+    by_primary: Mapping[str, Mapping[str, Count]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How the studies of a test restore were chosen, so that anybody can draw them again."""
+
+    method: str
+    confidence: float
+    tolerable: float
+    seed: str
+    frame_sha256: str
+    frame: int
+    left_out: int
+    upper_limit: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreSummary:
+    """The test restore of one backup."""
+
+    backup: str
+    planned: int
+    restored: int
+    failed: int
+    not_decodable: int
+    bytes: int
+    seconds: float
+    certainty: Mapping[str, int]
+    sample: Sample
+    copy_back_hours: float | None
+    destination: str
+    problems: Mapping[str, int]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that the checks may look at."""
+
+    started: datetime
+    first: bool
+    rto_hours: float
+    due_days: Mapping[str, int]
+    security_official: str | None
+    it: str | None
+    stores: tuple[StoreFacts, ...]
+    comparisons: tuple[Comparison, ...]
+    losses: Losses
+    restores: tuple[RestoreSummary, ...]
+    agreements: frozenset[str]
+    tolerated: Mapping[str, int]
+    overdue_drives: Mapping[str, int | None]

@@ -1,0 +1,111 @@
+"""An executor: processes of this machine. A task that kills its worker fails alone."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Self, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """Stands for the result of a task whose worker was killed or crashed, alone, twice."""
+
+
+class Pool:
+    """Worker processes that end with their parent, however that ends."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        """Start `workers` processes (default: one per core) at once, while nothing heavy is imported yet."""
+        self.workers = workers or os.cpu_count() or 1
+        self._executor = self._start(self.workers)
+
+    def __enter__(self) -> Self:
+        """Return the pool."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the workers; what has not begun is dropped."""
+        self._executor.shutdown(wait=error is None, cancel_futures=True)
+        if error is not None:
+            _kill(self._executor)
+
+    def map(
+        self, function: Callable[[Task], Result], tasks: Iterable[Task]
+    ) -> Iterator[tuple[Task, Result | Died]]:
+        """Yield each task with its result, in order of completion; few tasks are held at a time."""
+        waiting = iter(tasks)
+        running: dict[Future[Result], Task] = {}
+        while True:
+            for task in islice(waiting, 2 * self.workers - len(running)):
+                running[self._executor.submit(function, task)] = task
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            broken: deque[Task] = deque()
+            for future in done:
+                task = running.pop(future)
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    broken.append(task)
+                    continue
+                yield task, result
+            if broken:
+                # One of the tasks in flight killed a worker: find out which, one at a time.
+                broken.extend(running.values())
+                running.clear()
+                for task in broken:
+                    yield task, self._alone(function, task)
+
+    def _alone(self, function: Callable[[Task], Result], task: Task) -> Result | Died:
+        for _ in range(2):
+            try:
+                return self._executor.submit(function, task).result()
+            except BrokenProcessPool:
+                self._executor.shutdown(wait=False, cancel_futures=True)
+                self._executor = self._start(self.workers)
+        return Died()
+
+    @staticmethod
+    def _start(workers: int) -> ProcessPoolExecutor:
+        # Forking is quick, and safe only while this process has a single thread.
+        forks = sys.platform == "linux" and threading.active_count() == 1
+        executor = ProcessPoolExecutor(
+            workers, mp_context=get_context("fork" if forks else "spawn"), initializer=_end_with_parent
+        )
+        executor.submit(os.getpid)
+        return executor
+
+
+def _end_with_parent() -> None:
+    """Ignore Ctrl-C, which the parent handles, and leave when the parent is gone, even by SIGKILL."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _kill(executor: ProcessPoolExecutor) -> None:
+    for process in list((executor._processes or {}).values()):
+        process.kill()

@@ -1,0 +1,70 @@
+"""What an audit would need: each thing ✓, or what to do."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from exactcopy.config import Config
+from exactcopy.errors import ExactCopyError, StoreUnavailable
+from exactcopy.report import pdf_possible
+from exactcopy.stores import open_store
+
+_SCRATCH_BYTES = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that an audit needs. `text` says how it stands or what to do."""
+
+    good: bool
+    text: str
+
+
+def needs(config: Config) -> Iterator[Need]:
+    """Yield everything that an audit of `config` needs; nothing is written but empty folders of our own."""
+    yield Need(
+        True,
+        f"{config.path.name} is complete: {len(config.primaries)} primaries, {len(config.backups)} backups.",
+    )
+    for target in config.stores:
+        try:
+            with ExitStack() as stack:
+                store = stack.enter_context(open_store(target))
+                objects = any(True for partition in store.partitions() for _ in store.listing(partition))
+            yield (
+                Need(True, f"{target.name} can be reached.")
+                if objects
+                else Need(
+                    False, f"{target.name}: nothing is stored there. Connect the drive, or mend `path`."
+                )
+            )
+        except StoreUnavailable as error:
+            yield Need(False, str(error))
+    for name, folder in (("records", config.records), (".exactcopy", config.state)):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            yield Need(False, f"{name}: the folder cannot be made. Choose another place for it.")
+            continue
+        writable = os.access(folder, os.W_OK | os.X_OK)
+        yield Need(
+            writable,
+            f"{name} can be written." if writable else f"{name}: not writable. Grant the account that.",
+        )
+    if config.state.is_dir():
+        free = shutil.disk_usage(config.state).free
+        enough = free >= _SCRATCH_BYTES
+        size = f"{free / 1e9:,.1f} GB"
+        yield Need(
+            enough,
+            f"{size} are free for test restores."
+            if enough
+            else f"scratch: only {size} are free. A test restore needs the size of your largest study: make room.",
+        )
+    try:
+        pdf_possible()
+        yield Need(True, "The PDF can be made.")
+    except ExactCopyError as error:
+        yield Need(False, str(error))

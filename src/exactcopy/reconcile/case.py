@@ -1,0 +1,85 @@
+"""What a reconciliation works on: the inventories of every store, as views of one database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from exactcopy.inventory.database import literal, parquet
+from exactcopy.model import DAMAGED, UNREAD, Role, Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """One store as it was examined. `inventory` is None where it could not be; `previous` is its last one.
+
+    `known` (primaries only) lists every instance that a record ever saw on it. `complete`: every object was
+    listed and read to its end. `absence_shows`: every object was listed, and what could not be read is at
+    least known by its UID, so that what is not there can be said not to be there.
+    """
+
+    target: Target
+    inventory: Path | None
+    previous: Path | None = None
+    known: Path | None = None
+    complete: bool = False
+    absence_shows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The database and what stands in it. `started` is in nanoseconds since 1970."""
+
+    db: duckdb.DuckDBPyConnection
+    stores: tuple[Examined, ...]
+    started: int
+
+    @property
+    def primaries(self) -> list[Examined]:
+        """The primaries, in the order of the configuration."""
+        return [store for store in self.stores if store.target.role is Role.PRIMARY]
+
+    @property
+    def backups(self) -> list[Examined]:
+        """The backups, in the order of the configuration."""
+        return [store for store in self.stores if store.target.role is Role.BACKUP]
+
+    def pairs(self) -> list[tuple[Examined, Examined]]:
+        """Every primary with every backup that covers it."""
+        return [(p, b) for p in self.primaries for b in self.backups if p.target.name in b.target.covers]
+
+    def covering(self, primary: Examined) -> list[Examined]:
+        """The backups that cover `primary`."""
+        return [backup for backup in self.backups if primary.target.name in backup.target.covers]
+
+
+_COLUMNS = f"""key, size, modified, sha256, read_at, problem, modality, study_date, lossy, digest_source,
+    sop_instance_uid as sop, series_instance_uid as series,
+    coalesce(study_instance_uid, 'without a study: ' || sop_instance_uid) as study,
+    coalesce(problem in ({", ".join(literal(problem) for problem in sorted(UNREAD))}), false) as unread,
+    coalesce(problem in ({", ".join(literal(problem) for problem in sorted(DAMAGED))}), false) as damaged"""
+_NO_OBJECTS = """(select null::blob as key, null::bigint as size, null::bigint as modified, null::blob as sha256,
+    null::bigint as read_at, null::varchar as problem, null::varchar as modality, null::date as study_date,
+    null::boolean as lossy, null::varchar as digest_source, null::varchar as sop_instance_uid,
+    null::varchar as series_instance_uid, null::varchar as study_instance_uid where false)"""
+_NOBODY = "(select null::varchar as study, null::varchar as sop, null::bigint as first_seen where false)"
+
+
+def open_case(db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], started: int) -> Case:
+    """Return the case over `stores`: views `objects`, `before` (last record) and `known` (all records)."""
+    for view, attribute in (("objects", "inventory"), ("before", "previous")):
+        selects = []
+        for store in stores:
+            folder: Path | None = getattr(store, attribute)
+            source = parquet(folder) if folder else _NO_OBJECTS
+            selects.append(f"select {literal(store.target.name)} as store, {_COLUMNS} from {source}")
+        db.execute(f"create or replace view {view} as {' union all '.join(selects)}")
+    known = [
+        f"select {literal(store.target.name)} as store, * from"
+        f" {parquet(store.known.parent, store.known.name) if store.known else _NOBODY}"
+        for store in stores
+        if store.target.role is Role.PRIMARY
+    ]
+    db.execute(f"create or replace view known as {' union all by name '.join(known)}")
+    return Case(db, tuple(stores), started)

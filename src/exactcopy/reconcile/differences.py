@@ -1,0 +1,106 @@
+"""Where bytes differ, climb the ladder: bytes, elements, pixels."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+
+from exactcopy.dicom.compare import compare
+from exactcopy.errors import ObjectChanged, StoreUnavailable
+from exactcopy.model import Copy, Difference, Outcome, Problem, Target
+from exactcopy.pool import Died, Pool
+from exactcopy.reconcile.case import Case
+from exactcopy.stores import open_store
+
+# Two whole files are held in memory to compare their elements.
+_COMPARABLE_BYTES = 1 << 29
+_TOO_LARGE = Difference(outcome=Outcome.DIFFERENT, elements=("too large to compare element by element",))
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two sound objects of one SOP Instance UID whose bytes differ."""
+
+    primary: Target
+    primary_copy: Copy
+    primary_sha256: bytes
+    backup: Target
+    backup_copy: Copy
+    backup_sha256: bytes
+
+
+def find_differences(case: Case, pool: Pool, progress: Callable[[], None]) -> None:
+    """Fill the table `differences` with what differs in each pair of contents that could be one instance.
+
+    A pair that cannot be read again as it was gets no row: its outcome stays unverified.
+    """
+    case.db.execute(
+        "create or replace table differences (primary_sha256 blob, backup_sha256 blob, outcome varchar,"
+        " elements varchar)"
+    )
+    for pair, difference in pool.map(_difference, _pairs(case)):
+        progress()
+        if difference is None or isinstance(difference, Died):
+            continue
+        case.db.execute(
+            "insert into differences values (?, ?, ?, ?)",
+            [pair.primary_sha256, pair.backup_sha256, difference.outcome, json.dumps(difference.elements)],
+        )
+
+
+def _pairs(case: Case) -> Iterator[Pair]:
+    seen: set[tuple[bytes, bytes]] = set()
+    for primary, backup in case.pairs():
+        found = case.db.cursor().execute(
+            """
+            with p as (select sop, sha256, min(key) as key, any_value(size) as size from objects
+                       where store = $1 and sop is not null and sha256 is not null and not damaged
+                       group by sop, sha256),
+                 b as (select sop, sha256, min(key) as key, any_value(size) as size from objects
+                       where store = $2 and sop is not null and sha256 is not null and not damaged
+                       group by sop, sha256),
+                 unmatched as (select * from p anti join b using (sop, sha256))
+            select p.key, p.size, p.sha256, b.key, b.size, b.sha256
+            from unmatched p join b using (sop) order by p.key, b.key
+            """,
+            [primary.target.name, backup.target.name],
+        )
+        while batch := found.fetchmany(1000):
+            for p_key, p_size, p_sha256, b_key, b_size, b_sha256 in batch:
+                if (p_sha256, b_sha256) in seen:
+                    continue
+                seen.add((p_sha256, b_sha256))
+                yield Pair(
+                    primary.target,
+                    Copy(key=p_key, size=p_size, modified=0),
+                    p_sha256,
+                    backup.target,
+                    Copy(key=b_key, size=b_size, modified=0),
+                    b_sha256,
+                )
+
+
+def _difference(pair: Pair) -> Difference | None:
+    if max(pair.primary_copy.size, pair.backup_copy.size) > _COMPARABLE_BYTES:
+        return _TOO_LARGE
+    primary = _bytes(pair.primary, pair.primary_copy, pair.primary_sha256)
+    backup = _bytes(pair.backup, pair.backup_copy, pair.backup_sha256)
+    if primary is None or backup is None:
+        return None
+    return compare(primary, backup)
+
+
+def _bytes(target: Target, copy: Copy, expected: bytes) -> bytes | None:
+    """Return the object's bytes, if they are still those that the inventory knows."""
+    content = bytearray()
+    buffer = memoryview(bytearray(1 << 20))
+    try:
+        with open_store(target) as store:
+            for _, stream in store.read([copy]):
+                if isinstance(stream, Problem):
+                    return None
+                while count := stream.readinto(buffer):
+                    content += buffer[:count]
+    except (OSError, ObjectChanged, StoreUnavailable):
+        return None
+    return bytes(content) if sha256(content).digest() == expected else None

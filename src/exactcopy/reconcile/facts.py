@@ -1,0 +1,278 @@
+"""Counts of what was found, as they go into the record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from exactcopy.inventory.database import literal, row, rows
+from exactcopy.inventory.listing import Listing
+from exactcopy.model import (
+    NEVER_OPENED,
+    NO_INSTANCE,
+    UNREAD,
+    Assurance,
+    Comparison,
+    Count,
+    Extra,
+    Outcome,
+    Problem,
+    Side,
+    StoreFacts,
+    StudyState,
+    Target,
+)
+from exactcopy.reconcile.case import Case, Examined
+
+_GAPS = "('altered', 'different', 'missing', 'unreadable')"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastKnown:
+    """What the last record that examined a store said: when that was, and its studies by primary."""
+
+    finished: str | None = None
+    studies: Mapping[str, Mapping[str, Any]] | None = None
+
+
+def find_studies(case: Case) -> None:
+    """Fill the table `study_states`: what each study of a primary is on each backup, and how it is known."""
+    case.db.execute(
+        f"""
+        create or replace table study_states as
+        select primary_store, backup, study, count(*) as instances,
+               case when bool_or(outcome in {_GAPS}) then 'gap'
+                    when bool_or(outcome in ('unknown', 'unverified')) then 'not_checked'
+                    when bool_or(outcome = 'pending') then 'pending' else 'protected' end as state,
+               case when min(read_at) >= {case.started} then 'this_run' else 'earlier' end as proof,
+               count(*) filter (backup_damaged) as damaged,
+               {", ".join(f"count(*) filter (outcome = '{outcome}') as {outcome}" for outcome in Outcome)}
+        from outcomes group by primary_store, backup, study
+        """
+    )
+
+
+def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKnown) -> Comparison:
+    """Return the counts of one primary on one backup."""
+    where = f"primary_store = {literal(primary.target.name)} and backup = {literal(backup.target.name)}"
+    states = dict(rows(case.db, f"select state, count(*) from study_states where {where} group by state"))
+    proofs = dict(
+        rows(
+            case.db,
+            f"select proof, count(*) from study_states where {where} and state = 'protected' group by proof",
+        )
+    )
+    outcomes = dict(rows(case.db, f"select outcome, count(*) from outcomes where {where} group by outcome"))
+    sides = dict(
+        rows(
+            case.db,
+            f"select coalesce(changed_side, 'unknown'), count(*) from outcomes where {where}"
+            " and outcome in ('altered', 'different', 'unreadable') group by 1",
+        )
+    )
+    oldest, copied, exposed = row(
+        case.db,
+        f"""select min(read_at), max(copied), max(age_hours) filter (outcome in ('missing', 'pending'))
+            from outcomes where {where}""",
+    )
+    gaps = dict(
+        rows(
+            case.db,
+            f"select unnest(['altered', 'different', 'missing', 'unreadable', 'pending', 'unverified', 'unknown']) as o,"
+            f" unnest([count(*) filter (altered > 0), count(*) filter (different > 0), count(*) filter (missing > 0),"
+            f" count(*) filter (unreadable > 0), count(*) filter (pending > 0), count(*) filter (unverified > 0),"
+            f" count(*) filter (unknown > 0)]) from study_states where {where}",
+        )
+    )
+    (newest,) = row(
+        case.db,
+        f"select max(modified) from objects where store = {literal(primary.target.name)} and sop is not null",
+    )
+    shown = {state.value: states.get(state.value, 0) for state in StudyState}
+    return Comparison(
+        primary=primary.target.name,
+        backup=backup.target.name,
+        studies={"total": sum(shown.values()), **shown},
+        proof={"this_run": proofs.get("this_run", 0), "earlier": proofs.get("earlier", 0), "reported": 0},
+        instances={outcome.value: outcomes.get(outcome.value, 0) for outcome in Outcome},
+        extra=_extra(case, backup),
+        assurance=_assurance(case, where),
+        oldest_read_at=_iso(oldest),
+        newest_copy=_iso(copied),
+        newest_on_primary=_iso(newest),
+        oldest_unprotected_hours=_hours(exposed),
+        changed_side={
+            **{side.value: sides.get(side.value, 0) for side in Side},
+            "unknown": sides.get("unknown", 0),
+        },
+        gap_studies=gaps,
+        last_known=(last.studies or {}).get(primary.target.name) if backup.inventory is None else None,
+    )
+
+
+def store_facts(
+    case: Case, store: Examined, listing: Listing | None, error: str | None, last: LastKnown
+) -> StoreFacts:
+    """Return what was found of one store; of one that was not examined only its settings and last date."""
+    target = store.target
+    settings = _settings(target)
+    if store.inventory is None or listing is None:
+        return StoreFacts(
+            **settings, complete=False, error=error, last_examined=last.finished, modalities={}, problems={}
+        )
+    where = f"store = {literal(target.name)}"
+    studies, series, instances, objects, size, damaged, baseline, oldest, newest = row(
+        case.db,
+        f"""select count(distinct study), count(distinct series), count(distinct sop),
+            count(*) filter (problem is null or problem not in {_sql(NEVER_OPENED)}),
+            coalesce(sum(size) filter (problem is null or problem not in {_sql(NEVER_OPENED)}), 0)::bigint,
+            count(*) filter (damaged), count(distinct sop) filter (sha256 is not null),
+            min(year(study_date)) filter (year(study_date) >= 1970), max(year(study_date))
+            from objects where {where}""",
+    )
+    duplicates, conflicts = row(
+        case.db,
+        f"""select coalesce(sum(objects - contents), 0)::bigint, count(*) filter (contents > 1) from (
+            select count(*) as objects, count(distinct sha256) as contents from objects
+            where {where} and sop is not null and sha256 is not null group by sop)""",
+    )
+    mammograms, lossy = row(
+        case.db,
+        f"select count(distinct sop), count(distinct sop) filter (lossy) from objects where {where} and modality = 'MG'",
+    )
+    problems = dict(
+        rows(
+            case.db,
+            f"select problem, count(*) from objects where {where} and problem is not null group by 1 order by 1",
+        )
+    )
+    modalities = rows(
+        case.db,
+        f"select modality, count(distinct study) from objects where {where} and modality is not null group by 1 order by 2 desc, 1",
+    )
+    nowhere, undetermined = _without_exact_copy(case, store)
+    return StoreFacts(
+        **settings,
+        no_exact_copy=nowhere,
+        copies_undetermined=undetermined,
+        complete=store.complete,
+        error=error,
+        last_examined=_iso(case.started),
+        studies=studies,
+        series=series,
+        instances=instances,
+        objects=objects,
+        bytes=size,
+        not_dicom=_total(problems, NO_INSTANCE),
+        damaged=damaged,
+        duplicates=duplicates,
+        conflicts=conflicts,
+        not_opened=_total(problems, NEVER_OPENED),
+        unread=_total(problems, UNREAD),
+        unlisted=len(listing.gaps),
+        baseline=baseline,
+        oldest_year=oldest,
+        newest_year=newest,
+        mammograms=mammograms,
+        lossy_mammograms=lossy,
+        modalities=dict(modalities),
+        problems=problems,
+        failure_domain=listing.failure_domain,
+        encrypted=listing.encrypted,
+    )
+
+
+def _settings(target: Target) -> dict[str, Any]:
+    restored_on = target.options.get("restored_on")
+    return {
+        "name": target.name,
+        "role": target.role,
+        "kind": target.kind,
+        "site": target.site,
+        "held_by": target.held_by,
+        "offsite": target.offsite,
+        "synced_to": target.options.get("synced_to"),
+        "restored_from": target.options.get("restored_from"),
+        "restored_on": restored_on.isoformat() if restored_on else None,
+        "rpo_hours": target.rpo.total_seconds() / 3600,
+        "schedule_hours": target.schedule.total_seconds() / 3600 if target.schedule else None,
+        "volumes": bool(target.options.get("volumes")),
+    }
+
+
+def _without_exact_copy(case: Case, store: Examined) -> tuple[Count, Count]:
+    """Count a primary's instances that no backup holds exactly, and those of which it cannot be told."""
+    found = rows(
+        case.db,
+        f"""
+        with best as (
+            select sop, min(study) as study, bool_or(outcome in ('unknown', 'unverified', 'pending')) as open
+            from outcomes where primary_store = {literal(store.target.name)} group by sop
+            having not bool_or(outcome in ('identical', 'equivalent')))
+        select count(distinct study) filter (not open), count(*) filter (not open),
+               count(distinct study) filter (open), count(*) filter (open) from best""",
+    )
+    studies, instances, open_studies, open_instances = found[0]
+    return (
+        Count(studies=studies, instances=instances),
+        Count(studies=open_studies, instances=open_instances),
+    )
+
+
+def _assurance(case: Case, where: str) -> dict[str, int]:
+    present = dict(
+        rows(
+            case.db,
+            f"""select case when restored then 'restored' when outcome in ('unverified', 'unknown') then 'listed'
+                else 'read' end, count(*) from outcomes where {where} and backup_key is not null group by 1""",
+        )
+    )
+    return {assurance.value: present.get(assurance.value, 0) for assurance in Assurance}
+
+
+def _extra(case: Case, backup: Examined) -> Extra | None:
+    """Count what `backup` holds beyond all the primaries that it covers, where all were listed whole."""
+    covered = [primary for primary in case.primaries if primary.target.name in backup.target.covers]
+    if backup.inventory is None or not all(primary.absence_shows for primary in covered):
+        return None
+    case.db.execute(extra_objects(case, backup))
+    found = {
+        lost: Count(studies=studies, instances=instances)
+        for lost, studies, instances in rows(
+            case.db, "select lost, count(distinct study), count(*) from extra_objects group by lost"
+        )
+    }
+    return Extra(not_known_on_primary=found.get(False, Count()), lost_from_primary=found.get(True, Count()))
+
+
+def extra_objects(case: Case, backup: Examined) -> str:
+    """Return the SQL that makes the table `extra_objects` (study, sop, lost) of one backup."""
+    names = ", ".join(literal(name) for name in backup.target.covers)
+    return f"""
+        create or replace table extra_objects as
+        select e.study, e.sop, e.sop in (select sop from known where store in ({names})) as lost
+        from (select sop, min(study) as study from objects
+              where store = {literal(backup.target.name)} and sop is not null group by sop) e
+        anti join (select sop from objects where store in ({names}) and sop is not null) p using (sop)"""
+
+
+def _total(problems: Mapping[str, int], kinds: frozenset[Problem]) -> int:
+    return sum(problems.get(kind, 0) for kind in kinds)
+
+
+def _sql(kinds: frozenset[Problem]) -> str:
+    return "(" + ", ".join(literal(kind) for kind in sorted(kinds)) + ")"
+
+
+def _iso(nanoseconds: int | None) -> str | None:
+    if nanoseconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).isoformat()
+    except (OverflowError, ValueError, OSError):
+        # A file time beyond the calendar tells nothing.
+        return None
+
+
+def _hours(hours: float | None) -> float | None:
+    return None if hours is None else round(hours, 1)

@@ -1,0 +1,122 @@
+"""What the primaries lost since a record last saw it, and what has few or no sound copies left."""
+
+from pathlib import Path
+
+from exactcopy.inventory.database import literal, row, save
+from exactcopy.model import Count, Losses
+from exactcopy.reconcile.case import Case, Examined
+
+# In order of weight; an instance is counted once, `only_copy` and `changed_on_primary` beside the others.
+_KINDS = ("gone_everywhere", "no_sound_copy", "lost_from_primary", "damaged_on_primary")
+
+
+def find_losses(case: Case, compared_with: str | None) -> Losses:
+    """Fill the table `losses` (store, study, sop, kind) and return its counts.
+
+    A loss stays until it is explained: it is taken against all that any record saw on a primary, not only
+    the last one. Of a primary that could not be listed whole nothing is said to be lost.
+    """
+    case.db.execute(
+        """
+        create or replace table presence as
+        select sop, count(distinct store) as stores,
+               count(distinct store) filter (sha256 is not null and not damaged) as sound_stores
+        from objects where sop is not null group by sop;
+        create or replace table losses (store varchar, study varchar, sop varchar, kind varchar);
+        """
+    )
+    for primary in case.primaries:
+        _find_gone(case, primary)
+        _find_damaged(case, primary)
+        _find_changed(case, primary)
+    kinds = (*_KINDS, "only_copy", "changed_on_primary")
+    by_primary = {
+        primary.target.name: {kind: _count(case, kind, primary.target.name) for kind in kinds}
+        for primary in case.primaries
+    }
+    compared = compared_with if any(p.known and p.absence_shows for p in case.primaries) else None
+    return Losses(
+        compared_with=compared, by_primary=by_primary, **{kind: _count(case, kind, None) for kind in kinds}
+    )
+
+
+def save_known(case: Case, primary: Examined, path: Path) -> None:
+    """Write every instance that this or an earlier record saw on `primary`, with the first time it was seen."""
+    name = literal(primary.target.name)
+    save(
+        case.db,
+        f"""
+        select sop, any_value(study) as study, min(first_seen) as first_seen from (
+            select sop, study, first_seen from known where store = {name}
+            union all by name
+            select sop, min(study) as study, {case.started}::bigint as first_seen from objects
+            where store = {name} and sop is not null group by sop)
+        group by sop""",
+        path,
+    )
+
+
+def _find_gone(case: Case, primary: Examined) -> None:
+    if not primary.absence_shows:
+        return
+    name = literal(primary.target.name)
+    everywhere = _everywhere(case, primary)
+    case.db.execute(
+        f"""
+        insert into losses
+        select {name}, gone.study, gone.sop,
+               case when {everywhere} and p.sop is null then 'gone_everywhere'
+                    when {everywhere} and p.sound_stores = 0 then 'no_sound_copy'
+                    else 'lost_from_primary' end
+        from (select * from known where store = {name}) gone
+        anti join (select sop from objects where store = {name} and sop is not null) now using (sop)
+        left join presence p on p.sop = gone.sop;
+        insert into losses
+        select l.store, l.study, l.sop, 'only_copy' from losses l join presence p using (sop)
+        where l.store = {name} and l.kind = 'lost_from_primary' and p.sound_stores = 1
+        """
+    )
+
+
+def _find_damaged(case: Case, primary: Examined) -> None:
+    name = literal(primary.target.name)
+    everywhere = _everywhere(case, primary)
+    case.db.execute(
+        f"""
+        insert into losses
+        select {name}, o.study, o.sop,
+               case when {everywhere} and p.sound_stores = 0 then 'no_sound_copy' else 'damaged_on_primary' end
+        from (select sop, min(study) as study, bool_and(damaged) as damaged from objects
+              where store = {name} and sop is not null and not unread group by sop) o
+        join presence p on p.sop = o.sop where o.damaged;
+        insert into losses
+        select {name}, min(o.study), o.sop, 'only_copy' from objects o join presence p on p.sop = o.sop
+        where o.store = {name} and p.sound_stores = 1 and not o.damaged and o.sha256 is not null group by o.sop
+        """
+    )
+
+
+def _find_changed(case: Case, primary: Examined) -> None:
+    name = literal(primary.target.name)
+    case.db.execute(
+        f"""
+        insert into losses
+        select {name}, min(now.study), now.sop, 'changed_on_primary'
+        from (select * from objects where store = {name} and sop is not null and sha256 is not null) now
+        semi join (select sop from before where store = {name} and sha256 is not null) was using (sop)
+        anti join (select n.sop from objects n join before w on w.sop = n.sop and w.sha256 = n.sha256
+                   where n.store = {name} and w.store = {name}) same using (sop)
+        group by now.sop
+        """
+    )
+
+
+def _everywhere(case: Case, primary: Examined) -> str:
+    """Whether an absence on every backup of `primary` shows, as SQL."""
+    return "true" if all(backup.absence_shows for backup in case.covering(primary)) else "false"
+
+
+def _count(case: Case, kind: str, store: str | None) -> Count:
+    where = f"kind = {literal(kind)}" + (f" and store = {literal(store)}" if store else "")
+    studies, instances = row(case.db, f"select count(distinct study), count(*) from losses where {where}")
+    return Count(studies=studies, instances=instances)

@@ -1,0 +1,132 @@
+"""What every instance of a primary is on one backup: one row, one outcome."""
+
+from exactcopy.inventory.database import literal
+from exactcopy.model import Outcome
+from exactcopy.reconcile.case import Case, Examined
+
+# Best first. The outcome is the worst, over the primary's contents of a UID, of the best copy of each.
+# What is not known may still be exact: it ranks before what is known to be worse.
+_BEST_FIRST = (
+    Outcome.IDENTICAL,
+    Outcome.EQUIVALENT,
+    Outcome.UNVERIFIED,
+    Outcome.UNKNOWN,
+    Outcome.ALTERED,
+    Outcome.DIFFERENT,
+    Outcome.UNREADABLE,
+    Outcome.MISSING,
+)
+_RANK = {outcome: rank for rank, outcome in enumerate(_BEST_FIRST)}
+# On a first audit file times may be those of the day on which an archive was copied together.
+_SETTLING = "interval 7 days"
+_HOUR = 3.6e12
+
+
+def find_outcomes(case: Case) -> None:
+    """Fill the table `outcomes`: a row for each primary, backup and instance of the primary."""
+    case.db.execute("drop table if exists outcomes")
+    for number, (primary, backup) in enumerate(case.pairs()):
+        select = _outcomes(case, primary, backup)
+        case.db.execute(
+            f"create table outcomes as {select}" if number == 0 else f"insert into outcomes {select}"
+        )
+    _tell_which_side_changed(case)
+
+
+def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
+    ranks = {outcome.name.lower(): rank for outcome, rank in _RANK.items()}
+    name, other = literal(primary.target.name), literal(backup.target.name)
+    settled = f"epoch_ns((min(study_date) + {_SETTLING})::timestamp)" if primary.known is None else "null"
+    outcome_names = " ".join(f"when {rank} then '{outcome}'" for rank, outcome in enumerate(_BEST_FIRST))
+    rpo = backup.target.rpo.total_seconds() / 3600
+    if not backup.absence_shows:
+        absent = "'unknown'"
+    else:
+        absent = f"case when age_hours <= {rpo} then 'pending' else 'missing' end"
+    verdict = (
+        "'unknown'"
+        if backup.inventory is None
+        else f"case rank when {_RANK[Outcome.MISSING]} then {absent} {outcome_names} end"
+    )
+    return f"""
+    with contents as (
+        select sop, sha256, min(study) as study, min(series) as series, min(key) as key, min(read_at) as read_at,
+               bool_and(damaged) as damaged, bool_or(unread) as unread
+        from objects where store = {name} and sop is not null group by sop, sha256),
+    copies as (
+        select sop, sha256, min(key) as key, max(read_at) as read_at, max(modified) as modified,
+               bool_and(damaged) as damaged, bool_or(unread) as unread
+        from objects where store = {other} and sop is not null group by sop, sha256),
+    ages as (
+        select o.sop, ({case.started} - least(min(least(o.modified, {case.started})), min(k.first_seen), {settled}))
+                      / {_HOUR} as age_hours
+        from objects o left join (select sop, min(first_seen) as first_seen from known where store = {name}
+                                  group by sop) k on k.sop = o.sop
+        where o.store = {name} and o.sop is not null group by o.sop),
+    paired as (
+        select c.sop, c.sha256 as content, c.study, c.series, c.key as primary_key, c.damaged as primary_damaged,
+               b.key as backup_key, b.sha256 as backup_sha256, b.damaged as backup_damaged,
+               b.modified as copied, least(c.read_at, b.read_at) as read_at, d.elements,
+               case when b.sop is null then {ranks["missing"]}
+                    when c.sha256 is not null and c.sha256 = b.sha256 then {ranks["identical"]}
+                    when b.unread or (c.unread and c.sha256 is null) then {ranks["unknown"]}
+                    when c.sha256 is null or b.sha256 is null then {ranks["unverified"]}
+                    when b.damaged then {ranks["unreadable"]}
+                    when c.damaged then {ranks["different"]}
+                    when d.outcome = 'equivalent' then {ranks["equivalent"]}
+                    when d.outcome = 'altered' then {ranks["altered"]}
+                    when d.outcome = 'different' then {ranks["different"]}
+                    else {ranks["unverified"]} end as rank
+        from contents c left join copies b on b.sop = c.sop
+        left join differences d on d.primary_sha256 = c.sha256 and d.backup_sha256 = b.sha256),
+    best as (
+        select sop, content, first(paired order by rank, backup_key) as of_content from paired
+        group by sop, content),
+    worst as (
+        select sop, first(of_content order by of_content.rank desc, of_content.primary_key) as w from best group by sop)
+    select {name} as primary_store, {other} as backup, w.study as study, w.series as series, sop,
+           {verdict} as outcome, w.read_at as read_at, w.primary_key as primary_key, w.backup_key as backup_key,
+           w.content as primary_sha256, w.backup_sha256 as backup_sha256, w.primary_damaged as primary_damaged,
+           w.backup_damaged as backup_damaged, w.copied as copied, w.elements as elements, age_hours,
+           null::varchar as changed_side, false as restored, w.rank as rank
+    from worst join ages using (sop)
+    """.replace("case rank when", "case w.rank when")
+
+
+def _tell_which_side_changed(case: Case) -> None:
+    """Set `changed_side` where the last record, an object's own damage or the other backups tell it."""
+    case.db.execute(
+        """
+        create or replace table suspects as
+        select primary_store, backup, sop, primary_sha256, backup_sha256, primary_damaged, backup_damaged
+        from outcomes where outcome in ('altered', 'different', 'unreadable');
+        create or replace table baseline as
+        select distinct store, sop, sha256 from before semi join suspects using (sop) where sha256 is not null;
+        create or replace table elsewhere as
+        select distinct store, sop, sha256 from objects semi join suspects using (sop) where sha256 is not null;
+        create or replace table sides as
+        select s.primary_store, s.backup, s.sop,
+            case when exists (from baseline b where b.store = s.primary_store and b.sop = s.sop
+                              and b.sha256 = s.backup_sha256)
+                  and not exists (from baseline b where b.store = s.primary_store and b.sop = s.sop
+                                  and b.sha256 = s.primary_sha256)
+                 then 'primary'
+                 when exists (from baseline b where b.store = s.primary_store and b.sop = s.sop
+                              and b.sha256 = s.primary_sha256)
+                  and exists (from baseline b where b.store = s.backup and b.sop = s.sop)
+                  and not exists (from baseline b where b.store = s.backup and b.sop = s.sop
+                                  and b.sha256 = s.backup_sha256)
+                 then 'backup'
+                 when s.primary_damaged and not s.backup_damaged then 'primary'
+                 when s.backup_damaged and not s.primary_damaged then 'backup'
+                 when exists (from elsewhere e where e.sop = s.sop and e.sha256 = s.primary_sha256
+                              and e.store not in (s.primary_store, s.backup)) then 'backup'
+                 when exists (from elsewhere e where e.sop = s.sop and e.sha256 = s.backup_sha256
+                              and e.store not in (s.primary_store, s.backup)) then 'primary'
+            end as side
+        from suspects s;
+        update outcomes set changed_side = sides.side from sides
+        where sides.primary_store = outcomes.primary_store and sides.backup = outcomes.backup
+          and sides.sop = outcomes.sop;
+        """
+    )

@@ -1,0 +1,265 @@
+"""Audit folders: begun, resumed, sealed, chained; labels; the lock. Nothing sealed is ever changed."""
+
+import csv
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any
+
+from exactcopy import __version__
+from exactcopy.config import Config
+from exactcopy.errors import RecordError, RunLocked
+
+SCHEMA = 1
+MANIFEST = "manifest-sha256.txt"
+RESTRICTED = "restricted"
+_RESUMABLE = timedelta(hours=24)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A sealed audit: its folder, what audit.json says, and the digest of its manifest."""
+
+    folder: Path
+    audit: Mapping[str, Any]
+    manifest_sha256: str
+
+    @property
+    def id(self) -> str:
+        """The audit's id, which is its folder's name."""
+        return self.folder.name
+
+    @property
+    def restricted(self) -> Path:
+        """The part with patient data in it; it may have been moved away."""
+        return self.folder / RESTRICTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """An audit under way. `folder` will become the record; `work` and `scratch` go."""
+
+    id: str
+    started: datetime
+    root: Path
+    resumed: bool
+
+    @property
+    def folder(self) -> Path:
+        """What becomes the record."""
+        return self.root / "record"
+
+    @property
+    def restricted(self) -> Path:
+        """What of the record stays where it is."""
+        return self.folder / RESTRICTED
+
+    @property
+    def work(self) -> Path:
+        """Listings, plans and parts."""
+        return self.root / "work"
+
+
+@contextmanager
+def locked(config: Config) -> Iterator[None]:
+    """Hold the lock of this configuration; it dies with its process. Raises RunLocked."""
+    config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (config.state / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunLocked(
+                f"{config.path.name}: another audit is running. Wait for it to end, or end it, then try again."
+            ) from None
+        yield
+
+
+@contextmanager
+def scratch(config: Config) -> Iterator[Path]:
+    """Give an empty folder for test restores, 0700; it is removed in every ending, at the latest by the next run."""
+    folder = config.state / "scratch"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def begin(config: Config, now: datetime) -> Unfinished:
+    """Take up the unfinished audit of the same configuration, version and schema, or begin a new one.
+
+    What is older than a day, or of another configuration, is removed: its listings are no longer true.
+    """
+    home = config.state / "unfinished"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stamp = {"config_sha256": config.digest, "version": __version__, "schema": SCHEMA}
+    for root in sorted(home.iterdir()):
+        begun = _json(root / "begun.json")
+        started = datetime.fromisoformat(begun["started"]) if begun else None
+        if begun and started and begun["stamp"] == stamp and timedelta() <= now - started < _RESUMABLE:
+            shutil.rmtree(root / "record", ignore_errors=True)
+            return _prepared(Unfinished(id=root.name, started=started, root=root, resumed=True))
+        shutil.rmtree(root)
+    now = now.replace(microsecond=0)
+    unfinished = Unfinished(
+        id=_free_id(config, now), started=now, root=home / _free_id(config, now), resumed=False
+    )
+    unfinished.root.mkdir(mode=0o700)
+    _write(unfinished.root / "begun.json", json.dumps({"started": now.isoformat(), "stamp": stamp}))
+    return _prepared(unfinished)
+
+
+def seal(config: Config, unfinished: Unfinished, previous: Record | None) -> Record:
+    """Write the manifest of the finished folder and let it appear among the records, whole, by a rename."""
+    lines = [f"{digest(path)}  {path.name}" for path in sorted(unfinished.folder.iterdir()) if path.is_file()]
+    lines.append(f"{digest(unfinished.restricted / MANIFEST)}  {RESTRICTED}/{MANIFEST}")
+    if previous is not None:
+        lines.append(f"{previous.manifest_sha256}  ../{previous.id}/{MANIFEST}")
+    _write(unfinished.folder / MANIFEST, "\n".join(lines) + "\n")
+    config.records.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _protect(unfinished.folder, config.restricted_group)
+    final = config.records / unfinished.id
+    try:
+        unfinished.folder.rename(final)
+    except OSError:
+        # Another file system: copy beside the place first, so that the record still appears at once.
+        arriving = config.records / f".{unfinished.id}"
+        shutil.rmtree(arriving, ignore_errors=True)
+        shutil.copytree(unfinished.folder, arriving)
+        arriving.rename(final)
+    shutil.rmtree(unfinished.root, ignore_errors=True)
+    return load(final)
+
+
+def seal_restricted(unfinished: Unfinished) -> str:
+    """Write the manifest of restricted/ and return its digest."""
+    folder = unfinished.restricted
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    _write(folder / MANIFEST, "".join(f"{digest(folder / name)}  {name}\n" for name in names))
+    return digest(folder / MANIFEST)
+
+
+def load(folder: Path) -> Record:
+    """Return the record in `folder`. Raises RecordError."""
+    audit = _json(folder / "audit.json")
+    if audit is None or not (folder / MANIFEST).is_file():
+        raise RecordError(f"{folder}: this is no record of an audit. Name a folder below `records`.")
+    if audit.get("schema") != SCHEMA:
+        raise RecordError(f"{folder}: its schema is not one that this version reads. Use a newer exactcopy.")
+    return Record(folder=folder, audit=audit, manifest_sha256=digest(folder / MANIFEST))
+
+
+def chain(config: Config) -> list[Record]:
+    """Return the records, newest first, by what each says was before it: clocks may have been wrong."""
+    if not config.records.is_dir():
+        return []
+    found = {
+        path.name: load(path)
+        for path in config.records.iterdir()
+        if not path.name.startswith(".") and (path / "audit.json").is_file()
+    }
+    earlier = {record.audit["previous"]["id"] for record in found.values() if record.audit["previous"]}
+    heads = sorted(name for name in found if name not in earlier)
+    if len(heads) > 1:
+        raise RecordError(
+            f"{config.records}: the records {', '.join(heads)} do not follow one another. Move those that do not"
+            " belong here to another folder."
+        )
+    order: list[Record] = []
+    name: str | None = heads[0] if heads else None
+    while name in found:
+        record = found.pop(name)
+        order.append(record)
+        name = record.audit["previous"]["id"] if record.audit["previous"] else None
+    return order
+
+
+def read_labels(restricted: Path) -> dict[str, str]:
+    """Return the label of each Study Instance UID that has one."""
+    path = restricted / "key.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["study_instance_uid"]: row["label"] for row in csv.DictReader(file)}
+
+
+def add_labels(labels: dict[str, str], studies: Iterable[str]) -> dict[str, str]:
+    """Return `labels` with one more for each study that has none; no label is ever used twice."""
+    number = max((int(label.removeprefix("E-")) for label in labels.values()), default=0)
+    # In an order that tells nothing of who was examined when.
+    new = sorted(set(studies) - labels.keys(), key=lambda uid: sha256(uid.encode()).digest())
+    return labels | {uid: f"E-{number + place:04}" for place, uid in enumerate(new, start=1)}
+
+
+def write_labels(restricted: Path, labels: Mapping[str, str]) -> None:
+    """Write key.csv."""
+    rows = sorted((label, uid) for uid, label in labels.items())
+    write_csv(restricted / "key.csv", ("label", "study_instance_uid"), rows)
+
+
+def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV file in which no cell can become a formula."""
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str):
+        return "" if value is None else value
+    plain = "".join(character if character.isprintable() else "\ufffd" for character in value)
+    return f"'{plain}" if plain.startswith(_FORMULA) else plain
+
+
+def _prepared(unfinished: Unfinished) -> Unfinished:
+    for folder in (unfinished.work, unfinished.restricted):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return unfinished
+
+
+def _free_id(config: Config, now: datetime) -> str:
+    """Return an id that no record has: two audits may begin within one second."""
+    moment = now.astimezone(UTC)
+    while (config.records / moment.strftime("%Y-%m-%dT%H%M%SZ")).exists():
+        moment += timedelta(seconds=1)
+    return moment.strftime("%Y-%m-%dT%H%M%SZ")
+
+
+def _protect(folder: Path, group: str | None) -> None:
+    """Leave records to their owner; restricted/ to its group too, where there is one."""
+    for path in [folder, *folder.rglob("*")]:
+        inside = path.is_relative_to(folder / RESTRICTED)
+        shared = 0o050 if path.is_dir() else 0o040
+        path.chmod((0o700 if path.is_dir() else 0o600) | (shared if group else 0))
+        if group and inside:
+            shutil.chown(path, group=group)
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return loaded if isinstance(loaded, dict) else None
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,158 @@
+"""audit.json, schema 1: additions are allowed, nothing is ever renamed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from exactcopy import __version__
+from exactcopy.config import Config
+from exactcopy.model import Assessment, Attestation, Evidence, Finding, NotChecked, Role, StoreFacts
+from exactcopy.records import SCHEMA, Record, Unfinished
+
+_NOT_EXAMINED = {
+    "missing": "its folder was not there",
+    "empty": "nothing at all was stored there, as on an unmounted drive",
+    "no_instances": "no DICOM image was found there",
+    "wrong_volume": "the volume there was not one of those configured",
+    "drive_absent": "none of its drives was connected",
+    "unreadable": "its folder could not be read",
+    "parts_unreadable": "parts of it could not be read",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """Everything that audit.json says."""
+
+    evidence: Evidence
+    findings: Sequence[Finding]
+    assessments: Sequence[Assessment]
+    attestations: Mapping[str, Attestation]
+    checks: Sequence[tuple[str, str, Finding | NotChecked | None]]
+    citations: Mapping[str, Sequence[str]]
+    deciding: frozenset[str]
+    conclusion: str
+    headline: str
+    complete: bool
+    finished: datetime
+    decisions_sha256: str
+    restricted_manifest_sha256: str
+    gaps_rows: int
+    timing: Mapping[str, float]
+
+
+def write_document(
+    path: Path, config: Config, unfinished: Unfinished, previous: Record | None, said: Document
+) -> None:
+    """Write audit.json."""
+    text = json.dumps(
+        _document(config, unfinished, previous, said), indent=1, ensure_ascii=False, default=_plain
+    )
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def not_examined(stores: Sequence[StoreFacts]) -> list[dict[str, str]]:
+    """Return what was not examined, or not whole, with a sentence of our own for each."""
+    found = []
+    for store in stores:
+        reason = store.error or (None if store.complete else "parts_unreadable")
+        if reason:
+            found.append(
+                {"target": store.name, "reason": reason, "text": f"{store.name}: {_NOT_EXAMINED[reason]}"}
+            )
+    return found
+
+
+def _document(
+    config: Config, unfinished: Unfinished, previous: Record | None, said: Document
+) -> dict[str, Any]:
+    evidence = said.evidence
+    primaries = [store.name for store in evidence.stores if store.role is Role.PRIMARY]
+    losses = asdict(evidence.losses)
+    return {
+        "schema": SCHEMA,
+        "facility": config.facility,
+        "time_zone": config.time_zone,
+        "paper": config.paper,
+        "conclusion": said.conclusion,
+        "headline": said.headline,
+        "complete": said.complete,
+        "not_examined": not_examined(evidence.stores),
+        "scope": {
+            "covers": f"DICOM images in: {', '.join(primaries)}",
+            "not": "PACS database, reports, other records",
+        },
+        "audit": {
+            "id": unfinished.id,
+            "started": unfinished.started,
+            "finished": said.finished,
+            "version": __version__,
+            "config_sha256": config.digest,
+            "decisions_sha256": said.decisions_sha256,
+            "operator": config.operator,
+            "first": evidence.first,
+        },
+        "previous": {"id": previous.id, "manifest_sha256": previous.manifest_sha256} if previous else None,
+        "policy": {
+            "rpo_hours": config.rpo.total_seconds() / 3600,
+            "rto_hours": evidence.rto_hours,
+            "sample": config.sample,
+            "reread_days": {store.name: store.reread.days for store in config.stores},
+        },
+        "people": {"security_official": config.security_official, "it": config.it},
+        "losses": losses,
+        "stores": [asdict(store) for store in evidence.stores],
+        "comparisons": [asdict(comparison) for comparison in evidence.comparisons],
+        "restore_tests": [asdict(restore) for restore in evidence.restores],
+        "findings": [
+            {
+                **asdict(finding),
+                "decides": finding.check in said.deciding,
+                "citations": list(said.citations.get(finding.check, ())),
+            }
+            for finding in said.findings
+        ],
+        "controls": [_control(assessment, said.attestations) for assessment in said.assessments],
+        "checks": [_check(*checked) for checked in said.checks],
+        "timing": said.timing,
+        "evidence": {
+            "restricted_manifest_sha256": said.restricted_manifest_sha256,
+            "gaps_rows": said.gaps_rows,
+            "self_test": None,
+        },
+    }
+
+
+def _control(assessment: Assessment, attestations: Mapping[str, Attestation]) -> dict[str, Any]:
+    control = assessment.control
+    stated = attestations.get(control.id)
+    return {
+        "id": control.id,
+        "citation": control.citation,
+        "title": control.title,
+        "text": control.text,
+        "specification": control.specification,
+        "kind": control.kind,
+        "decides": control.decides,
+        "checks": list(control.checks),
+        "status": assessment.status,
+        "observed": assessment.observed,
+        "findings": list(assessment.findings),
+        "attested_by": asdict(stated) if stated else None,
+    }
+
+
+def _check(check: str, target: str, result: Finding | NotChecked | None) -> dict[str, Any]:
+    if isinstance(result, NotChecked):
+        return {"check": check, "target": target, "status": "not_checked", "reason": result.reason}
+    status = "no_exception" if result is None else "exception"
+    return {"check": check, "target": target, "status": status, "reason": None}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in audit.json")

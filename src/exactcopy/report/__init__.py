@@ -1,0 +1,126 @@
+"""A record as PDF, HTML, JSON, CSV and JUnit XML: everything here reads a record and nothing else."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from exactcopy.errors import ConfigError, RecordError
+from exactcopy.report.formats import (
+    GAP_COLUMNS,
+    html,
+    templates,
+    write_gaps,
+    write_html,
+    write_json,
+    write_junit,
+    write_pdf,
+)
+from exactcopy.report.view import view
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Record",
+    "html",
+    "load_record",
+    "render",
+    "templates",
+    "view",
+    "write_gaps",
+    "write_html",
+    "write_json",
+    "write_junit",
+    "write_pdf",
+]
+
+SCHEMA = 1
+TEXT_COLUMNS = ("finding", "check", "severity", "target", "label", "modality", "changed_side", "elements")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a report is made of: the folder, its audit.json and gaps.csv, and the SHA-256 of both."""
+
+    folder: Path
+    audit: dict[str, Any]
+    gaps: pd.DataFrame
+    hashes: dict[str, str]
+
+    def view(self) -> dict[str, Any]:
+        """Give what the templates print of this record."""
+        return view(self.audit, self.gaps, self.hashes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One way to write a record: the file's name, and what writes it."""
+
+    file: str
+    write: Callable[[Record, Path], None]
+
+
+FORMATS = {
+    "pdf": Format(file="report.pdf", write=lambda record, path: write_pdf(record.view(), path)),
+    "html": Format(file="report.html", write=lambda record, path: write_html(record.view(), path)),
+    "json": Format(file="audit.json", write=lambda record, path: _copied(record, path)),
+    "csv": Format(file="gaps.csv", write=lambda record, path: _copied(record, path)),
+    "junit": Format(file="junit.xml", write=lambda record, path: write_junit(record.audit, path)),
+}
+
+
+def load_record(folder: Path) -> Record:
+    """Read the record in `folder`, sealed or still being written."""
+    try:
+        texts = {name: (folder / name).read_bytes() for name in ("audit.json", "gaps.csv")}
+        audit = json.loads(texts["audit.json"])
+        gaps = _read_gaps(folder / "gaps.csv")
+    except OSError as error:
+        message = f"{folder}: no record is there ({type(error).__name__}). Name a folder that holds audit.json and gaps.csv."
+        raise RecordError(message) from error
+    except ValueError as error:
+        message = f"{folder}: the record is damaged. Run `exactcopy verify` on it."
+        raise RecordError(message) from error
+    schema = audit.get("schema") if isinstance(audit, dict) else None
+    if schema != SCHEMA:
+        message = f"{folder}: its schema is {schema!r} and this version reads {SCHEMA}. Use the version that wrote it."
+        raise RecordError(message)
+    hashes = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+    return Record(folder=folder, audit=audit, gaps=gaps, hashes=hashes)
+
+
+def _read_gaps(path: Path) -> pd.DataFrame:
+    """Read gaps.csv; counts are numbers, an unknown year stays empty."""
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(rows.columns) != GAP_COLUMNS:
+        message = "gaps.csv has other columns"
+        raise ValueError(message)
+    counts = [name for name in GAP_COLUMNS if name not in {*TEXT_COLUMNS, "study_year"}]
+    return rows.astype(dict.fromkeys(counts, "int64"))
+
+
+def render(record: Record | Path, formats: Iterable[str], out: Path) -> list[Path]:
+    """Write `record` into the folder `out` in each of `formats`; give the files written."""
+    wanted = list(formats)
+    if unknown := [name for name in wanted if name not in FORMATS]:
+        raise ConfigError([f"format: {name!r} is none. Use {', '.join(FORMATS)}." for name in unknown])
+    loaded = load_record(record) if isinstance(record, Path) else record
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in wanted:
+        path = out / FORMATS[name].file
+        FORMATS[name].write(loaded, path)
+        written.append(path)
+    return written
+
+
+def _copied(record: Record, path: Path) -> None:
+    """Copy the record's own file: the report prints its hash, so its bytes must not change."""
+    source = record.folder / path.name
+    if source.resolve() != path.resolve():
+        shutil.copyfile(source, path)

@@ -1,0 +1,127 @@
+"""Section 5: every control, told apart by what stands behind its status; never rolled up."""
+
+import re
+from collections import Counter
+from typing import Any
+
+from exactcopy.report import words
+
+View = dict[str, Any]
+
+TONES = {
+    "no exception": "good",
+    "attention": "warn",
+    "exception": "bad",
+    "attested": "attested",
+    "alternative documented": "attested",
+    "not applicable": "unchecked",
+    "not checked": "unchecked",
+}
+# The order and the words of a citation's tally.
+TALLY = (
+    ("no exception", "without exception"),
+    ("exception", "with an exception"),
+    ("attention", "needing attention"),
+    ("attested", "attested"),
+    ("alternative documented", "alternative documented"),
+    ("not applicable", "not applicable"),
+    ("not checked", "not checked"),
+)
+GROUPS = (
+    ("deciding", "Controls that decide the result", "Measured in this run, or stated by a person where only a person can know."),
+    ("measured", "Other measured controls", "Measured in this run. They do not decide the result."),
+    ("attested", "Attested by a person", "Stated by the person named, and not tested."),
+    ("unanswered", "Not checked", "Nothing is known of these. What would answer each is named beside it."),
+)  # fmt: skip
+
+
+def section(audit: View, clock: words.Clock) -> View:
+    """Give all that section 5 prints."""
+    known = {each["id"]: each for each in audit["findings"]}
+    groups: dict[str, list[View]] = {key: [] for key, *_ in GROUPS}
+    proposed = []
+    for control in audit["controls"]:
+        row = _row(control, known, clock)
+        (proposed if row["proposed"] else groups[_group(control)]).append(row)
+    counts = Counter(each["status"] for each in audit["controls"] if each["specification"] != "proposed")
+    return {
+        "groups": [
+            {"key": key, "title": title, "lead": lead, "rows": groups[key]}
+            for key, title, lead in GROUPS
+            if groups[key]
+        ],
+        "proposed": proposed,
+        "counts": [{"status": status, "count": counts[status]} for status, _ in TALLY if counts[status]],
+        "total": sum(counts.values()),
+        "tallies": tallies(audit["controls"]),
+    }
+
+
+def _group(control: View) -> str:
+    if control["decides"]:
+        return "deciding"
+    if control["status"] == "not checked":
+        return "unanswered"
+    if control["status"] in {"attested", "alternative documented"}:
+        return "attested"
+    return "measured"
+
+
+def _row(control: View, known: dict[str, View], clock: words.Clock) -> View:
+    said = control["attested_by"]
+    return {
+        "id": control["id"],
+        "citation": control["citation"].replace("45 CFR ", "").removeprefix("proposed "),
+        "specification": control["specification"],
+        "title": control["title"],
+        "text": control["text"] if control["specification"] == "proposed" else None,
+        "status": control["status"],
+        "tone": TONES[control["status"]],
+        "observed": words.sentence(control["observed"]),
+        "findings": [each for each in control["findings"] if each in known],
+        "attested": _attested(said, clock) if said else None,
+        "proposed": control["specification"] == "proposed",
+    }
+
+
+def _attested(said: View, clock: words.Clock) -> str:
+    who = ", ".join(each for each in (said["by"], said["title"]) if each)
+    dates = f"{clock.day(said['on'])}, until {clock.day(said['expires'])}"
+    document = f" Document: {said['document']}." if said.get("document") else ""
+    return f"“{said['statement']}” {who}, {dates}.{document}"
+
+
+def tallies(controls: list[View]) -> list[View]:
+    """Quote each citation once and count its tests by status; proposed rules stay out, and nothing is added up."""
+    counted: dict[str, Counter[str]] = {}
+    quotes: dict[str, str] = {}
+    for control in controls:
+        if control["specification"] == "proposed":
+            continue
+        for place, citation in enumerate(citations(control["citation"])):
+            counted.setdefault(citation, Counter())[control["status"]] += 1
+            # A control quotes the first section that it cites.
+            if place == 0 and control["text"]:
+                quotes.setdefault(citation, control["text"])
+    return [
+        {
+            "citation": citation,
+            "quote": quotes.get(citation),
+            "text": f"Tests relating to {citation}: "
+            + ", ".join(f"{counts[status]} {name}" for status, name in TALLY if counts[status]),
+        }
+        for citation, counts in sorted(counted.items(), key=lambda pair: (" CFR " in pair[0], pair[0]))
+    ]
+
+
+def citations(text: str) -> list[str]:
+    """Part a catalogue citation into the sections that it names: 164.308(b)(1),(3) names (b)(1) and (b)(3)."""
+    found: list[str] = []
+    for part in re.split(r"[;,]\s*", text.removeprefix("45 CFR ")):
+        if re.match(r"(\d+ CFR )?\d+\.\d+", part):
+            found.append(part.removeprefix("45 CFR "))
+        elif found and re.fullmatch(r"\(\w+\)", part):
+            found.append(found[-1][: found[-1].rindex("(")] + part)
+        elif found and part.startswith("("):
+            found.append(found[-1].split("(", 1)[0] + part)
+    return found

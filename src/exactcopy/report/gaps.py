@@ -1,0 +1,132 @@
+"""Sections 2 and 3: a card for every finding, and the studies that they are about."""
+
+import re
+from typing import Any
+
+import pandas as pd
+
+from exactcopy.model import Severity
+from exactcopy.report import words
+
+View = dict[str, Any]
+
+PRINTED_ROWS = 200
+# So few rows follow the cards on their page.
+FLOW_ROWS = 12
+NO_OWNER = "No owner yet"
+NO_DATE = "no date yet"
+BAD = ("missing", "different", "altered", "unreadable", "unverified", "unknown", "pending")
+# Counts that make a study a gap; the others are not yet or not known.
+GAP_COLUMNS = ["altered", "different", "missing", "unreadable"]
+
+
+def worst_first(findings: list[View]) -> list[View]:
+    """Order findings by severity, then by what decides, then as they were found."""
+    return sorted(findings, key=lambda each: (Severity(each["severity"]).rank, not each["decides"]))
+
+
+def tone(finding: View) -> str:
+    """Give the color of a finding: red, amber, or gray where something was not examined."""
+    if finding["check"] == "store-examined":
+        return "unchecked"
+    return "bad" if finding["severity"] in {"critical", "high"} else "warn"
+
+
+def actions(findings: list[View], clock: words.Clock) -> list[View]:
+    """Give what has to happen: one line for every open finding, worst first."""
+    return [
+        {
+            "id": each["id"],
+            "title": each["title"],
+            "tone": tone(each),
+            "who": each["owner"] or NO_OWNER,
+            "when": f"by {clock.day(each['due'])}" if each["due"] else NO_DATE,
+        }
+        for each in worst_first(findings)
+        if each["state"] == "open" and each["severity"] != Severity.INFO
+    ]
+
+
+def cards(findings: list[View], clock: words.Clock) -> list[View]:
+    """Give a card for every finding, accepted ones with that word on them."""
+    return [_card(each, clock) for each in worst_first(findings)]
+
+
+def _card(finding: View, clock: words.Clock) -> View:
+    times = finding["times_seen"]
+    return {
+        "id": finding["id"],
+        "tone": tone(finding),
+        "title": finding["title"],
+        "place": words.joined([finding["id"], finding["check"], finding["target"], finding["severity"]]),
+        "since": words.joined(
+            [
+                f"First seen {clock.day(finding['first_seen'])}, {times} {'time' if times == 1 else 'times'}",
+                *finding["citations"],
+            ]
+        ),
+        "state": None if finding["state"] == "open" else finding["state"].replace("_", " "),
+        "count": words.number(finding["count"]),
+        "unit": words.unit_for(finding["count"], finding["unit"]),
+        "seen": words.sentence(finding["message"]),
+        "why": words.sentence(finding["why"]),
+        "to_check": finding["to_check"],
+        "remedy": finding["remedy"],
+        "who": words.joined(
+            [finding["owner"] or NO_OWNER, f"by {clock.day(finding['due'])}" if finding["due"] else NO_DATE]
+        ),
+        "worklist": finding["worklist"],
+    }
+
+
+def distinct_gaps(audit: View, rows: pd.DataFrame) -> int | None:
+    """Count the studies that are a gap on some backup, each once; None where gaps.csv and the counts do not agree."""
+    backups = {row["backup"] for row in audit["comparisons"]}
+    per_backup: dict[str, int] = {}
+    for row in audit["comparisons"]:
+        per_backup[row["backup"]] = per_backup.get(row["backup"], 0) + row["studies"]["gap"]
+    if rows.empty:
+        return None
+    on_backups = rows[rows["target"].isin(backups) & (rows[GAP_COLUMNS].sum(axis=1) > 0)]
+    seen = on_backups.groupby("target")["label"].nunique()
+    if any(seen.get(name, 0) != count for name, count in per_backup.items()):
+        return None
+    return int(on_backups["label"].nunique())
+
+
+def studies(audit: View, rows: pd.DataFrame) -> View | None:
+    """Give the affected studies by label, worst first and at most so many; None where there are none."""
+    if rows.empty:
+        return None
+    shown = rows.head(PRINTED_ROWS)
+    total, labels = len(rows), int(rows["label"].nunique())
+    lead = f"{words.counted(labels, 'studies')} in {total:,} {'row' if total == 1 else 'rows'}, worst first."
+    if total > PRINTED_ROWS:
+        lead = f"The first {len(shown):,} of {total:,} rows, worst first; all of them are in gaps.csv."
+    records = [{str(key): value for key, value in row.items()} for row in shown.to_dict("records")]
+    sides = any(row["changed_side"] for row in records)
+    return {
+        "lead": lead,
+        "rows": [_study(row) for row in records],
+        "sides": sides,
+        "long": len(records) > FLOW_ROWS,
+    }
+
+
+def _study(row: View) -> View:
+    found = [f"{words.number(int(row[key]))} {key}" for key in BAD if int(row[key])]
+    missing_all = int(row["missing"]) == int(row["instances"])
+    pixels = "bad" if any(int(row[key]) for key in GAP_COLUMNS) else "unchecked"
+    return {
+        "label": row["label"],
+        "finding": row["finding"],
+        "target": row["target"],
+        "modality": row["modality"],
+        "year": str(row["study_year"] or words.NONE),
+        "instances": words.number(int(row["instances"])),
+        "found": "all missing" if missing_all else ", ".join(found) or words.NONE,
+        "tone": pixels,
+        "side": {"unknown": "cannot be told"}.get(str(row["changed_side"]), str(row["changed_side"]))
+        or words.NONE,
+        "elements": ", ".join(re.findall(r"\w+", str(row["elements"]))) if row["elements"] else None,
+    }

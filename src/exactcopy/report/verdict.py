@@ -1,0 +1,306 @@
+"""Page one: the result in words, four figures, a bar per backup, what has to happen, and the review."""
+
+from typing import Any
+
+from exactcopy.report import gaps, method, words
+from exactcopy.report.coverage import STATES, by_backup, last_known, line
+
+View = dict[str, Any]
+
+HEADLINES = {
+    "lost": ("Images have no sound copy left", "bad"),
+    "incomplete_copies": ("Exact copies are not complete", "bad"),
+    "restore_failed": ("A test restore failed", "bad"),
+    "not_enough": ("Not enough was checked to say", "unchecked"),
+    "other_exceptions": ("Copies are exact; other exceptions need attention", "warn"),
+    "none": ("No exceptions noted", "good"),
+}
+FIRST_AUDIT = "The primary as found today is the reference; loss before today that left no differing copy cannot be seen."
+CERTIFIES = "This certifies review, not compliance."
+TICKS = (
+    "I read the results and what was not checked",
+    "Actions have owners and dates",
+    "Decisions are mine or approved",
+)
+ACTIONS_SHOWN = 6
+SENTENCES_SHOWN = 3
+BARS_SHOWN = 6
+# Bars and actions from which on page one is set tighter, so that it stays one page on Letter.
+DENSE, DENSER = 8, 10
+
+
+def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: words.Clock) -> View:
+    """Give all that page one prints; `backups` are the bars of section 1."""
+    code = headline_code(audit)
+    text, tone = HEADLINES[code]
+    actions = gaps.actions(audit["findings"], clock)
+    samples = method.page_one_sentences(audit)
+    sums = by_backup(audit)
+    bars = [
+        {**{key: bar[key] for key in ("name", "bar", "status")},
+         "words": line(each),
+         "total": words.counted(each["total"], "studies"),
+         "last_known": last_known(each, clock)}
+        for bar, each in _worst_bars(backups, sums)
+    ]  # fmt: skip
+    said = SENTENCES_SHOWN if len(backups) < BARS_SHOWN else SENTENCES_SHOWN - 1
+    shown_actions = actions[:ACTIONS_SHOWN]
+    fullness = len(bars) + len(shown_actions)
+    return {
+        "headline": text,
+        "tone": tone,
+        "sentence": explain(code, audit, sums, distinct_gaps),
+        "not_examined": [words.sentence(each["text"]) for each in audit["not_examined"]],
+        "scope": f"{_covers(audit)}. Not: {audit['scope']['not']}.",
+        "first_audit": FIRST_AUDIT if audit["audit"]["first"] else None,
+        "figures": [_weakest(sums), _waiting(audit), _restores(audit), _oldest_proof(audit, clock)],
+        "bars": bars,
+        "more_bars": len(backups) - len(bars),
+        "legend": [
+            {"state": state, "words": full}
+            for state, (full, _) in STATES.items()
+            if any(part["state"] == state for each in bars for part in each["bar"]["parts"])
+        ],
+        "actions": shown_actions,
+        "more": max(len(actions) - ACTIONS_SHOWN, 0),
+        "safeguards": safeguards(audit, sums),
+        "samples": samples[:said],
+        "more_samples": len(samples) - len(samples[:said]),
+        "ticks": TICKS,
+        "certifies": CERTIFIES,
+        "density": "dense denser" if fullness > DENSER else "dense" if fullness > DENSE else "",
+    }
+
+
+def _worst_bars(backups: list[View], sums: list[View]) -> list[tuple[View, View]]:
+    """Give the bars in the configuration's order; of too many, the worst."""
+    pairs = list(zip(backups, sums, strict=True))
+    if len(pairs) <= BARS_SHOWN:
+        return pairs
+    return sorted(pairs, key=lambda pair: pair[1]["protected"] / max(pair[1]["total"], 1))[:BARS_SHOWN]
+
+
+def headline_code(audit: View) -> str:
+    """Give the headline's code; an incomplete audit never bears one that sounds like a pass."""
+    code: str = audit["headline"]
+    short = not audit["complete"] or audit["conclusion"] == "incomplete"
+    return "not_enough" if short and code in {"none", "other_exceptions"} else code
+
+
+def explain(code: str, audit: View, sums: list[View], distinct_gaps: int | None) -> str:
+    """Say the headline again with its counts and denominators."""
+    if code == "lost":
+        return _lost(audit)
+    if code == "incomplete_copies":
+        return _incomplete(audit, sums, distinct_gaps)
+    if code == "restore_failed":
+        return f"{_failed_restores(audit)} {_copies(sums)}"
+    if code == "not_enough":
+        return _not_enough(sums)
+    open_ones = [each for each in audit["findings"] if each["state"] == "open"]
+    if code == "other_exceptions":
+        return f"{_copies(sums)} {_need(len(open_ones))}"
+    return _copies(sums)
+
+
+def _failed_restores(audit: View) -> str:
+    parts = [
+        f"{each['failed'] + each['certainty']['failed']:,} of "
+        f"{each['planned'] + each['certainty']['planned']:,} from {each['backup']}"
+        for each in audit["restore_tests"]
+        if each["failed"] or each["certainty"]["failed"]
+    ]
+    if not parts:
+        return "A test restore was due and was not made whole."
+    return f"Of the studies that were test-restored, {words.listed(parts)} did not come back whole."
+
+
+def _need(count: int) -> str:
+    return f"{words.counted(count, 'findings')} {'needs' if count == 1 else 'need'} attention."
+
+
+def _lost(audit: View) -> str:
+    losses = audit["losses"]
+    total = words.number(sum(each["studies"] for each in audit["stores"] if each["role"] == "primary"))
+    parts = []
+    if gone := losses["gone_everywhere"]["studies"]:
+        seen = words.record_day(losses["compared_with"] or "")
+        parts.append(
+            f"{words.counted(gone, 'studies')} ({words.counted(losses['gone_everywhere']['instances'], 'images')}) "
+            f"that the record of {seen} saw {'is' if gone == 1 else 'are'} in no store that was examined"
+        )
+    if unsound := losses["no_sound_copy"]["studies"]:
+        parts.append(
+            f"{words.counted(unsound, 'studies')} ({words.counted(losses['no_sound_copy']['instances'], 'images')}) "
+            f"of {total} on the primary {'is' if unsound == 1 else 'are'} damaged or absent on every side"
+        )
+    return (
+        words.listed(parts) + "."
+        if parts
+        else "The findings below name the images that have no sound copy left."
+    )
+
+
+def _incomplete(audit: View, sums: list[View], distinct_gaps: int | None) -> str:
+    per_backup = [
+        f"{words.out_of(each['gap'], each['total'])} on {each['name']}" for each in sums if each["gap"]
+    ]
+    shown = (
+        per_backup
+        if len(per_backup) <= 3
+        else [*per_backup[:2], f"gaps on {len(per_backup) - 2} other backups"]
+    )
+    uncovered = sum(
+        each["count"]
+        for each in audit["findings"]
+        if each["check"] == "every-instance-has-a-copy" and each["unit"] in {"study", "studies"}
+    )
+    total = max((each["total"] for each in sums), default=0)
+    if distinct_gaps is None or len(per_backup) < 2:
+        text = f"Studies without an exact copy: {words.listed(shown)}."
+        if len(per_backup) == 1:
+            only = next(each for each in sums if each["gap"])
+            share = words.percent(only["gap"], only["total"])
+            text = (
+                f"{words.out_of(only['gap'], only['total'])} studies{f' ({share})' if share else ''} "
+                f"have no exact copy on {only['name']}."
+            )
+    else:
+        text = (
+            f"{words.out_of(distinct_gaps, total)} studies have no exact copy on at least one backup: "
+            f"{words.listed(shown)}."
+        )
+    if uncovered:
+        text += f" {words.counted(uncovered, 'studies')} of these {'is' if uncovered == 1 else 'are'} on no backup at all."
+    return text
+
+
+def _not_enough(sums: list[View]) -> str:
+    parts = [
+        f"{words.out_of(each['not_checked'], each['total'])} on {each['name']}"
+        for each in sums
+        if each["not_checked"]
+    ]
+    if not parts:
+        return "A store or a planned test restore could not be examined. What was examined showed no gap."
+    text = f"Studies that could not be checked: {words.listed(parts)}."
+    return text if any(each["gap"] for each in sums) else text + " What was checked showed no gap."
+
+
+def _copies(sums: list[View]) -> str:
+    examined = [each for each in sums if each["examined"]]
+    if not examined:
+        return "No backup was examined."
+    pending = max(each["pending"] for each in examined)
+    if all(each["protected"] == each["total"] for each in examined):
+        total = examined[0]["total"]
+        if all(each["total"] == total for each in examined):
+            where = (
+                f"on {examined[0]['name']}" if len(examined) == 1 else f"on each of {len(examined)} backups"
+            )
+            return f"All {words.out_of(total, total)} studies have an exact copy {where}."
+    parts = [f"{words.out_of(each['protected'], each['total'])} on {each['name']}" for each in examined]
+    text = f"Studies with an exact copy: {words.listed(parts)}."
+    if pending:
+        text += f" Up to {words.number(pending)} are younger than the limit and still pending."
+    return text
+
+
+def _covers(audit: View) -> str:
+    covers: str = audit["scope"]["covers"]
+    return covers if covers.lower().startswith("covers") else f"Covers {covers}"
+
+
+def safeguards(audit: View, sums: list[View]) -> str:
+    """Count what the result says nothing about."""
+    rows = [each for each in audit["controls"] if each["specification"] != "proposed"]
+    proposed = len(audit["controls"]) - len(rows)
+    risk = [each for each in rows if is_risk(each)]
+    unknown = [each for each in rows if each["status"] == "not checked" and not is_risk(each)]
+    unattested = sum(each["kind"] == "attested" for each in unknown)
+    bad = sum(each["status"] == "exception" for each in risk)
+    pending = max((each["pending"] for each in sums), default=0)
+    parts = [
+        f"{proposed} proposed",
+        f"{len(risk)} risk{f' ({bad} with an exception)' if bad else ''}",
+        f"{unattested} unattested",
+        f"{len(unknown) - unattested} other controls not checked",
+        f"up to {words.counted(pending, 'studies')} pending" if pending else "",
+    ]
+    return f"The result above says nothing about these: {', '.join(part for part in parts if part)}."
+
+
+def is_risk(control: View) -> bool:
+    """Tell whether a control measures a risk that no rule asks for by itself: facility policy under a law's section."""
+    policy = control["specification"] == "facility policy" and "CFR" in control["citation"]
+    return control["kind"] == "risk" or (policy and not control["decides"])
+
+
+def _figure(label: str, value: str, note: str) -> View:
+    return {"label": label, "value": value, "note": note}
+
+
+def _weakest(sums: list[View]) -> View:
+    label = "Exact copies, weakest backup"
+    examined = [each for each in sums if each["examined"]]
+    if not examined:
+        return _figure(label, "Not checked", "no backup was examined")
+    worst = min(examined, key=lambda each: each["protected"] / each["total"] if each["total"] else 0)
+    count = words.out_of(worst["protected"], worst["total"])
+    share = words.percent(worst["protected"], worst["total"])
+    if share:
+        return _figure(label, share, f"{count} · {worst['name']}")
+    return _figure(label, count, f"studies on {worst['name']}")
+
+
+def _waiting(audit: View) -> View:
+    label = "Oldest image without a copy"
+    limits = {each["name"]: each["rpo_hours"] for each in audit["stores"]}
+    late = [row for row in audit["comparisons"] if row["oldest_unprotected_hours"] is not None]
+    if late:
+        worst = max(late, key=lambda row: row["oldest_unprotected_hours"])
+        limit = words.age(limits.get(worst["backup"], audit["policy"]["rpo_hours"]))
+        return _figure(
+            label, words.age(worst["oldest_unprotected_hours"]), f"limit {limit} · {worst['backup']}"
+        )
+    open_rows = [
+        row for row in audit["comparisons"] if row["instances"]["missing"] or row["instances"]["pending"]
+    ]
+    examined = any(row["studies"]["not_checked"] < row["studies"]["total"] for row in audit["comparisons"])
+    if open_rows or not examined:
+        return _figure(label, "Not known", f"limit {words.age(audit['policy']['rpo_hours'])}")
+    return _figure(label, "None", "missing or pending where examined")
+
+
+def _restores(audit: View) -> View:
+    label = "Studies test-restored"
+    tests = [each for each in audit["restore_tests"] if each["planned"]]
+    if not tests:
+        return _figure(label, "None", "not checked: no restore was made")
+    planned, restored = (sum(each[key] for each in tests) for key in ("planned", "restored"))
+    failed = sum(each["failed"] for each in tests)
+    result = f"{words.number(failed)} failed" if failed else "matching"
+    backups = {each["name"] for each in audit["stores"] if each["role"] == "backup"}
+    return _figure(
+        label, words.out_of(restored, planned), f"{result} · {len(tests)} of {len(backups)} backups"
+    )
+
+
+def _oldest_proof(audit: View, clock: words.Clock) -> View:
+    label = "Oldest proof relied on"
+    known = [row for row in audit["comparisons"] if row["oldest_read_at"]]
+    if not known:
+        return _figure(label, "None", "no copy was read")
+    worst = min(known, key=lambda row: words.parse(row["oldest_read_at"]))
+    hours = words.hours_between(worst["oldest_read_at"], audit["audit"]["started"])
+    store = next((each for each in audit["stores"] if each["name"] == worst["backup"]), {})
+    days = store.get("reread_days")
+    limit = (
+        f"limit {words.number(days)} d"
+        if days
+        else "no limit set"
+        if "reread_days" in store
+        else "limit not recorded"
+    )
+    value = "This run" if hours == 0 else words.age(hours)
+    return _figure(label, value, f"{limit} · {worst['backup']}")

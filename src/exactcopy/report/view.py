@@ -1,0 +1,57 @@
+"""A record as the plain dictionary that the templates print: every computation is here, the templates are dumb."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from exactcopy.report import controls, coverage, evidence, gaps, method, verdict, words
+
+PAPERS = {"letter": "letter", "a4": "A4"}
+
+
+def view(audit: Mapping[str, Any], rows: pd.DataFrame, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """Give what the templates print of `audit`: labels, numbers, our own sentences and strings of the configuration."""
+    clean: dict[str, Any] = words.printable(dict(audit))
+    clock = words.Clock(clean["time_zone"])
+    run = clean["audit"]
+    covered = coverage.section(clean, clock)
+    cards = gaps.cards(clean["findings"], clock)
+    return {
+        "facility": clean["facility"],
+        "title": f"DICOM backup audit, {clean['facility']}, {clock.day(run['started'])}",
+        "day": clock.day(run["started"]),
+        "time": clock.time(run["started"]),
+        "id": run["id"],
+        "stores": _stores(clean),
+        "paper": PAPERS.get(clean["paper"], "letter"),
+        "created": words.parse(run["finished"]).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "evidence_sha256": hashes.get("audit.json"),
+        "verdict": verdict.section(clean, covered["backups"], gaps.distinct_gaps(clean, rows), clock),
+        "coverage": covered,
+        "gaps": {"cards": cards, "lead": _lead(cards)},
+        "studies": gaps.studies(clean, rows),
+        "method": method.section(clean, clock),
+        "controls": controls.section(clean, clock),
+        "evidence": evidence.section(clean, hashes, clock),
+    }
+
+
+def _stores(audit: Mapping[str, Any]) -> str:
+    primaries = [each for each in audit["stores"] if each["role"] == "primary"]
+    backups = sum(each["role"] == "backup" for each in audit["stores"])
+    studies = sum(each["studies"] for each in primaries)
+    return words.joined(
+        [
+            f"{len(primaries)} {'primary' if len(primaries) == 1 else 'primaries'}",
+            f"{backups} {'backup' if backups == 1 else 'backups'}",
+            words.counted(studies, "studies"),
+        ]
+    )
+
+
+def _lead(cards: list[dict[str, Any]]) -> str:
+    if not cards:
+        return "No finding. Nothing has to be done before the next audit."
+    closes = "It closes" if len(cards) == 1 else "Each closes"
+    return f"{words.counted(len(cards), 'findings')}, worst first. {closes} when a later audit no longer finds it."

@@ -1,0 +1,321 @@
+"""Restore studies for real: from the backup alone, whole, equal, and every frame opens."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exactcopy.dicom.header import HeaderReader
+from exactcopy.dicom.pixels import check_frames
+from exactcopy.errors import ObjectChanged, StoreUnavailable
+from exactcopy.inventory.database import literal, row, rows
+from exactcopy.model import DAMAGED, Copy, Problem, RestoreSummary, RestoreTest, Sample, Target
+from exactcopy.pool import Died, Pool
+from exactcopy.reconcile.case import Case, Examined
+from exactcopy.sampling import PRESETS, certainty, draw, frame_digest, sample_size, seed, upper_limit
+from exactcopy.stores import Stream, open_store
+
+_TESTS = pa.schema(
+    [
+        ("backup", pa.string()),
+        ("study_instance_uid", pa.string()),
+        ("certainty", pa.bool_()),
+        ("instances", pa.int64()),
+        ("bytes", pa.int64()),
+        ("seconds", pa.float64()),
+        ("outcome", pa.string()),
+        ("not_decodable", pa.int64()),
+        ("problems", pa.list_(pa.string())),
+    ]
+)
+RESTORED, FAILED = "restored", "failed"
+_BUFFER = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """Which studies of one backup are restored, fixed before the first of them is read."""
+
+    backup: Target
+    method: str
+    confidence: float
+    tolerable: float
+    seed: str
+    frame_sha256: str
+    frame: int
+    left_out: int
+    random: tuple[str, ...]
+    certainty: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One study to restore: its objects on the backup, each with the digests that would prove it."""
+
+    backup: Target
+    scratch: Path
+    study_instance_uid: str
+    certainty: bool
+    copies: tuple[tuple[Copy, bytes], ...]
+
+
+def draw_studies(
+    case: Case, backup: Examined, sample: str, previous: str | None, failed: Iterable[str]
+) -> Draw:
+    """Return the draw for `backup`: of the studies that have no known gap there, wholly present.
+
+    `previous` is the manifest digest of the last record, `failed` the studies whose restore failed then.
+    """
+    name = literal(backup.target.name)
+    preset = PRESETS[sample]
+    ranked = rows(
+        case.db,
+        f"""select o.study, coalesce(max(day), 0), sum(size)::bigint from outcomes o
+            join (select sop, max(epoch(study_date))::bigint as day, max(size) as size from objects
+                  where store = {name} and sop is not null group by sop) c using (sop)
+            where backup = {name} and o.study in (select study from ({_frame(name)}))
+            group by o.study""",
+    )
+    frame = [study for study, _, _ in ranked]
+    (total,) = row(case.db, f"select count(distinct study) from study_states where backup = {name}")
+    digest = frame_digest(frame)
+    start = seed(previous, digest)
+    size = sample_size(len(frame), preset) if frame else 0
+    chosen = draw(frame, start, size)
+    beside = certainty([(study, int(day), int(size)) for study, day, size in ranked], failed, chosen)
+    return Draw(
+        backup=backup.target,
+        method="none" if not frame else "all" if size == len(frame) else "random",
+        confidence=preset.confidence,
+        tolerable=preset.tolerable,
+        seed=start,
+        frame_sha256=digest,
+        frame=len(frame),
+        left_out=total - len(frame),
+        random=tuple(chosen),
+        certainty=tuple(beside),
+    )
+
+
+def restore_drawn(
+    case: Case, pool: Pool, draws: Sequence[Draw], scratch: Path, progress: Callable[[], None]
+) -> list[RestoreTest]:
+    """Restore every drawn study into `scratch` and return what came of each; `scratch` is empty afterwards.
+
+    Instances of studies that came back whole and equal are marked in the table `outcomes`.
+    """
+    scratch.mkdir(parents=True, mode=0o700, exist_ok=True)
+    tests = []
+    for task, result in pool.map(restore_study, _tasks(case, draws, scratch)):
+        progress()
+        if isinstance(result, Died):
+            shutil.rmtree(_place(task), ignore_errors=True)
+            result = _failure(task, "worker_died")
+        tests.append(result)
+    case.db.execute("create or replace table restored (backup varchar, study varchar)")
+    good = [(test.backup, test.study_instance_uid) for test in tests if test.outcome == RESTORED]
+    if good:
+        case.db.executemany("insert into restored values (?, ?)", good)
+    case.db.execute(
+        "update outcomes set restored = true from restored r where r.backup = outcomes.backup"
+        " and r.study = outcomes.study and outcomes.backup_key is not null"
+    )
+    return sorted(tests, key=lambda test: (test.backup, test.certainty, test.study_instance_uid))
+
+
+def restore_study(task: Task) -> RestoreTest:
+    """Bring one study back from its backup and prove it. Runs in a worker; leaves nothing behind."""
+    place = _place(task)
+    place.mkdir(mode=0o700)
+    try:
+        return _restore(task, place)
+    except StoreUnavailable as error:
+        return _failure(task, error.code)
+    except OSError:
+        return _failure(task, "scratch_not_writable")
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest]) -> RestoreSummary:
+    """Return what the test restore of one backup shows, the random draw and the certainty items apart."""
+    mine = [test for test in tests if test.backup == drawn.backup.name]
+    random = [test for test in mine if not test.certainty]
+    beside = [test for test in mine if test.certainty]
+    failed = sum(test.outcome == FAILED for test in random)
+    size, seconds = sum(test.bytes for test in mine), sum(test.seconds for test in mine)
+    (whole,) = row(
+        case.db,
+        f"""select coalesce(sum(size), 0)::bigint from (select max(size) as size from objects
+            where store in ({", ".join(literal(name) for name in drawn.backup.covers)}) and sop is not null
+            group by sop)""",
+    )
+    return RestoreSummary(
+        backup=drawn.backup.name,
+        planned=len(drawn.random),
+        restored=len(random) - failed,
+        failed=failed,
+        not_decodable=sum(test.not_decodable > 0 for test in mine),
+        bytes=size,
+        seconds=round(seconds, 3),
+        certainty={
+            "planned": len(drawn.certainty),
+            "restored": sum(test.outcome == RESTORED for test in beside),
+            "failed": sum(test.outcome == FAILED for test in beside),
+        },
+        sample=Sample(
+            method=drawn.method,
+            confidence=drawn.confidence,
+            tolerable=drawn.tolerable,
+            seed=drawn.seed,
+            frame_sha256=drawn.frame_sha256,
+            frame=drawn.frame,
+            left_out=drawn.left_out,
+            upper_limit=(
+                upper_limit(drawn.frame, len(drawn.random), failed, drawn.confidence)
+                if drawn.method == "random"
+                else None
+            ),
+        ),
+        copy_back_hours=round(whole / (size / seconds) / 3600, 4) if size and seconds else None,
+        destination="scratch folder",
+        problems=dict(sorted(Counter(problem for test in mine for problem in test.problems).items())),
+        reason=None if drawn.random else "no study is wholly present there without a known gap",
+    )
+
+
+def write_tests(path: Path, tests: Sequence[RestoreTest]) -> None:
+    """Write every test, with the study's UID: the file belongs under restricted/."""
+    columns = {field.name: [getattr(test, field.name) for test in tests] for field in fields(RestoreTest)}
+    columns["problems"] = [list(problems) for problems in columns["problems"]]
+    pq.write_table(pa.table(columns, schema=_TESTS), path)
+
+
+def read_tests(path: Path) -> list[RestoreTest]:
+    """Return the tests of a record."""
+    return [
+        RestoreTest(**{**row, "problems": tuple(row["problems"])}) for row in pq.read_table(path).to_pylist()
+    ]
+
+
+def _restore(task: Task, place: Path) -> RestoreTest:
+    problems: list[str] = []
+    begun = perf_counter()
+    arrived: dict[bytes, tuple[Path, bytes]] = {}
+    size = 0
+    with open_store(task.backup) as store:
+        for copy, stream in store.read([copy for copy, _ in task.copies]):
+            path = place / f"{len(arrived):07}"
+            digest = None if isinstance(stream, Problem) else _fetch(stream, path)
+            if digest is None:
+                problems.append("not_readable")
+                continue
+            arrived[copy.key] = (path, digest)
+            size += path.stat().st_size
+    seconds = perf_counter() - begun
+    undecodable = 0
+    for copy, expected in task.copies:
+        if copy.key not in arrived:
+            continue
+        path, digest = arrived[copy.key]
+        if digest != expected or sha256(path.read_bytes()).digest() != expected:
+            problems.append("not_equal")
+            continue
+        problem, undecoded = _opens(path)
+        undecodable += undecoded
+        if problem:
+            problems.append(problem)
+    return RestoreTest(
+        backup=task.backup.name,
+        study_instance_uid=task.study_instance_uid,
+        certainty=task.certainty,
+        instances=len(arrived),
+        bytes=size,
+        seconds=seconds,
+        outcome=FAILED if problems else RESTORED,
+        not_decodable=undecodable,
+        problems=tuple(sorted(set(problems))),
+    )
+
+
+def _opens(path: Path) -> tuple[str | None, bool]:
+    """Return what keeps a restored file from being used, and whether this machine cannot decode it."""
+    reader = HeaderReader()
+    with path.open("rb") as file:
+        while piece := file.read(_BUFFER):
+            reader.feed(piece)
+        identity = reader.close()
+        if identity.sop_instance_uid is None or identity.problem in DAMAGED:
+            return "not_whole", False
+        file.seek(0)
+        check = check_frames(file)
+    return ("not_opening" if check.failed else None), check.undecodable
+
+
+def _fetch(stream: Stream, path: Path) -> bytes | None:
+    """Write the stream to `path`, down to the medium, and return the SHA-256 of what came."""
+    digest = sha256()
+    buffer = memoryview(bytearray(_BUFFER))
+    with path.open("xb") as file:
+        while True:
+            try:
+                count = stream.readinto(buffer)
+            except (OSError, ObjectChanged):
+                return None
+            if not count:
+                break
+            file.write(buffer[:count])
+            digest.update(buffer[:count])
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.digest()
+
+
+def _tasks(case: Case, draws: Sequence[Draw], scratch: Path) -> Iterable[Task]:
+    for drawn in draws:
+        for beside, studies in ((False, drawn.random), (True, drawn.certainty)):
+            for study in studies:
+                found = case.db.cursor().execute(
+                    """select o.backup_key, c.size, o.primary_sha256, o.backup_sha256, o.outcome
+                       from outcomes o join objects c on c.store = o.backup and c.key = o.backup_key
+                       where o.backup = ? and o.study = ? order by o.backup_key""",
+                    [drawn.backup.name, study],
+                )
+                copies = tuple(
+                    # An unverified copy has to be the primary's bytes; an equivalent one is what was compared.
+                    (Copy(key=key, size=size, modified=0), theirs if outcome == "equivalent" else ours or b"")
+                    for key, size, ours, theirs, outcome in found.fetchall()
+                )
+                yield Task(drawn.backup, scratch, study, beside, copies)
+
+
+def _frame(backup: str) -> str:
+    """Return the SQL of the studies that are wholly present on a backup, with no known gap or damage, on all primaries."""
+    return f"""select study from study_states where backup = {backup} group by study
+        having sum(identical + equivalent + unverified) = sum(instances) and sum(damaged) = 0"""
+
+
+def _place(task: Task) -> Path:
+    # Never a UID from a file in a path: its digest.
+    name = sha256(f"{task.backup.name}\0{task.study_instance_uid}".encode()).hexdigest()[:24]
+    return task.scratch / name
+
+
+def _failure(task: Task, problem: str) -> RestoreTest:
+    return RestoreTest(
+        backup=task.backup.name,
+        study_instance_uid=task.study_instance_uid,
+        certainty=task.certainty,
+        instances=0,
+        bytes=0,
+        seconds=0.0,
+        outcome=FAILED,
+        problems=(problem,),
+    )

@@ -1,0 +1,64 @@
+"""Where images lie. A `Store` has no method that writes; a new kind is one module and one line in `KINDS`."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from types import TracebackType
+from typing import Protocol, Self, cast
+
+from exactcopy.model import Copy, Gap, Problem, Target
+
+
+class Stream(Protocol):
+    """The bytes of one object, read once from front to back."""
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int | None:
+        """Fill `buffer` and return how much of it; 0 at the end. Raises OSError or ObjectChanged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safeguards:
+    """What a store shows of its own protection; None means that it cannot be seen from here."""
+
+    failure_domain: str | None = None
+    encrypted: bool | None = None
+
+
+class Store(Protocol):
+    """A place that holds images, open for reading. Workers receive the Target and open their own."""
+
+    def __enter__(self) -> Self:
+        """Reach the store, or raise StoreUnavailable."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of it."""
+        ...
+
+    def partitions(self) -> Iterator[str]:
+        """Yield every part that can be listed by itself: all of them, or raise StoreUnavailable."""
+        ...
+
+    def listing(self, partition: str) -> Iterator[Copy | Gap]:
+        """Yield every object of `partition`, and a Gap for each part of it that could not be listed."""
+        ...
+
+    def read(self, copies: Iterable[Copy]) -> Iterator[tuple[Copy, Stream | Problem]]:
+        """Yield each of `copies` once, in any order; a stream lives until the next one is asked for."""
+        ...
+
+    def safeguards(self) -> Safeguards:
+        """Return what protects the store, as far as it shows."""
+        ...
+
+
+KINDS = {"folder": "exactcopy.stores.folder:FolderStore"}
+
+
+def open_store(target: Target) -> Store:
+    """Return the store of `target`, to be entered; a kind's own packages are imported only here."""
+    module, _, name = KINDS[target.kind].partition(":")
+    return cast("Store", getattr(import_module(module), name)(target))

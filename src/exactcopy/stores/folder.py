@@ -1,0 +1,205 @@
+"""A folder: an external drive, a network share, or the folder in which a PACS keeps its files."""
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from exactcopy.errors import ObjectChanged, StoreUnavailable
+from exactcopy.model import Copy, Gap, Problem, Target
+from exactcopy.stores import Safeguards, Stream
+
+VOLUME_MARKER = ".exactcopy-volume"
+# Reading must not even change an access time, follow a link or wait for a FIFO.
+_SAFE_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
+_NO_ACCESS_TIME = getattr(os, "O_NOATIME", 0)
+
+
+class FolderStore:
+    """A tree of files; the key of an object is its path below the folder, as bytes."""
+
+    def __init__(self, target: Target) -> None:
+        """Take the target; nothing is touched before the store is entered."""
+        self._target = target
+        self._root = os.fsencode(str(target.options["path"]))
+        self._drop_cache = bool(target.options.get("drop_cache", False))
+
+    def __enter__(self) -> Self:
+        """Make sure that the folder is there and is the configured volume."""
+        volumes = self._target.options.get("volumes") or ()
+        where = self._target.name
+        try:
+            status = os.stat(self._root)
+        except PermissionError:
+            raise StoreUnavailable(
+                "unreadable", where, "the folder may not be read", "Grant the account read access."
+            ) from None
+        except OSError:
+            if volumes:
+                raise _drive_absent(where) from None
+            raise StoreUnavailable(
+                "missing", where, "the folder is not there", "Connect the drive or the share, or mend `path`."
+            ) from None
+        if not stat.S_ISDIR(status.st_mode):
+            raise StoreUnavailable("missing", where, "this is no folder", "Name a folder in `path`.")
+        if volumes:
+            seen = volume_ids(self._root)
+            if not seen.intersection(volumes):
+                if not seen and not _holds_anything(self._root):
+                    raise _drive_absent(where)
+                raise StoreUnavailable(
+                    "wrong_volume",
+                    where,
+                    "the volume there is not one of those in `volumes`",
+                    "Connect the right drive, or add this volume's id to `volumes`.",
+                )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is held open between objects."""
+
+    def partitions(self) -> Iterator[str]:
+        """Yield the one partition: a walk of local folders costs little beside reading them."""
+        yield ""
+
+    def listing(self, partition: str) -> Iterator[Copy | Gap]:
+        """Yield every file below the folder; links and special files are listed and never opened."""
+        folders = [os.fsencode(partition)]
+        while folders:
+            folder = folders.pop()
+            path = os.path.join(self._root, folder) if folder else self._root
+            try:
+                with os.scandir(path) as entries:
+                    for entry in entries:
+                        key = folder + b"/" + entry.name if folder else entry.name
+                        try:
+                            if entry.is_dir(follow_symlinks=False):
+                                folders.append(key)
+                                continue
+                            status = entry.stat(follow_symlinks=False)
+                        except OSError as error:
+                            yield Gap(scope=key, reason=_problem(error))
+                            continue
+                        yield _copy(key, status)
+            except OSError as error:
+                yield Gap(scope=folder, reason=_problem(error))
+
+    def read(self, copies: Iterable[Copy]) -> Iterator[tuple[Copy, Stream | Problem]]:
+        """Yield each copy with its bytes, in the order given."""
+        for copy in copies:
+            try:
+                stream = _Watched(os.path.join(self._root, copy.key))
+            except OSError as error:
+                yield copy, _problem(error)
+                continue
+            with stream:
+                if self._drop_cache and hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                yield stream.as_listed(copy), stream
+
+    def safeguards(self) -> Safeguards:
+        """Return the device that the folder lies on, and whether Linux encrypts it (dm-crypt)."""
+        device = os.stat(self._root).st_dev
+        mapping = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/dm/uuid")
+        try:
+            encrypted = mapping.read_text(encoding="ascii").startswith("CRYPT-") or None
+        except OSError:
+            # Hardware, hypervisor and file-system encryption do not show here: not seen is not absent.
+            encrypted = None
+        return Safeguards(failure_domain=f"device {device}", encrypted=encrypted)
+
+
+class _Watched(io.FileIO):
+    """A file that notices, at its end, that it was changed while it was read."""
+
+    def __init__(self, path: bytes) -> None:
+        super().__init__(path, "rb", opener=_open_quietly)
+        self._before = os.fstat(self.fileno())
+        if not stat.S_ISREG(self._before.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "not a regular file")
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        count = super().readinto(buffer) or 0
+        if not count:
+            now = os.fstat(self.fileno())
+            if (now.st_size, now.st_mtime_ns) != (self._before.st_size, self._before.st_mtime_ns):
+                raise ObjectChanged
+        return count
+
+    def as_listed(self, copy: Copy) -> Copy:
+        """Return `copy` as the open file is now: it may have been replaced since it was listed."""
+        status = self._before
+        if (status.st_size, status.st_mtime_ns) == (copy.size, copy.modified):
+            return copy
+        return _copy(copy.key, status)
+
+
+def volume_ids(root: bytes) -> set[str]:
+    """Return what names the volume at `root`: the text of its marker file, the file system's UUID.
+
+    A marker is for systems that show no UUID (containers, FUSE, macOS); its user writes it once.
+    """
+    seen: set[str] = set()
+    try:
+        with open(os.path.join(root, os.fsencode(VOLUME_MARKER)), encoding="utf-8") as marker:
+            seen.add(marker.read(200).strip())
+    except (OSError, UnicodeDecodeError):
+        pass
+    device = os.stat(root).st_dev
+    by_uuid = Path("/dev/disk/by-uuid")
+    try:
+        seen.update(link.name for link in by_uuid.iterdir() if link.stat().st_rdev == device)
+    except OSError:
+        pass
+    return seen - {""}
+
+
+def _open_quietly(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags | _SAFE_FLAGS | _NO_ACCESS_TIME)
+    except PermissionError:
+        # Only the owner may leave the access time alone.
+        return os.open(path, flags | _SAFE_FLAGS)
+
+
+def _copy(key: bytes, status: os.stat_result) -> Copy:
+    mode = status.st_mode
+    problem = None
+    if not stat.S_ISREG(mode):
+        problem = Problem.LINK if stat.S_ISLNK(mode) else Problem.SPECIAL
+    return Copy(
+        key=key,
+        size=status.st_size,
+        modified=status.st_mtime_ns,
+        inode=status.st_ino & (2**63 - 1),
+        problem=problem,
+    )
+
+
+def _problem(error: OSError) -> Problem:
+    if isinstance(error, PermissionError):
+        return Problem.PERMISSION
+    if isinstance(error, FileNotFoundError):
+        return Problem.VANISHED
+    return Problem.IO_ERROR
+
+
+def _holds_anything(root: bytes) -> bool:
+    try:
+        with os.scandir(root) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return True
+
+
+def _drive_absent(where: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        "drive_absent", where, "none of its configured drives is connected", "Connect one, then audit again."
+    )

@@ -1,0 +1,515 @@
+"""Real TOML files: what they become, and what is said of every fault."""
+
+import json
+import math
+import os
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exactcopy.config import Config, load_config, tables
+from exactcopy.decisions import load_decisions
+from exactcopy.errors import ConfigError
+from exactcopy.model import ReadPolicy, Role, Severity
+
+DOC = Path(__file__).parent.parent / "docs" / "configuration.md"
+PACS = '[primary.pacs]\nkind = "folder"\npath = "pacs"\n'
+NAS = '[backup.nas]\nkind = "folder"\npath = "nas"\n'
+TOP = 'facility = "Riverside Imaging"\n'
+SMALLEST = TOP + PACS + NAS
+
+
+def load(folder: Path, text: str | bytes) -> Config:
+    path = folder / "exactcopy.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load_config(path)
+
+
+def faults(folder: Path, text: str | bytes) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, text)
+    assert str(caught.value) == "\n".join(caught.value.faults)
+    assert all(len(fault.splitlines()) == 1 for fault in caught.value.faults)
+    return [fault.removeprefix("exactcopy.toml: ") for fault in caught.value.faults]
+
+
+def test_the_smallest_file_has_every_default(tmp_path):
+    config = load(tmp_path, SMALLEST)
+    assert (config.facility, config.time_zone, config.paper) == ("Riverside Imaging", "UTC", "letter")
+    assert (config.rpo, config.rto, config.sample) == (timedelta(hours=24), timedelta(hours=72), "standard")
+    assert config.operator
+    assert (config.security_official, config.it, config.restricted_group) == (None, None, None)
+    assert config.due == {
+        Severity.CRITICAL: 3,
+        Severity.HIGH: 14,
+        Severity.MEDIUM: 30,
+        Severity.LOW: 90,
+    }
+    assert config.path == tmp_path / "exactcopy.toml"
+    assert config.records == tmp_path / "records"
+    assert config.state == tmp_path / ".exactcopy"
+    assert config.decisions == tmp_path / "decisions.toml"
+    assert config.stores == config.primaries + config.backups
+    pacs, nas = config.stores
+    assert (pacs.name, pacs.role, pacs.covers) == ("pacs", Role.PRIMARY, ())
+    assert (nas.name, nas.role, nas.covers) == ("nas", Role.BACKUP, ("pacs",))
+    for store in config.stores:
+        assert (store.kind, store.held_by, store.offsite, store.site) == ("folder", "us", None, None)
+        assert (store.read, store.reread, store.schedule) == (ReadPolicy.ALL, timedelta(days=92), None)
+        assert store.rpo == timedelta(hours=24)
+        assert store.options == {
+            "path": os.path.realpath(tmp_path / store.name),
+            "volumes": (),
+            "max_absent": None,
+            "drop_cache": False,
+            "synced_to": None,
+            "restored_from": None,
+            "restored_on": None,
+        }
+
+
+def test_the_example_in_the_guide_loads_and_holds_every_key(tmp_path):
+    text = re.search(r"```toml\n(facility.*?)```", DOC.read_text(), re.DOTALL)
+    assert text
+    config = load(tmp_path, text[1])
+    assert [store.name for store in config.primaries] == ["pacs", "satellite"]
+    assert config.primaries[1].read is ReadPolicy.ROTATION
+    nas, usb, cloud, vendor = config.backups
+    assert (nas.rpo, nas.schedule, nas.covers) == (
+        timedelta(hours=12),
+        timedelta(days=1),
+        ("pacs", "satellite"),
+    )
+    assert nas.options["drop_cache"] is True
+    assert (usb.covers, usb.offsite, usb.rpo) == (("pacs",), True, timedelta(hours=24))
+    assert usb.options["volumes"] == ("1A2B-3C4D", "5E6F-7A8B")
+    assert usb.options["max_absent"] == timedelta(days=35)
+    assert (cloud.held_by, cloud.options["synced_to"]) == ("Google", "Google Drive")
+    assert vendor.options["restored_on"] == date(2026, 11, 2)
+    assert config.operator == "IT on duty"
+    assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301 workers receive targets
+
+
+def test_the_guide_names_every_key_that_is_accepted():
+    documented = set(re.findall(r"`([a-z_]+)`", DOC.read_text()))
+    assert set(KEYS) - {"primary", "backup", "policy", "people", "attest"} - set(Severity) <= documented
+
+
+def test_covers_keeps_the_order_of_the_file(tmp_path):
+    two = PACS + PACS.replace("pacs", "satellite")
+    config = load(tmp_path, TOP + two + NAS + 'covers = ["satellite", "pacs"]')
+    assert config.backups[0].covers == ("pacs", "satellite")
+
+
+# How the lines end.
+DURATION = ' is no duration. Write a number and a unit: "35d", "24h" or "30m".'
+DAYS = " is no number of days. Write a whole number from 1 to 3650."
+FLAG = " is neither true nor false. Write true or false, without quotes."
+NAME = ' is no store name. Write 1 to 40 characters of a-z, 0-9 and "-".'
+DATE = " is no date. Write it without quotes: 2026-11-24."
+OWN = " Write a folder of its own: a copy must not count itself."
+RECORDS = " Write a folder outside it: a store is never written to."
+TABLE = " and the settings below it."
+LATER = " is not in this version. Remove it."
+BACKUPS = " is a setting of backups only. Remove it."
+BOTH = " cannot be true beside synced_to: that folder proves the local copy only. Remove one of the two."
+FROM = ": is missing beside restored_on. Write what the folder was restored from."
+DAY = " is missing beside restored_from. Write the day of the restore: restored_on = 2026-11-24."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # the whole file
+        (PACS + NAS, 'facility: is missing. Write facility = "…" at the top of the file.'),
+        (TOP + NAS, "primary: is missing. Name the archive to protect: [primary.NAME]."),
+        (TOP + PACS, "backup: is missing. Name a copy of it: [backup.NAME]."),
+        (TOP + "backup = {}\n" + PACS, "backup: names no store. Write [backup.NAME]" + TABLE),
+        ("backup = 3\n" + TOP + PACS, "backup: 3 is no table. Write [backup.NAME]" + TABLE),
+        (TOP + PACS + "[backup]\nnas = true", "backup.nas: true is no table. Write [backup.NAME]" + TABLE),
+        ("policy = []\n" + SMALLEST, "policy: a list is no table. Write [policy]" + TABLE),
+        (SMALLEST + '[people]\ndue = "soon"', 'people.due: "soon" is no table. Write [people.due]' + TABLE),
+        # keys
+        ("factility = 1\n" + SMALLEST, "factility: is no known key. Did you mean facility?"),
+        ("zzz = 1\n" + SMALLEST, "zzz: is no known key. Remove it."),
+        ('"a b" = 1\n' + SMALLEST, '"a b": is no known key. Remove it.'),
+        (SMALLEST + "offsit = true", "backup.nas.offsit: is no known key. Did you mean offsite?"),
+        (SMALLEST + "[policy]\nrpoo = 1", "policy.rpoo: is no known key. Did you mean rpo?"),
+        (SMALLEST + "[people]\ndue = {hihg = 1}", "people.due.hihg: is no known key. Did you mean high?"),
+        ('workers = "x"\n' + SMALLEST, "workers:" + LATER),
+        (SMALLEST + "[seal]\nkey = 1", "seal:" + LATER),
+        (SMALLEST + "[alert]", "alert:" + LATER),
+        (SMALLEST + "[recovery.x]", "recovery:" + LATER),
+        (SMALLEST + "[policy.retention]", "policy.retention:" + LATER),
+        (SMALLEST + 'window = "x"', "backup.nas.window:" + LATER),
+        (SMALLEST + "max_read = 1", "backup.nas.max_read:" + LATER),
+        (SMALLEST + "concurrency = 1", "backup.nas.concurrency:" + LATER),
+        (SMALLEST + "cost = 1", "backup.nas.cost:" + LATER),
+        (TOP + NAS + PACS + 'keeps = "1d"', "primary.pacs.keeps:" + LATER),
+        (TOP + NAS + PACS + 'covers = ["pacs"]', "primary.pacs.covers:" + BACKUPS),
+        (TOP + NAS + PACS + 'rpo = "1d"', "primary.pacs.rpo:" + BACKUPS),
+        (TOP + NAS + PACS + 'schedule = "1d"', "primary.pacs.schedule:" + BACKUPS),
+        (TOP + PACS + "[backup.nas]\npath = 'nas'", 'backup.nas.kind: is missing. Write kind = "folder".'),
+        (
+            TOP + PACS + "[backup.nas]\nkind = 'folder'",
+            "backup.nas.path: is missing. Write the folder that holds the images.",
+        ),
+        # texts
+        ("facility = 3\n" + PACS + NAS, "facility: 3 is no text. Write it in quotes."),
+        ('facility = " "\n' + PACS + NAS, "facility: is empty. Write a value or remove it."),
+        (f'facility = "{"x" * 201}"\n' + PACS + NAS, "facility: has 201 characters. Write at most 200."),
+        ('facility = "a\\u001bb"\n' + PACS + NAS, "facility: holds the control character U+001B. Remove it."),
+        ('facility = "a\\u202Eb"\n' + PACS + NAS, "facility: holds the control character U+202E. Remove it."),
+        ('operator = "a\\nb"\n' + SMALLEST, "operator: holds the control character U+000A. Remove it."),
+        ("restricted_group = 1.5\n" + SMALLEST, "restricted_group: 1.5 is no text. Write it in quotes."),
+        (SMALLEST + "held_by = ['us']", "backup.nas.held_by: a list is no text. Write it in quotes."),
+        (SMALLEST + "[people]\nit = {}", "people.it: a table is no text. Write it in quotes."),
+        # choices
+        (
+            'time_zone = "America/Chikago"\n' + SMALLEST,
+            'time_zone: "America/Chikago" is no time zone. Write one such as "America/Chicago".',
+        ),
+        ('time_zone = "America"\n' + SMALLEST, None),
+        ('time_zone = "../etc"\n' + SMALLEST, None),
+        ('paper = "a5"\n' + SMALLEST, 'paper: "a5" is not known here. Write "letter" or "a4".'),
+        ("paper = 4\n" + SMALLEST, 'paper: 4 is not known here. Write "letter" or "a4".'),
+        (
+            SMALLEST + '[policy]\nsample = "huge"',
+            'policy.sample: "huge" is not known here. Write "quick", "standard", "strong" or "full".',
+        ),
+        (
+            SMALLEST + 'read = "reported"',
+            'backup.nas.read: "reported" is not known here. Write "all" or "rotation".',
+        ),
+        (SMALLEST + "offsite = 'yes'", 'backup.nas.offsite: "yes"' + FLAG),
+        (SMALLEST + "drop_cache = 1", "backup.nas.drop_cache: 1" + FLAG),
+        # durations and days
+        (
+            SMALLEST + 'volumes = ["A"]\nmax_absent = "35 days"',
+            'backup.nas.max_absent: "35 days"' + DURATION,
+        ),
+        (SMALLEST + "reread = 92", "backup.nas.reread: 92" + DURATION),
+        (SMALLEST + '[policy]\nrpo = "0h"', 'policy.rpo: "0h"' + DURATION),
+        (SMALLEST + '[policy]\nrto = "٣d"', 'policy.rto: "٣d"' + DURATION),
+        (SMALLEST + 'schedule = "999999d"', 'backup.nas.schedule: "999999d"' + DURATION),
+        (SMALLEST + "[people]\ndue = {high = 0}", "people.due.high: 0" + DAYS),
+        (SMALLEST + "[people]\ndue = {low = true}", "people.due.low: true" + DAYS),
+        (SMALLEST + "[people]\ndue = {low = 0x" + "f" * 5000 + "}", "people.due.low: that number" + DAYS),
+        # stores
+        (TOP + PACS + NAS.replace("backup.nas", "backup.NAS_1"), "backup.NAS_1:" + NAME),
+        (TOP + PACS + NAS.replace("backup.nas", f"backup.{'n' * 41}"), f"backup.{'n' * 41}:" + NAME),
+        (
+            TOP + PACS + NAS.replace("backup.nas", "backup.pacs"),
+            "backup.pacs: is the name of a primary, too. Give one of them another name.",
+        ),
+        (
+            TOP + PACS + NAS.replace('"folder"', '"foldr"'),
+            'backup.nas.kind: "foldr" is no kind of store. Write "folder".',
+        ),
+        (
+            TOP + PACS + "[backup.x]\nkind = 's3'\nbucket = 'b'",
+            'backup.x.kind: "s3" is not in this version; it reads folders. Write "folder".',
+        ),
+        (SMALLEST + 'covers = ["pcas"]', 'backup.nas.covers: "pcas" is no primary. Did you mean "pacs"?'),
+        (SMALLEST + 'covers = ["x"]', 'backup.nas.covers: "x" is no primary. Write the names of primaries.'),
+        (SMALLEST + "covers = []", "backup.nas.covers: is empty. Name at least one, or remove it."),
+        (SMALLEST + 'covers = "pacs"', 'backup.nas.covers: "pacs" is no list. Write ["pacs"].'),
+        (SMALLEST + "volumes = []", "backup.nas.volumes: is empty. Name at least one, or remove it."),
+        (SMALLEST + 'volumes = ["1A", "1a"]', 'backup.nas.volumes: names "1a" twice. Write it once.'),
+        (SMALLEST + "volumes = [1]", "backup.nas.volumes: 1 is no text. Write it in quotes."),
+        (
+            SMALLEST + "volumes = []\nmax_absent = '1d'",
+            "backup.nas.volumes: is empty. Name at least one, or remove it.",
+        ),
+        (
+            SMALLEST + 'max_absent = "1d"',
+            "backup.nas.max_absent: needs volumes. List the drives in volumes, or remove it.",
+        ),
+        (TOP + NAS + PACS + 'volumes = ["A"]\nmax_absent = "1d"', "primary.pacs.max_absent:" + BACKUPS),
+        (
+            SMALLEST + "synced_to = 'Drive'\noffsite = true",
+            "backup.nas.offsite:" + BOTH,
+        ),
+        (
+            SMALLEST + "restored_from = 'tape'",
+            "backup.nas.restored_on:" + DAY,
+        ),
+        (
+            SMALLEST + "restored_on = 2026-11-02",
+            "backup.nas.restored_from" + FROM,
+        ),
+        (
+            SMALLEST + "restored_from = 'tape'\nrestored_on = '2026-11-02'",
+            'backup.nas.restored_on: "2026-11-02"' + DATE,
+        ),
+        (
+            SMALLEST + "restored_from = 'tape'\nrestored_on = 2026-11-02T10:00:00",
+            "backup.nas.restored_on: 2026-11-02 10:00:00" + DATE,
+        ),
+        # places
+        (
+            TOP + PACS + NAS.replace('"nas"', '"~/nas"'),
+            'backup.nas.path: "~/nas" depends on who runs the audit. Write the whole path.',
+        ),
+        (
+            TOP + PACS + NAS.replace('"nas"', '"x/../pacs"'),
+            "backup.nas.path: is the same folder as primary.pacs." + OWN,
+        ),
+        (TOP + PACS + NAS.replace('"nas"', '"pacs/nas"'), "backup.nas.path: lies inside primary.pacs." + OWN),
+        (TOP + PACS.replace('"pacs"', '"nas/pacs"') + NAS, "backup.nas.path: holds primary.pacs." + OWN),
+        ("records = 'nas/records'\n" + SMALLEST, "records: lies inside backup.nas." + RECORDS),
+        ("records = 'pacs'\n" + SMALLEST, "records: lies inside primary.pacs." + RECORDS),
+    ],
+)
+def test_a_fault_is_told_in_one_line(tmp_path, text, expected):
+    found = faults(tmp_path, text)
+    if expected is None:
+        assert len(found) == 1
+    else:
+        assert found == [expected]
+
+
+def test_many_faults_are_told_at_once(tmp_path):
+    text = """
+time_zone = "Mars"
+paper = "a5"
+[policy]
+rpo = 24
+retention = {}
+[people]
+due = { critical = -1, hgh = 2 }
+[primary.PACS]
+kind = "folder"
+path = "pacs"
+covers = ["x"]
+[primary.web]
+kind = "dicomweb"
+url = "https://pacs.example/dicom-web"
+[backup.nas]
+kind = "folder"
+path = "pacs"
+covers = ["pasc"]
+synced_to = "Drive"
+offsite = true
+sight = "x"
+[backup.usb]
+kind = "folder"
+path = 3
+max_absent = "35d"
+"""
+    assert sorted(fault.partition(": ")[0] for fault in faults(tmp_path, text)) == [
+        "backup.nas.covers",
+        "backup.nas.offsite",
+        "backup.nas.path",
+        "backup.nas.sight",
+        "backup.usb.max_absent",
+        "backup.usb.path",
+        "facility",
+        "paper",
+        "people.due.critical",
+        "people.due.hgh",
+        "policy.retention",
+        "policy.rpo",
+        "primary.PACS",
+        "primary.PACS.covers",
+        "primary.web.kind",
+        "time_zone",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"facility = \n", "line 1, column 12: Invalid value (TOML syntax). Correct it there."),
+        (b'facility = "x', "end of document: Unterminated string (TOML syntax). Correct it there."),
+        (b"\n\nfacility = '\xff'", "line 3: is not UTF-8. Save the file as UTF-8."),
+        (b"x = " + b"[" * 50_000, "is nested too deeply. Remove the nested lists."),
+        (b"x = " + b"9" * 5_000, None),
+        (b".".join([b"x"] * 3_000) + b" = 1", None),
+    ],
+)
+def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path, content, expected):
+    found = faults(tmp_path, content)
+    assert expected is None or found == [expected]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"absent\.toml: is not there\. Name the configuration"):
+        load_config(tmp_path / "absent.toml")
+    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\)\. Make it readable\.$"):
+        load_config(tmp_path)
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path):
+    assert load(tmp_path, b"\xef\xbb\xbf" + SMALLEST.encode()).facility == "Riverside Imaging"
+
+
+def test_a_link_to_the_primary_is_no_backup(tmp_path):
+    (tmp_path / "pacs").mkdir()
+    (tmp_path / "nas").symlink_to("pacs")
+    assert faults(tmp_path, SMALLEST)[0].startswith("backup.nas.path: is the same folder as primary.pacs.")
+
+
+def test_a_folder_under_another_name_is_no_backup(tmp_path, monkeypatch):
+    # A bind mount, as far as a test can make one: only the inode tells.
+    monkeypatch.setattr(os.path, "realpath", os.path.abspath)
+    (tmp_path / "pacs" / "deep").mkdir(parents=True)
+    (tmp_path / "nas").symlink_to("pacs")
+    assert "is the same folder as primary.pacs." in faults(tmp_path, SMALLEST)[0]
+    assert "lies inside primary.pacs." in faults(tmp_path, SMALLEST.replace('"nas"', '"nas/deep"'))[0]
+
+
+def test_a_circle_of_links_is_no_fault_of_the_configuration(tmp_path):
+    (tmp_path / "pacs").symlink_to("nas")
+    (tmp_path / "nas").symlink_to("pacs")
+    # That it cannot be examined is the audit's to say.
+    assert load(tmp_path, SMALLEST).facility
+
+
+def test_a_folder_beside_one_of_a_longer_name_is_not_inside_it(tmp_path):
+    assert load(tmp_path, SMALLEST.replace('"nas"', '"pacs-copy"')).facility
+
+
+def test_nothing_is_written_into_a_store(tmp_path):
+    assert faults(tmp_path, SMALLEST.replace('"pacs"', '"."').replace('"nas"', '"/nas"')) == [
+        "records: lies inside primary.pacs. Write a folder outside it: a store is never written to.",
+        "primary.pacs.path: holds the configuration, which exactcopy writes beside. Move that file out.",
+    ]
+
+
+def test_a_fault_cannot_steer_the_terminal(tmp_path):
+    (fault,) = faults(tmp_path, 'paper = "\\u001b[2J\\u009b"\n' + SMALLEST)
+    assert fault.isprintable()
+    assert fault.startswith('paper: "\\u001b[2J\\u009b" is not known here.')
+
+
+def test_relative_paths_begin_at_the_file(tmp_path, monkeypatch):
+    (tmp_path / "exactcopy.toml").write_text(SMALLEST)
+    monkeypatch.chdir(tmp_path)
+    config = load_config(Path("exactcopy.toml"))
+    assert config.path == tmp_path / "exactcopy.toml"
+    assert config.backups[0].options["path"] == os.path.realpath(tmp_path / "nas")
+
+
+@pytest.mark.parametrize("account", ["a\x1bb", "x" * 201])
+def test_an_account_that_may_not_stand_in_a_report_is_not_shown(tmp_path, monkeypatch, account):
+    monkeypatch.setenv("LOGNAME", account)
+    assert load(tmp_path, SMALLEST).operator == "unknown account"
+
+
+def test_the_digest_follows_the_settings_and_not_their_form(tmp_path):
+    digest = load(tmp_path, SMALLEST).digest
+    assert re.fullmatch("[0-9a-f]{64}", digest)
+    same = [
+        "# a comment\n" + SMALLEST,
+        TOP + NAS + PACS,
+        'operator = "x"\n' + SMALLEST,
+        'paper = "letter"\n' + SMALLEST,
+    ]
+    assert {load(tmp_path, text).digest for text in same} == {digest}
+    other = ['paper = "a4"\n' + SMALLEST, SMALLEST + "offsite = true", SMALLEST.replace('"nas"', '"./nas"')]
+    assert len({digest, *(load(tmp_path, text).digest for text in other)}) == 4
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert load(elsewhere, SMALLEST).digest == digest
+
+
+def test_the_identity_follows_the_place_only(tmp_path):
+    def identity(text: str) -> str:
+        return load(tmp_path, text).backups[0].identity
+
+    first = identity(SMALLEST)
+    assert identity(SMALLEST + "offsite = true") == first
+    assert identity(SMALLEST.replace('"nas"', '"./nas"')) == first
+    assert identity(SMALLEST.replace('"nas"', '"nas2"')) != first
+    drives = identity(SMALLEST + 'volumes = ["A", "B"]')
+    assert drives != first
+    assert identity(SMALLEST + 'volumes = ["B", "A"]') == drives
+
+
+def test_importing_it_costs_no_pydantic():
+    code = "import sys, exactcopy.config, exactcopy.decisions; sys.exit('pydantic' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- any TOML ---------------------------------------------------------------------------------------------
+
+
+def toml(value: object) -> str:
+    """Write a value as TOML, every table inline."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(toml, value)) + "]"
+        case str():
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case float():
+            return repr(value) if math.isfinite(value) else "nan"
+        case date():
+            return value.isoformat()
+        case _:
+            return str(value).lower()
+
+
+def document(file: dict[str, Any]) -> str:
+    """Write a whole file."""
+    return "\n".join(f"{toml(key)} = {toml(value)}" for key, value in file.items())
+
+
+TABLES = (tables.ConfigFile, tables.Policy, tables.People, tables.Due, tables.Store, tables.Attest)
+KEYS = [key for table in TABLES for key in table.model_fields]
+WORDS = [*KEYS, "seal", "keeps", "folder", "s3", "35d", "letter", "UTC", "all", "pacs", ".", "EC-SO-01"]
+TEXTS = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+SCALARS = TEXTS | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.dates()
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+STORES = st.dictionaries(TEXTS, VALUES, max_size=3).map(lambda more: {"kind": "folder", "path": "x"} | more)
+FILES = st.dictionaries(TEXTS, VALUES, max_size=5) | st.fixed_dictionaries(
+    {"facility": TEXTS, "primary": st.dictionaries(TEXTS, STORES), "backup": st.dictionaries(TEXTS, STORES)},
+    optional={"policy": VALUES, "people": VALUES, "records": VALUES},
+)
+
+
+ATTESTS = st.dictionaries(st.sampled_from([*tables.Attest.model_fields, "x"]), VALUES) | VALUES
+DECISIONS = st.fixed_dictionaries({"attest": st.lists(ATTESTS, max_size=3) | VALUES}) | FILES
+many = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def check_faults(load: Callable[[], object], file: str) -> None:
+    found: tuple[str, ...] | None = None
+    try:
+        load()
+    except ConfigError as error:
+        found = error.faults
+    assert found is None or found
+    for fault in found or ():
+        assert fault.startswith(f"{file}: ")
+        assert fault.isprintable()
+        assert "TOML syntax" not in fault
+
+
+@many
+@given(file=FILES)
+def test_no_configuration_raises_anything_but_config_error(tmp_path, file: dict[str, Any]):
+    check_faults(lambda: load(tmp_path, document(file)), "exactcopy.toml")
+
+
+@many
+@given(file=DECISIONS)
+def test_no_decisions_raise_anything_but_config_error(tmp_path, file: dict[str, Any]):
+    path = tmp_path / "decisions.toml"
+    path.write_text(document(file))
+    check_faults(lambda: load_decisions(path, ["EC-SO-01"], date(2026, 11, 24)), "decisions.toml")
