@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from resource import getrusage
+from resource import RUSAGE_CHILDREN, getrusage
 from time import perf_counter
 
 _ROOT = Path(__file__).parents[1]
@@ -19,11 +19,12 @@ _OURS = "exactcopy inventory"
 _FLOOR = "read and hashlib, 2 processes"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one run of a command took. `peak` is the largest of its processes, in MB."""
+    """What one run of a command took. `cpu` is of all its processes, `peak` of the largest, in MB."""
 
     seconds: float
+    cpu: float
     peak: float
 
 
@@ -42,7 +43,15 @@ def main() -> int:
         print(f"{options.files} files, {total / 1e6:.0f} MB, {options.workers} workers, cache warm")
         commands = {
             _OURS: [sys.executable, "-m", "benchmarks.run_inventory", str(folder), str(options.workers)],
-            _PEER: [_rclone(), "hashsum", "sha256", str(folder), "--checkers", str(options.workers)],
+            _PEER: [
+                _rclone(),
+                "hashsum",
+                "sha256",
+                str(folder),
+                "--checkers",
+                str(options.workers),
+                "--quiet",
+            ],
             _FLOOR: [sys.executable, "-m", "benchmarks.run_floor", str(folder), str(options.workers)],
         }
         runs: dict[str, list[Run]] = {name: [] for name in commands}
@@ -59,31 +68,32 @@ def main() -> int:
 def _measure(command: Sequence[str]) -> Run:
     """Run `command` to its end in a process of its own, so that the peak is its alone."""
     probe = [sys.executable, "-m", "benchmarks.inventory", "--probe", *command]
-    result = subprocess.run(probe, cwd=_ROOT, check=True, capture_output=True, text=True)
-    seconds, peak = result.stdout.splitlines()[-1].split()
-    return Run(float(seconds), float(peak))
+    result = subprocess.run(probe, cwd=_ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    seconds, cpu, peak = result.stdout.splitlines()[-1].split()
+    return Run(seconds=float(seconds), cpu=float(cpu), peak=float(peak))
 
 
 def probe(command: Sequence[str]) -> None:
-    """Run `command`, drop what it prints, and print its seconds and the peak of its processes in MB."""
-    from resource import RUSAGE_CHILDREN
-
+    """Run `command`, drop what it prints, and print what a `Run` holds."""
     before = perf_counter()
     subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
     seconds = perf_counter() - before
     # Linux counts in KB, macOS in bytes. RUSAGE_CHILDREN is the largest descendant, not their sum.
     unit = 1e6 if sys.platform == "darwin" else 1e3
-    print(f"{seconds:.4f} {getrusage(RUSAGE_CHILDREN).ru_maxrss / unit:.1f}")
+    used = getrusage(RUSAGE_CHILDREN)
+    print(f"{seconds:.4f} {used.ru_utime + used.ru_stime:.4f} {used.ru_maxrss / unit:.1f}")
 
 
 def _table(runs: dict[str, list[Run]], total: int) -> str:
-    lines = [f"{'':32}{'seconds':>9}{'MB/s':>8}{'peak MB':>9}{'ratio':>8}   (ratio: ours to it, paired)"]
+    lines = [f"{'':32}{'seconds':>9}{'CPU s':>8}{'MB/s':>8}{'peak MB':>9}{'ratio':>8}"]
     for name, measured in runs.items():
         seconds = statistics.median(run.seconds for run in measured)
+        cpu = statistics.median(run.cpu for run in measured)
         peak = max(run.peak for run in measured)
         pairs = zip(runs[_OURS], measured, strict=True)
         ratio = statistics.median(ours.seconds / its.seconds for ours, its in pairs)
-        lines.append(f"{name:32}{seconds:9.2f}{total / 1e6 / seconds:8.0f}{peak:9.0f}{ratio:8.2f}")
+        lines.append(f"{name:32}{seconds:9.2f}{cpu:8.2f}{total / 1e6 / seconds:8.0f}{peak:9.0f}{ratio:8.2f}")
+    lines.append("Medians of the counted rounds; ratio: our seconds to its seconds, round by round.")
     return "\n".join(lines)
 
 

@@ -6,26 +6,26 @@ from pathlib import Path
 from time import time_ns
 
 
-def inventory(root: Path, workers: int, work: Path) -> None:
-    """List and read every file below `root` into an inventory below `work`."""
+def inventory(root: Path, workers: int, work: Path) -> int:
+    """Take the inventory of every file below `root`, as an audit does, and return how many files it has."""
     # The workers come first: they are forked while nothing heavy is imported, as in an audit.
     from exactcopy.pool import Pool
 
     with Pool(workers) as pool:
-        from exactcopy.inventory.listing import list_store
-        from exactcopy.inventory.matching import match
-        from exactcopy.inventory.plan import plan_reads
-        from exactcopy.inventory.reading import read_planned
+        from exactcopy.inventory import take_inventory
         from exactcopy.model import Role, Target
 
-        options = {"path": str(root)}
-        target = Target(name="bench", role=Role.PRIMARY, kind="folder", identity="bench", options=options)
-        list_store(target, work)
-        plan_reads(target, work, None, time_ns())
-        read_planned(pool, target, work, lambda objects, size: None)
-        match(work, work / "inventory", None, [])
+        target = Target(
+            name="bench", role=Role.PRIMARY, kind="folder", identity="bench", options={"path": str(root)}
+        )
+        found = take_inventory(
+            pool, target, work, work / "inventory", None, [], time_ns(), lambda *_: lambda *_: None
+        )
+    if found.listing is None:
+        raise SystemExit(found.message)
+    return found.listing.objects
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="exactcopy-bench-work-") as folder:
-        inventory(Path(sys.argv[1]), int(sys.argv[2]), Path(folder))
+        print(inventory(Path(sys.argv[1]), int(sys.argv[2]), Path(folder)))

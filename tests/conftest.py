@@ -14,3 +14,9 @@ def corpus() -> Path:
     if not (folder / "MANIFEST.csv").is_file():
         pytest.skip("the corpus of real DICOM files is missing; EXACTCOPY_CORPUS may name its folder")
     return folder
+
+
+@pytest.fixture
+def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the reports, which take longest and are tested elsewhere."""
+    monkeypatch.setattr("exactcopy.audit._write_reports", lambda folder: [])

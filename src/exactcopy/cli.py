@@ -153,8 +153,16 @@ def main() -> NoReturn:
     """Run the command line. No error ever shows a traceback: it could hold patient data."""
     from exactcopy.errors import ExactCopyError, RunLocked
 
+    stopped: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        """End by an exception, so that scratch is removed; what was read is kept for the next run."""
+        stopped.append(number)
+        typer.echo(_GOES_ON, err=True)
+        sys.exit(128 + number)
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
     try:
         # Called as a command and not as the app: that would put its own excepthook in place of ours.
         get_command(app)(prog_name="exactcopy")
@@ -165,6 +173,9 @@ def main() -> NoReturn:
         typer.echo(str(error), err=True)
         sys.exit(USAGE)
     except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback shows patient data
+        if stopped:
+            # A library turned the exit that the signal asked for into an error of its own.
+            sys.exit(128 + stopped[0])
         typer.echo(_unexpected(error), err=True)
         sys.exit(FAULT)
     sys.exit(0)
@@ -207,12 +218,6 @@ def _summary(said: Mapping[str, Any], folder: Path) -> list[str]:
     pdf = folder / "report.pdf"
     lines += ["", f"Sign and keep: {pdf if pdf.exists() else folder / 'report.html'}"]
     return lines
-
-
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """End by an exception, so that scratch is removed; what was read is kept for the next run."""
-    typer.echo(_GOES_ON, err=True)
-    sys.exit(128 + number)
 
 
 def _unexpected(error: Exception) -> str:

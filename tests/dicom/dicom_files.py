@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CORPUS = Path(
-    os.environ.get("EXACTCOPY_CORPUS") or Path(__file__).resolve().parents[3] / "shared" / "corpus"
-)
+CORPUS = Path(os.environ.get("EXACTCOPY_CORPUS") or Path(__file__).resolve().parents[3] / "shared" / "corpus")
 
 
 def _package(name: str) -> Path:
@@ -34,7 +32,9 @@ def packaged() -> tuple[Path, ...]:
 @cache
 def corpus() -> tuple[Path, ...]:
     """Give every file of the corpus; none where it is absent."""
-    return tuple(sorted(path for path in CORPUS.glob("*") if path.suffix != ".csv")) if CORPUS.is_dir() else ()
+    return (
+        tuple(sorted(path for path in CORPUS.glob("*") if path.suffix != ".csv")) if CORPUS.is_dir() else ()
+    )
 
 
 def real(name: str) -> bytes:

@@ -292,19 +292,21 @@ def audit(stores: list[Audit], comparisons: list[Audit], **changes: Any) -> Audi
     return base | changes
 
 
-SOUND = {
-    f"EC_BK_{number:02d}": "no exception" for number in (1, 2, 3, 6, 9, 11)
-}
+SOUND = {f"EC_BK_{number:02d}": "no exception" for number in (1, 2, 3, 6, 9, 11)}
 
 
 def first() -> tuple[Audit, Rows]:
     """A first audit of forty studies with planted gaps on three backups."""
     stores = [
         store("pacs", "primary", studies=34, instances=331, series=48),
-        store("satellite", "primary", studies=6, instances=81, series=13, site="Lake View", bytes=310_000_000),
+        store(
+            "satellite", "primary", studies=6, instances=81, series=13, site="Lake View", bytes=310_000_000
+        ),
         store("nas", studies=37, instances=396, damaged=1, not_dicom=3, duplicates=4),
         store("usb-drives", site="Owner's home", offsite=True, studies=36, instances=402, encrypted=True),
-        store("second-drive", studies=21, instances=188, complete=False, error="parts_unreadable", unlisted=1),
+        store(
+            "second-drive", studies=21, instances=188, complete=False, error="parts_unreadable", unlisted=1
+        ),
     ]
     found = [
         finding(
@@ -480,7 +482,12 @@ def incomplete() -> tuple[Audit, Rows]:
 def rotated() -> tuple[Audit, Rows]:
     """An audit with one rotated drive away within its limit; its last figures stand beside."""
     out, rows = incomplete()
-    drive = out["stores"][2] | {"name": "usb-drives", "kind": "folder", "held_by": "us", "error": "drive_absent"}
+    drive = out["stores"][2] | {
+        "name": "usb-drives",
+        "kind": "folder",
+        "held_by": "us",
+        "error": "drive_absent",
+    }
     out["stores"][2] = drive
     row = out["comparisons"][1]
     row["backup"] = "usb-drives"
@@ -524,7 +531,9 @@ def tiny() -> tuple[Audit, Rows]:
     few = {"studies": 3, "series": 3, "instances": 5, "objects": 5, "bytes": 41_000_000, "not_dicom": 0}
     stores = [store("pacs", "primary", **few), store("drive", **few)]
     rows = [comparison("pacs", "drive", (3, 0, 0, 0), (3, 0, 0), {"identical": 5})]
-    out = audit(stores, rows, restore_tests=[restore_test("drive", 3, 3)], statuses=SOUND, facility="Elm Chiropractic")
+    out = audit(
+        stores, rows, restore_tests=[restore_test("drive", 3, 3)], statuses=SOUND, facility="Elm Chiropractic"
+    )
     out["people"] = {"security_official": None, "it": None}
     return out, []
 
@@ -557,7 +566,7 @@ def large(studies: int = 48_217, gap: int = 412, findings: int = 40, backups: in
         found.append(finding(check, name, severity, gap - number, f"{gap - number} studies on {name} have a gap",
                              owner=None if number % 3 else "Sam Ortiz", due=None if number % 3 else "2026-12-01",
                              times_seen=number % 5 + 1))  # fmt: skip
-    gaps = [gap_row(number + 1, found[number % 4]) for number in range(gap)]
+    gaps = [gap_row(number + 1, found[number % min(4, len(found))]) for number in range(gap)]
     out = audit(stores, rows, findings=found, restore_tests=tests, conclusion="exceptions noted",
                 headline="incomplete_copies", facility="Riverside Regional Medical Center and Clinics")  # fmt: skip
     out["evidence"]["gaps_rows"] = gap
@@ -567,7 +576,9 @@ def large(studies: int = 48_217, gap: int = 412, findings: int = 40, backups: in
 def long_names() -> tuple[Audit, Rows]:
     """The first audit with names as long as the configuration takes them."""
     out, rows = first()
-    out["facility"] = "Saint Bartholomew and Saint Scholastica Regional Diagnostic Imaging and Radiotherapy Partners, PLLC"
+    out["facility"] = (
+        "Saint Bartholomew and Saint Scholastica Regional Diagnostic Imaging and Radiotherapy Partners, PLLC"
+    )
     long = {"nas": "network-attached-storage-in-server-rm-02", "usb-drives": "u" * 40}
     for each in [*out["stores"], *out["comparisons"], *out["restore_tests"], *out["findings"], *rows]:
         for key in ("name", "backup", "target"):
@@ -575,9 +586,16 @@ def long_names() -> tuple[Audit, Rows]:
                 each[key] = long.get(each[key], each[key])
         for key in ("title", "message", "worklist"):
             for short, full in long.items():
-                each[key] = each[key].replace(short, full) if isinstance(each.get(key), str) else each.get(key)
-        each["owner"] = "Maximiliane Featherstonehaugh-Wolfeschlegelstein, backup operator" if "owner" in each else None
-    return out, [{key: value for key, value in row.items() if key not in {"title", "message", "worklist", "owner"}} for row in rows]
+                each[key] = (
+                    each[key].replace(short, full) if isinstance(each.get(key), str) else each.get(key)
+                )
+        each["owner"] = (
+            "Maximiliane Featherstonehaugh-Wolfeschlegelstein, backup operator" if "owner" in each else None
+        )
+    return out, [
+        {key: value for key, value in row.items() if key not in {"title", "message", "worklist", "owner"}}
+        for row in rows
+    ]
 
 
 HOSTILE = "<b>&{{7*7}}=cmd|' /C calc'!A0"

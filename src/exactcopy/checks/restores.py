@@ -7,8 +7,8 @@ from exactcopy.checks.common import (
     Scope,
     check,
     finding,
-    images,
     not_checked,
+    pairs_of,
     restore_of,
     studies,
     unexamined,
@@ -24,6 +24,8 @@ def restore_was_tested(evidence: Evidence, backup: StoreFacts) -> Result:
     restore = restore_of(evidence, backup)
     if restore is not None and restore.planned and restore.restored + restore.failed == restore.planned:
         return None
+    if not any(pair.studies["total"] for pair in pairs_of(evidence, backup)):
+        return not_checked(f"No primary that {backup.name} covers was examined, so there was nothing to draw from.")
     return finding(
         Severity.CRITICAL,
         1,

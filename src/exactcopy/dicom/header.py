@@ -8,6 +8,16 @@ from io import BytesIO
 from operator import length_hint
 from struct import unpack
 
+from exactcopy.dicom.encoding import (
+    BIG,
+    ENCAPSULATED,
+    EXPLICIT,
+    IMPLICIT,
+    PIXEL_TAGS,
+    WANTED,
+    Buffer,
+    upper,
+)
 from exactcopy.dicom.quiet import pydicom_quietly
 from exactcopy.dicom.terms import (
     DEFLATED,
@@ -16,22 +26,11 @@ from exactcopy.dicom.terms import (
     NATIVE,
     PIXEL_CLASSES,
     REFERENCED,
+    RT_DOSE,
     TRANSFER_SYNTAXES,
     VIDEO,
 )
-from exactcopy.dicom.walk import (
-    BIG,
-    ENCAPSULATED,
-    EXPLICIT,
-    IMPLICIT,
-    MOST_ELEMENTS,
-    MOST_WANTED_BYTES,
-    PIXEL_TAGS,
-    WANTED,
-    Buffer,
-    Step,
-    Walker,
-)
+from exactcopy.dicom.walk import MOST_ELEMENTS, MOST_WANTED_BYTES, Step, Walker
 from exactcopy.model import Identity, Problem
 
 MOST_HEAD = 4 * 1024 * 1024  # kept for pydicom, until the pixel data is reached
@@ -42,6 +41,7 @@ _CLASS, _INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x00200
 _STUDY_DATE, _MODALITY = 0x00080020, 0x00080060
 _SAMPLES, _PHOTOMETRIC, _FRAMES = 0x00280002, 0x00280004, 0x00280008
 _ROWS, _COLUMNS, _BITS, _LOSSY = 0x00280010, 0x00280011, 0x00280100, 0x00282110
+_DOSE_UNITS = 0x30040002
 
 # PS3.5 9.1: components without leading zeros, 64 characters at most.
 _UID = re.compile(r"(?=.{1,64}\Z)(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*\Z").match
@@ -67,10 +67,11 @@ class HeaderReader:
         walker = self._walker
         walker.feed(chunk)
         if self._keeping:
-            if walker.pixel_length is not None or not walker.begins or walker.inner is not None:
-                self._keeping = walker.step is Step.PREAMBLE
+            done = walker.pixel_length is not None or walker.inner is not None
+            if done or not (walker.begins or walker.step is Step.PREAMBLE):
+                self._keeping = False
                 self._head.clear()
-            if self._keeping:
+            else:
                 self._head += chunk[: MOST_HEAD - len(self._head)]
                 self._keeping = len(self._head) < MOST_HEAD
 
@@ -95,10 +96,11 @@ def _identity(walker: Walker, head: bytearray, size: int) -> Identity:
     if not walker.begins:
         return Identity(problem=Problem.NOT_DICOM)
     data_set, values, readable = walker.inner or walker, walker.values, True
+    in_pixels = data_set.pixel_length is not None
     if walker.inner is not None:
         values = {**values, **data_set.values}
-        readable = not (walker.irregular or data_set.irregular)
-    elif walker.irregular:
+        readable = not walker.irregular and (in_pixels or not data_set.irregular)
+    elif walker.irregular and not in_pixels:
         data_set, values, readable = _slowly(walker, bytes(head), size)
     modality, lossy = _text(values, _MODALITY), _text(values, _LOSSY)
     identity = Identity(
@@ -136,8 +138,7 @@ def _damage(data_set: Walker, values: dict[int, bytes], identity: Identity, *, c
     if cut:
         return Problem.TRUNCATED
     if not length:
-        needs = identity.sop_class_uid in PIXEL_CLASSES and syntax not in REFERENCED
-        return Problem.NO_PIXEL_DATA if needs else None
+        return Problem.NO_PIXEL_DATA if syntax not in REFERENCED and _needs_pixels(values, identity) else None
     if length == ENCAPSULATED:
         # Each frame has one fragment at least, after the offset table (PS3.5 A.4).
         fewest = 1 if syntax in VIDEO else max(identity.frames or 1, 1)
@@ -148,6 +149,14 @@ def _damage(data_set: Walker, values: dict[int, bytes], identity: Identity, *, c
     if expected is None:
         return Problem.TRUNCATED if data_set.junk else None
     return Problem.TRUNCATED if length < expected else None
+
+
+def _needs_pixels(values: dict[int, bytes], identity: Identity) -> bool:
+    """Say whether there should be pixel data: by the class, or because its rows are described."""
+    if identity.sop_class_uid in PIXEL_CLASSES or (_ROWS in values and _COLUMNS in values):
+        return True
+    # A dose without a grid still states its units (PS3.3 C.8.8.3).
+    return identity.sop_class_uid == RT_DOSE and _DOSE_UNITS not in values
 
 
 def _native_length(values: dict[int, bytes], order: str, frames: int) -> int | None:
@@ -224,7 +233,7 @@ def _pixel_walker(data: bytes, unseen: int) -> Walker | None:
     order = next((order for order in ("<", ">") if _tag(data, order) in PIXEL_TAGS), None)
     if order is None:
         return None
-    explicit = data[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN")
+    explicit = len(data) > 6 and upper(data[4:6])
     encoding = BIG if order == ">" else EXPLICIT if explicit else IMPLICIT
     walker = Walker(Step.EXPLICIT if explicit else Step.IMPLICIT, encoding)
     walker.feed(data)

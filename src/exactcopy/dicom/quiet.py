@@ -18,7 +18,7 @@ def pydicom_quietly() -> ModuleType:
     import pydicom
 
     for module in ("pydicom", "PIL", "numpy", "pylibjpeg", "openjpeg", "rle", "jpeg_ls"):
-        warnings.filterwarnings("ignore", module=rf"{module}(\\.|$)")
+        warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
     for logger in ("pydicom", "PIL", "pylibjpeg", "openjpeg", "rle"):
         logging.getLogger(logger).setLevel(logging.CRITICAL + 1)
     return pydicom
@@ -27,7 +27,7 @@ def pydicom_quietly() -> ModuleType:
 @contextmanager
 def no_stderr() -> Iterator[None]:
     """Send what C libraries print to nowhere: GDCM and OpenJPEG write to file descriptor 2."""
-    global _silent, _stderr  # noqa: PLW0603
+    global _silent, _stderr
     with _lock:
         _silent += 1
         if _silent == 1:

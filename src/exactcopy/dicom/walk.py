@@ -6,37 +6,23 @@ whatever is irregular to somebody slower.
 
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from itertools import repeat
-from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any
 
-from exactcopy.dicom.terms import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, LONG_VRS, SHORT_VRS
-
-Buffer = bytes | bytearray | memoryview
-
-UNDEFINED = 0xFFFFFFFF
-ENCAPSULATED = -1  # as a length of pixel data
-PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-WANTED = {
-    0x00020002: "UI",
-    0x00020003: "UI",
-    0x00020010: "UI",
-    0x00080016: "UI",
-    0x00080018: "UI",
-    0x00080020: "DA",
-    0x00080060: "CS",
-    0x0020000D: "UI",
-    0x0020000E: "UI",
-    0x00280002: "US",
-    0x00280004: "CS",
-    0x00280008: "IS",
-    0x00280010: "US",
-    0x00280011: "US",
-    0x00280100: "US",
-    0x00282110: "CS",
-}
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+from exactcopy.dicom.encoding import (
+    ENCAPSULATED,
+    EXPLICIT,
+    PIXEL_TAGS,
+    UNDEFINED,
+    WANTED,
+    Buffer,
+    Encoding,
+    data_set_encoding,
+    upper,
+)
+from exactcopy.dicom.terms import DEFLATED, LONG_VRS, SHORT_VRS
 
 MOST_WANTED_BYTES = 4096  # of one value that is kept
 MOST_ELEMENTS = 10_000_000  # a whole-slide image has a few millions, nested; more is an attack
@@ -45,59 +31,6 @@ MOST_INFLATED = 512 * 1024 * 1024
 PIECE = 64 * 1024
 
 
-class Encoding(NamedTuple):
-    """How the elements of a data set are written: readers of headers, and the Standard's numbers as they read."""
-
-    name: str
-    implicit: bool
-    head: Callable[[Any, int], tuple[int, ...]]
-    pair: Callable[[Any, int], tuple[int, ...]]
-    long: Callable[[Any, int], tuple[int, ...]]
-    short_vrs: frozenset[int]
-    long_vrs: frozenset[int]
-    sequence_vrs: frozenset[int]
-    bytes_vrs: frozenset[int]
-    unknown_vr: int
-    wanted: dict[int, tuple[int, int]]
-    item: int
-    item_end: int
-    sequence_end: int
-    order: str
-
-
-def _encoding(name: str, order: str, *, implicit: bool) -> Encoding:
-    """Give the readers and tables of one encoding; a tag reads as one number, group low in little endian."""
-
-    def as_read(tag: int) -> int:
-        return tag if order == ">" else (tag & 0xFFFF) << 16 | tag >> 16
-
-    def vrs(names: frozenset[str]) -> frozenset[int]:
-        return frozenset(int.from_bytes(vr.encode(), "big" if order == ">" else "little") for vr in names)
-
-    wanted = {as_read(tag): (tag, min(vrs(frozenset({vr})))) for tag, vr in WANTED.items()}
-    wanted |= {as_read(tag): (tag, 0) for tag in (*PIXEL_TAGS, ITEM, ITEM_END, SEQUENCE_END, 0)}
-    return Encoding(
-        name=name,
-        implicit=implicit,
-        head=Struct(f"{order}IHH").unpack_from,
-        pair=Struct(f"{order}II").unpack_from,
-        long=Struct(f"{order}I").unpack_from,
-        short_vrs=vrs(SHORT_VRS),
-        long_vrs=vrs(LONG_VRS),
-        sequence_vrs=vrs(frozenset({"SQ", "UN"})),
-        bytes_vrs=vrs(frozenset({"OB", "OW"})),
-        unknown_vr=min(vrs(frozenset({"UN"}))),
-        wanted=wanted,
-        item=as_read(ITEM),
-        item_end=as_read(ITEM_END),
-        sequence_end=as_read(SEQUENCE_END),
-        order=order,
-    )
-
-
-IMPLICIT = _encoding("implicit", "<", implicit=True)
-EXPLICIT = _encoding("explicit", "<", implicit=False)
-BIG = _encoding("big", ">", implicit=False)
 _KNOWN_VRS = {vr.encode() for vr in SHORT_VRS | LONG_VRS}
 
 
@@ -118,11 +51,6 @@ class Step(IntEnum):
 
 # What the innermost open thing of undefined length is.
 _SEQUENCE, _SEQUENCE_IMPLICIT, _FRAGMENTS, _ITEM, _ITEM_IMPLICIT, _ITEM_NEW = range(6)
-
-
-def upper(pair: Buffer) -> bool:
-    """Say whether two bytes could be a value representation."""
-    return 0x40 < pair[0] < 0x5B and 0x40 < pair[1] < 0x5B
 
 
 def opening(buf: Buffer, pos: int) -> Step | None:
@@ -275,17 +203,11 @@ class Walker:
             self.step, self.inflater = Step.INFLATE, zlib.decompressobj(-zlib.MAX_WBITS)
             self.inner = Walker(Step.START)
             return pos
-        group = buf[pos] | buf[pos + 1] << 8
-        explicit = upper(buf[pos + 4 : pos + 6])
-        big = syntax == EXPLICIT_BIG or (syntax is None and explicit and group >= 0x0400)
-        if big:
-            group = group >> 8 | (group & 0xFF) << 8
-        # A group of which only the high byte is set was written in the other byte order.
-        if group in (0, 2) or not group & 0xFF or (big and not explicit):
+        encoding, self.mismatch = data_set_encoding(buf, pos, syntax)
+        if encoding is None:
             return self._stop(buf)
-        self.mismatch = syntax is not None and explicit == (syntax == IMPLICIT_LITTLE)
-        self.encoding = BIG if big else EXPLICIT if explicit else IMPLICIT
-        self.step = Step.EXPLICIT if explicit else Step.IMPLICIT
+        self.encoding = encoding
+        self.step = Step.IMPLICIT if encoding.implicit else Step.EXPLICIT
         return pos
 
     def _explicit(self, buf: Buffer, pos: int) -> int:
@@ -507,23 +429,35 @@ class Walker:
 
     def _inflate(self, buf: Buffer, pos: int) -> int:
         """Inflate the data set in bounded pieces and walk over it (PS3.5 A.5)."""
-        inner, inflater = self.inner, self.inflater
         for start in range(pos, len(buf), 4096):
             data = bytes(buf[start : start + 4096])
-            while data and inner is not None:
-                try:
-                    piece = inflater.decompress(data, PIECE)
-                except zlib.error:
-                    return self._stop(buf)
-                inner.feed(piece)
-                self.inflated += len(piece)
-                if self.inflated > MOST_INFLATED:
-                    self.inflates_too_far = True
-                    return self._stop(buf, irregular=False)
-                if inflater.eof or inner.irregular:
-                    return self._stop(buf, irregular=inner.irregular)
-                data = inflater.unconsumed_tail
+            before = self.inflater.copy()
+            try:
+                self._inflate_piece(data)
+            except zlib.error:
+                # Whatever precedes the damage is used, however the file was cut into pieces.
+                self.inflater = before
+                with suppress(zlib.error):
+                    for at in range(len(data)):
+                        self._inflate_piece(data[at : at + 1])
+                return self._stop(buf)
+            if self.step is Step.DONE:
+                break
         return len(buf)
+
+    def _inflate_piece(self, data: bytes) -> None:
+        """Walk over what some bytes inflate to, as far as it is let."""
+        inner, inflater, pieces = self.inner, self.inflater, []
+        assert inner is not None  # noqa: S101  it is made with the inflater
+        while not pieces or data or len(pieces[-1]) == PIECE:
+            pieces.append(inflater.decompress(data, PIECE))
+            data = inflater.unconsumed_tail
+        for piece in pieces:
+            inner.feed(piece)
+            self.inflated += len(piece)
+        self.inflates_too_far = self.inflated > MOST_INFLATED
+        if self.inflates_too_far or inflater.eof or inner.irregular:
+            self.step = Step.DONE
 
 
 _STEPS: tuple[Callable[[Walker, Buffer, int], int], ...] = (

@@ -45,7 +45,7 @@ def take_inventory(
         step(f"Listing {target.name}", None, None)
         listing = list_store(target, work)
         plan = plan_reads(target, work, known, started)
-        read_planned(pool, target, work, step(f"Reading {target.name}", plan.objects, plan.bytes))
+        read_planned(pool, target, work, started, step(f"Reading {target.name}", plan.objects, plan.bytes))
     except StoreUnavailable as error:
         return Inventory(target=target, error=error.code, message=str(error))
     matched = match(work, into, known, primaries)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, time_ns
+from time import monotonic
 from typing import Any
 
 from exactcopy.dicom.header import HeaderReader
@@ -34,13 +34,15 @@ class Chunk:
 
     number: int
     target: Target
+    started: int
     copies: tuple[Copy, ...]
 
 
-def read_planned(pool: Pool, target: Target, folder: Path, progress: Progress) -> None:
+def read_planned(pool: Pool, target: Target, folder: Path, started: int, progress: Progress) -> None:
     """Read what the plan in `folder` names into parts there; parts that are finished are not read again.
 
-    `progress` is told of objects and bytes as they are done.
+    `started` (nanoseconds since 1970) is when the audit began: what it reads is known as of then, never as of
+    later. `progress` is told of objects and bytes as they are done.
     """
     from exactcopy.inventory import schema
 
@@ -55,7 +57,7 @@ def read_planned(pool: Pool, target: Target, folder: Path, progress: Progress) -
         rows.clear()
         numbers.clear()
 
-    for chunk, result in pool.map(read_chunk, _chunks(target, folder, finished, progress)):
+    for chunk, result in pool.map(read_chunk, _chunks(target, folder, started, finished, progress)):
         rows.extend(_one_by_one(pool, chunk) if isinstance(result, Died) else result)
         numbers.append(chunk.number)
         progress(len(chunk.copies), sum(copy.size for copy in chunk.copies))
@@ -72,19 +74,19 @@ def read_chunk(chunk: Chunk) -> list[Row]:
     rows = []
     with open_store(chunk.target) as store:
         for copy, stream in store.read(chunk.copies):
-            row = _examine(copy, stream, buffer)
+            row = _examine(copy, stream, buffer, chunk.started)
             for _ in range(_TRIES - 1):
                 if row[-1] != Problem.CHANGING:
                     break
                 for again in store.read([copy]):
-                    row = _examine(*again, buffer)
+                    row = _examine(*again, buffer, chunk.started)
             rows.append(row)
     return rows
 
 
-def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview) -> Row:
+def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, started: int) -> Row:
     if isinstance(stream, Problem):
-        return _row(copy, Identity(problem=stream), None)
+        return _row(copy, Identity(problem=stream))
     digest = hasher(Algorithm.SHA256)
     reader = HeaderReader()
     length = 0
@@ -95,17 +97,16 @@ def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview) -> Row:
             reader.feed(piece)
             length += count
     except ObjectChanged:
-        return _row(copy, Identity(problem=Problem.CHANGING), None)
+        return _row(copy, Identity(problem=Problem.CHANGING))
     except OSError:
-        return _row(copy, Identity(problem=Problem.IO_ERROR), None)
+        return _row(copy, Identity(problem=Problem.IO_ERROR))
     if length != copy.size:
         # A body shorter or longer than its store says is not the object.
-        return _row(copy, Identity(problem=Problem.IO_ERROR), None)
-    return _row(copy, reader.close(), digest.digest())
+        return _row(copy, Identity(problem=Problem.IO_ERROR))
+    return _row(copy, reader.close(), digest.digest(), started)
 
 
-def _row(copy: Copy, identity: Identity, sha256: bytes | None) -> Row:
-    read = sha256 is not None
+def _row(copy: Copy, identity: Identity, sha256: bytes | None = None, read_at: int | None = None) -> Row:
     return (
         copy.key,
         copy.size,
@@ -121,13 +122,15 @@ def _row(copy: Copy, identity: Identity, sha256: bytes | None) -> Row:
         identity.frames,
         identity.lossy,
         sha256,
-        "read" if read else None,
-        time_ns() if read else None,
+        "read" if sha256 is not None else None,
+        read_at,
         identity.problem,
     )
 
 
-def _chunks(target: Target, folder: Path, finished: set[int], progress: Progress) -> Iterator[Chunk]:
+def _chunks(
+    target: Target, folder: Path, started: int, finished: set[int], progress: Progress
+) -> Iterator[Chunk]:
     number = 0
     copies: list[Copy] = []
     size = 0
@@ -138,10 +141,10 @@ def _chunks(target: Target, folder: Path, finished: set[int], progress: Progress
             if number in finished:
                 progress(len(copies), size)
             else:
-                yield Chunk(number, target, tuple(copies))
+                yield Chunk(number, target, started, tuple(copies))
             number, copies, size = number + 1, [], 0
     if copies and number not in finished:
-        yield Chunk(number, target, tuple(copies))
+        yield Chunk(number, target, started, tuple(copies))
 
 
 def _planned(folder: Path) -> Iterator[Copy]:
@@ -161,9 +164,9 @@ def _finished_chunks(folder: Path) -> set[int]:
 
 def _one_by_one(pool: Pool, chunk: Chunk) -> Iterator[Row]:
     """Read the objects of a chunk that killed its worker, so that only the guilty one stays unread."""
-    singles = (Chunk(chunk.number, chunk.target, (copy,)) for copy in chunk.copies)
+    singles = (Chunk(chunk.number, chunk.target, chunk.started, (copy,)) for copy in chunk.copies)
     for single, result in list(pool.map(read_chunk, singles)):
         if isinstance(result, Died):
-            yield _row(single.copies[0], Identity(problem=Problem.IO_ERROR), None)
+            yield _row(single.copies[0], Identity(problem=Problem.IO_ERROR))
         else:
             yield from result

@@ -72,7 +72,9 @@ def segments(sums: View) -> list[Segment]:
 def line(sums: View) -> str:
     """Say in one line what the bar shows."""
     shown = [state for state in STATES if sums[state]]
-    return words.joined(f"{words.number(sums[state])} {STATES[state][len(shown) > FULL_WORDS]}" for state in shown)
+    return words.joined(
+        f"{words.number(sums[state])} {STATES[state][len(shown) > FULL_WORDS]}" for state in shown
+    )
 
 
 def status_of(sums: View, findings: Iterable[View]) -> str:

@@ -7,12 +7,14 @@ import pandas as pd
 
 from exactcopy.model import Severity
 from exactcopy.report import words
+from exactcopy.report.fit import shortened
 
 View = dict[str, Any]
 
 PRINTED_ROWS = 200
-# So few rows follow the cards on their page.
+# So few follow what stands before them on its page.
 FLOW_ROWS = 12
+FLOW_CARDS = 1
 NO_OWNER = "No owner yet"
 NO_DATE = "no date yet"
 BAD = ("missing", "different", "altered", "unreadable", "unverified", "unknown", "pending")
@@ -39,7 +41,7 @@ def actions(findings: list[View], clock: words.Clock) -> list[View]:
             "id": each["id"],
             "title": each["title"],
             "tone": tone(each),
-            "who": each["owner"] or NO_OWNER,
+            "who": shortened(each["owner"] or NO_OWNER),
             "when": f"by {clock.day(each['due'])}" if each["due"] else NO_DATE,
         }
         for each in worst_first(findings)

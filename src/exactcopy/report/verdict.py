@@ -4,6 +4,7 @@ from typing import Any
 
 from exactcopy.report import gaps, method, words
 from exactcopy.report.coverage import STATES, by_backup, last_known, line
+from exactcopy.report.fit import Parts, fit
 
 View = dict[str, Any]
 
@@ -25,50 +26,66 @@ TICKS = (
 ACTIONS_SHOWN = 6
 SENTENCES_SHOWN = 3
 BARS_SHOWN = 6
-# Bars and actions from which on page one is set tighter, so that it stays one page on Letter.
-DENSE, DENSER = 8, 10
 
 
 def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: words.Clock) -> View:
     """Give all that page one prints; `backups` are the bars of section 1."""
     code = headline_code(audit)
     text, tone = HEADLINES[code]
+    sums = by_backup(audit)
     actions = gaps.actions(audit["findings"], clock)
     samples = method.page_one_sentences(audit)
-    sums = by_backup(audit)
-    bars = [
-        {**{key: bar[key] for key in ("name", "bar", "status")},
-         "words": line(each),
-         "total": words.counted(each["total"], "studies"),
-         "last_known": last_known(each, clock)}
-        for bar, each in _worst_bars(backups, sums)
-    ]  # fmt: skip
-    said = SENTENCES_SHOWN if len(backups) < BARS_SHOWN else SENTENCES_SHOWN - 1
-    shown_actions = actions[:ACTIONS_SHOWN]
-    fullness = len(bars) + len(shown_actions)
+    not_examined = " ".join(words.sentence(each["text"]) for each in audit["not_examined"])
+    scope = f"{_covers(audit)}. Not: {audit['scope']['not']}."
+    first = FIRST_AUDIT if audit["audit"]["first"] else None
+    figures = [_weakest(sums), _waiting(audit), _restores(audit), _oldest_proof(audit)]
+    parts = Parts(
+        facility=audit["facility"],
+        notes=[each["note"] for each in figures],
+        explain=explain(code, audit, sums, distinct_gaps),
+        fine=[
+            f"Not examined: {not_examined}" if not_examined else "",
+            scope,
+            f"First audit. {first}" if first else "",
+        ],
+        actions=actions[:ACTIONS_SHOWN],
+        bars=[_bar(bar, each, clock) for bar, each in _worst_bars(backups, sums)],
+        words=f"{safeguards(audit, sums)} section 5 (p. 12)",
+        samples=samples[:SENTENCES_SHOWN],
+    )
+    density = fit(parts)
     return {
         "headline": text,
         "tone": tone,
-        "sentence": explain(code, audit, sums, distinct_gaps),
-        "not_examined": [words.sentence(each["text"]) for each in audit["not_examined"]],
-        "scope": f"{_covers(audit)}. Not: {audit['scope']['not']}.",
-        "first_audit": FIRST_AUDIT if audit["audit"]["first"] else None,
-        "figures": [_weakest(sums), _waiting(audit), _restores(audit), _oldest_proof(audit, clock)],
-        "bars": bars,
-        "more_bars": len(backups) - len(bars),
+        "sentence": parts.explain,
+        "not_examined": not_examined,
+        "scope": scope,
+        "first_audit": first,
+        "figures": figures,
+        "bars": parts.bars,
+        "more_bars": len(backups) - len(parts.bars),
         "legend": [
             {"state": state, "words": full}
             for state, (full, _) in STATES.items()
-            if any(part["state"] == state for each in bars for part in each["bar"]["parts"])
+            if any(part["state"] == state for each in parts.bars for part in each["bar"]["parts"])
         ],
-        "actions": shown_actions,
-        "more": max(len(actions) - ACTIONS_SHOWN, 0),
+        "actions": parts.actions,
+        "more": len(actions) - len(parts.actions),
         "safeguards": safeguards(audit, sums),
-        "samples": samples[:said],
-        "more_samples": len(samples) - len(samples[:said]),
+        "samples": parts.samples,
+        "more_samples": len(samples) - len(parts.samples),
         "ticks": TICKS,
         "certifies": CERTIFIES,
-        "density": "dense denser" if fullness > DENSER else "dense" if fullness > DENSE else "",
+        "density": density,
+    }
+
+
+def _bar(bar: View, sums: View, clock: words.Clock) -> View:
+    return {
+        **{key: bar[key] for key in ("name", "bar", "status")},
+        "words": line(sums),
+        "total": words.counted(sums["total"], "studies"),
+        "last_known": last_known(sums, clock),
     }
 
 
@@ -282,11 +299,13 @@ def _restores(audit: View) -> View:
     result = f"{words.number(failed)} failed" if failed else "matching"
     backups = {each["name"] for each in audit["stores"] if each["role"] == "backup"}
     return _figure(
-        label, words.out_of(restored, planned), f"{result} · {len(tests)} of {len(backups)} backups"
+        label,
+        words.out_of(restored, planned),
+        f"{result} · {len(tests)} of {words.counted(len(backups), 'backups')}",
     )
 
 
-def _oldest_proof(audit: View, clock: words.Clock) -> View:
+def _oldest_proof(audit: View) -> View:
     label = "Oldest proof relied on"
     known = [row for row in audit["comparisons"] if row["oldest_read_at"]]
     if not known:

@@ -29,7 +29,7 @@ def view(audit: Mapping[str, Any], rows: pd.DataFrame, hashes: Mapping[str, str]
         "evidence_sha256": hashes.get("audit.json"),
         "verdict": verdict.section(clean, covered["backups"], gaps.distinct_gaps(clean, rows), clock),
         "coverage": covered,
-        "gaps": {"cards": cards, "lead": _lead(cards)},
+        "gaps": {"cards": cards, "lead": _lead(cards), "long": len(cards) > gaps.FLOW_CARDS},
         "studies": gaps.studies(clean, rows),
         "method": method.section(clean, clock),
         "controls": controls.section(clean, clock),

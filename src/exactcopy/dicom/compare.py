@@ -1,0 +1,292 @@
+"""Say how two instances of one SOP Instance UID differ whose files are not equal: doubt is a difference."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from exactcopy.dicom.elements import (
+    PIXEL_GROUP,
+    DataSet,
+    Element,
+    Fragments,
+    Instance,
+    MalformedError,
+    as_items,
+    dictionary_vr,
+    read_instance,
+)
+from exactcopy.dicom.encoding import PIXEL_TAGS
+from exactcopy.dicom.pixels import frames
+from exactcopy.dicom.quiet import pydicom_quietly
+from exactcopy.dicom.terms import ALWAYS_LOSSY, MAY_BE_LOSSY, NATIVE, TEXT_VRS
+from exactcopy.model import Difference, Outcome
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MOST_NAMES = 50
+HEADER_UNREADABLE = "header cannot be read"
+PIXEL_DATA = "PixelData"
+
+_INSTANCE_UID = 0x00080018
+_PHOTOMETRIC, _PLANAR, _FRAMES, _LOSSY = 0x00280004, 0x00280006, 0x00280008, 0x00282110
+_PADDING = 0xFFFCFFFC
+# Extended offset table, lengths, and total length: packaging of encapsulated pixels (PS3.3 C.7.6.3.1.8).
+_OFFSET_TABLES = frozenset({0x7FE00001, 0x7FE00002, 0x7FE00003})
+# What determines how pixels are read: the image pixel group, functional groups, nested pixels.
+_GRAVE_GROUPS = frozenset({0x0028, PIXEL_GROUP})
+_GRAVE_TAGS = frozenset({_INSTANCE_UID, 0x52009229, 0x52009230})
+_COLOR = frozenset(
+    {b"RGB", b"YBR_FULL", b"YBR_FULL_422", b"YBR_PARTIAL_422", b"YBR_PARTIAL_420", b"YBR_ICT", b"YBR_RCT"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """An element that is not the same on both sides, by the tags that lead to it."""
+
+    path: tuple[int, ...]
+    lost: bool = False
+
+    @property
+    def name(self) -> str:
+        """Give the keywords on the way to the element, never a value."""
+        return ".".join(keyword(tag) for tag in self.path)
+
+    @property
+    def grave(self) -> bool:
+        """Say whether it makes the copy another one: lost, or it determines how pixels are read."""
+        return self.lost or any(tag >> 16 in _GRAVE_GROUPS or tag in _GRAVE_TAGS for tag in self.path)
+
+
+def compare(primary: bytes, backup: bytes) -> Difference:
+    """Say how a backup's file differs from the primary's; never raises for what is in them."""
+    try:
+        left, right = read_instance(primary), read_instance(backup)
+    except MalformedError as problem:
+        names = (PIXEL_DATA,) if problem.in_pixels else (HEADER_UNREADABLE,)
+        return Difference(outcome=Outcome.DIFFERENT, elements=names)
+    changes: list[_Change] = []
+    _compare_data_sets(left.data_set, right.data_set, (), changes)
+    tags = {tag for tag, _ in (*left.data_set, *right.data_set) if tag in PIXEL_TAGS}
+    if not tags:
+        # Without pixels, every element is what the instance is about.
+        outcome = Outcome.DIFFERENT if changes else Outcome.EQUIVALENT
+        return Difference(outcome=outcome, elements=_names(changes))
+    equal = _pixels_equal(left, right, primary, backup)
+    if equal and _recoded(left, right):
+        changes = [change for change in changes if not _follows_recoding(change, left, right)]
+    if not equal or _newly_lossy(left, right):
+        names = _names([*changes, _Change((min(tags),))])
+        return Difference(outcome=Outcome.DIFFERENT, elements=names, pixels_equal=equal)
+    if any(change.grave for change in changes):
+        outcome = Outcome.DIFFERENT
+    else:
+        outcome = Outcome.ALTERED if changes else Outcome.EQUIVALENT
+    return Difference(outcome=outcome, elements=_names(changes), pixels_equal=True)
+
+
+@lru_cache(8192)
+def keyword(tag: int) -> str:
+    """Give an element's keyword, or its number where it has none."""
+    pydicom_quietly()
+    from pydicom.datadict import keyword_for_tag
+
+    return str(keyword_for_tag(tag)) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def _names(changes: list[_Change]) -> tuple[str, ...]:
+    """Give the names of changed elements, sorted, each once, not too many."""
+    return tuple(sorted({change.name for change in changes})[:MOST_NAMES])
+
+
+def _compare_data_sets(left: DataSet, right: DataSet, path: tuple[int, ...], changes: list[_Change]) -> None:
+    """Add what differs between two data sets, item by item."""
+    for key in sorted({*left, *right}):
+        tag = key[0]
+        # Group lengths, padding, and at top level the pixels, which have rules of their own.
+        if tag & 0xFFFF == 0 or tag == _PADDING or (not path and tag in PIXEL_TAGS):
+            continue
+        here, there = left.get(key), right.get(key)
+        if here is None or there is None:
+            changes.append(_Change((*path, tag), lost=there is None))
+        else:
+            _compare_elements(tag, here, there, path, changes)
+
+
+def _compare_elements(
+    tag: int, left: Element, right: Element, path: tuple[int, ...], changes: list[_Change]
+) -> None:
+    """Add what differs between two elements of one tag."""
+    here, there = left.value, right.value
+    named = {vr for vr in (left.vr, right.vr) if vr not in (None, "UN")}
+    if len(named) > 1:
+        changes.append(_Change((*path, tag)))
+    elif isinstance(here, bytes) and isinstance(there, bytes):
+        if not _same_value(here, there, *(named or {dictionary_vr(tag)})):
+            _compare_as_items(tag, here, there, path, changes)
+    elif isinstance(here, Fragments) or isinstance(there, Fragments):
+        if here != there:
+            changes.append(_Change((*path, tag)))
+    else:
+        _compare_as_items(tag, here, there, path, changes)
+
+
+def _compare_as_items(
+    tag: int,
+    left: bytes | list[DataSet],
+    right: bytes | list[DataSet],
+    path: tuple[int, ...],
+    changes: list[_Change],
+) -> None:
+    """Add what differs between two values of which one is, or may be, a sequence."""
+    try:
+        here = as_items(left) if isinstance(left, bytes) else left
+        there = as_items(right) if isinstance(right, bytes) else right
+    except MalformedError:
+        changes.append(_Change((*path, tag)))
+        return
+    if len(here) != len(there):
+        changes.append(_Change((*path, tag), lost=len(there) < len(here)))
+    for item, other in zip(here, there, strict=False):
+        _compare_data_sets(item, other, (*path, tag), changes)
+
+
+def _same_value(left: bytes, right: bytes, vr: str | None) -> bool:
+    """Say whether two values are equal but for padding (PS3.5 6.2)."""
+    if left == right:
+        return True
+    if vr in TEXT_VRS:
+        return left.rstrip(b"\0 ") == right.rstrip(b"\0 ")
+    return _padded(left, right) or _padded(right, left)
+
+
+def _padded(short: bytes, long: bytes) -> bool:
+    """Say whether `long` is `short` with the one byte that makes its length even."""
+    return len(short) % 2 == 1 and len(long) == len(short) + 1 and long in (short + b"\0", short + b" ")
+
+
+def _pixel_element(instance: Instance) -> tuple[int, Element] | None:
+    """Give the pixel data of an instance; None where there is none, or more than one."""
+    found = [(tag, element) for (tag, _), element in instance.data_set.items() if tag in PIXEL_TAGS]
+    return found[0] if len(found) == 1 else None
+
+
+def _pixels_equal(left: Instance, right: Instance, primary: bytes, backup: bytes) -> bool | None:
+    """Say whether the pixels are equal; None where that cannot be told."""
+    here, there = _pixel_element(left), _pixel_element(right)
+    if here is None or there is None or here[0] != there[0]:
+        return False
+    one, other = here[1].value, there[1].value
+    if isinstance(one, bytes) and isinstance(other, bytes) and _plain(left) and _plain(right):
+        same = one == other or _padded(one, other) or _padded(other, one)
+        if same or left.encoding.order == right.encoding.order:
+            return same
+    elif left.syntax == right.syntax and left.syntax is not None:
+        if isinstance(one, Fragments) and isinstance(other, Fragments):
+            if _same_fragments(one, other, _frame_count(left)):
+                return True
+        elif one == other:
+            return True
+    return _decoded_equal(primary, backup, tolerance=_tolerance(left, right))
+
+
+def _plain(instance: Instance) -> bool:
+    """Say whether the pixels are not compressed, as far as the file says."""
+    return instance.syntax is None or instance.syntax in NATIVE
+
+
+def _same_fragments(left: Fragments, right: Fragments, count: int) -> bool:
+    """Say whether fragments hold the same bytes for the same frames, however they are cut."""
+    if b"".join(left.parts) != b"".join(right.parts):
+        return False
+    starts, others = _frame_starts(left, count), _frame_starts(right, count)
+    return starts is not None and starts == others
+
+
+def _frame_starts(fragments: Fragments, count: int) -> list[int] | None:
+    """Give where frames begin in the joined fragments, by the offset table or one by one; None if unclear."""
+    starts, positions, offset, joined = [], {}, 0, 0
+    for part in fragments.parts:
+        positions[offset] = joined
+        starts.append(joined)
+        offset += 8 + len(part)
+        joined += len(part)
+    table = fragments.offsets
+    if table:
+        offsets = [int.from_bytes(table[at : at + 4], "little") for at in range(0, len(table), 4)]
+        valid = len(table) % 4 == 0 and len(offsets) == count and all(at in positions for at in offsets)
+        return [positions[at] for at in offsets] if valid else None
+    if count == 1:
+        return [0]
+    return starts if len(starts) == count else None
+
+
+def _frame_count(instance: Instance) -> int:
+    """Give the number of frames that an instance states, 1 where it states none."""
+    text = _bytes(instance, _FRAMES).strip(b"\0 ")
+    return int(text) if text.isdigit() else 1
+
+
+def _bytes(instance: Instance, tag: int) -> bytes:
+    """Give a top-level value's bytes; none where it is absent."""
+    element = instance.data_set.get((tag, 0))
+    return element.value if element is not None and isinstance(element.value, bytes) else b""
+
+
+def _recoded(left: Instance, right: Instance) -> bool:
+    """Say whether the pixels are compressed in another way, or no longer."""
+    return left.syntax != right.syntax and not (_plain(left) and _plain(right))
+
+
+def _lossy(instance: Instance) -> bool:
+    """Say whether an instance says that it is compressed with loss."""
+    stated = _bytes(instance, _LOSSY).strip(b"\0 ") == b"01"
+    return instance.syntax in ALWAYS_LOSSY or (instance.syntax in MAY_BE_LOSSY and stated)
+
+
+def _newly_lossy(left: Instance, right: Instance) -> bool:
+    """Say whether the backup is in a syntax that cannot keep the primary's pixels."""
+    return right.syntax in ALWAYS_LOSSY and left.syntax not in ALWAYS_LOSSY
+
+
+def _tolerance(left: Instance, right: Instance) -> int:
+    """Give 1 where a lossy original was decompressed: decoders round differently; else 0."""
+    return int(_lossy(left) and right.syntax is not None and right.syntax not in MAY_BE_LOSSY)
+
+
+def _follows_recoding(change: _Change, left: Instance, right: Instance) -> bool:
+    """Say whether a change only tells how equal pixels are now encoded."""
+    if len(change.path) > 1:
+        return False
+    tag = change.path[0]
+    if tag in _OFFSET_TABLES:
+        return (tag, 0) not in left.data_set or (tag, 0) not in right.data_set
+    if tag == _PHOTOMETRIC:
+        return {_bytes(side, tag).strip(b"\0 ") for side in (left, right)} <= _COLOR
+    return tag == _PLANAR and not change.lost
+
+
+def _decoded_equal(primary: bytes, backup: bytes, *, tolerance: int) -> bool | None:
+    """Decode both, frame by frame; None where either cannot be decoded."""
+    try:
+        return all(
+            one is not None and other is not None and _close(one, other, tolerance)
+            for one, other in zip_longest(frames(primary), frames(backup))
+        )
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001  decoders raise what they like; a panic in Rust is no Exception
+        return None
+
+
+def _close(one: "np.ndarray[Any, Any]", other: "np.ndarray[Any, Any]", tolerance: int) -> bool:
+    """Say whether two frames are equal, within `tolerance` of each sample."""
+    import numpy as np
+
+    if one.shape != other.shape:
+        return False
+    if not tolerance or one.dtype.kind == "f":
+        return bool(np.array_equal(one, other))
+    return bool((np.abs(one.astype(np.int64) - other.astype(np.int64)) <= tolerance).all())

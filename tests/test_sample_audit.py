@@ -1,0 +1,80 @@
+"""An audit of the sample clinic finds what was planted in it: all of it, and nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sample_data.generate import make_clinic
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was planted, and what the audit says."""
+    config = make_clinic(tmp_path_factory.mktemp("sample") / "clinic")
+    result = subprocess.run(
+        [sys.executable, "-m", "exactcopy", "audit", str(config)],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1, result.stdout + result.stderr
+    (record,) = (config.parent / "records").glob("*/audit.json")
+    planted = json.loads((config.parent / "planted.json").read_text(encoding="utf-8"))
+    return planted, json.loads(record.read_text(encoding="utf-8"))
+
+
+def test_every_instance_has_the_outcome_that_was_planted(audited):
+    planted, audit = audited
+    assert audit["complete"]
+    found = {
+        f"{pair['primary']}--{pair['backup']}": {
+            "instances": {outcome: count for outcome, count in pair["instances"].items() if count},
+            "studies": pair["studies"],
+        }
+        for pair in audit["comparisons"]
+    }
+    assert found == planted["expected"]
+
+
+def test_what_is_extra_double_or_in_conflict_is_counted(audited):
+    planted, audit = audited
+    stores = {store["name"]: store for store in audit["stores"]}
+    for count in ("duplicates", "conflicts"):
+        wanted = dict.fromkeys(stores, 0)
+        for fault in planted["planted"]:
+            wanted[fault["store"]] += fault.get(count, 0)
+        assert {name: store[count] for name, store in stores.items()} == wanted
+    for site, counts in planted["primaries"].items():
+        assert (stores[site]["studies"], stores[site]["instances"]) == (
+            counts["studies"],
+            counts["instances"],
+        )
+    (extra,) = (fault for fault in planted["planted"] if fault["id"] == "second-extra")
+    (pair,) = (pair for pair in audit["comparisons"] if pair["backup"] == "second-drive")
+    assert pair["extra"]["not_known_on_primary"] == {
+        "studies": extra["extra_studies"],
+        "instances": extra["extra_instances"],
+    }
+
+
+def test_damage_on_the_primary_is_told_from_damage_on_a_backup(audited):
+    _, audit = audited
+    assert audit["losses"]["damaged_on_primary"] == {"studies": 1, "instances": 1}
+    assert audit["losses"]["no_sound_copy"] == {"studies": 0, "instances": 0}
+    (pair,) = (pair for pair in audit["comparisons"] if (pair["primary"], pair["backup"]) == ("pacs", "nas"))
+    assert pair["changed_side"]["primary"] == 1
+
+
+def test_the_missing_agreement_is_a_finding(audited):
+    _, audit = audited
+    assert ("agreement-on-record", "second-drive") in {
+        (finding["check"], finding["target"]) for finding in audit["findings"]
+    }
