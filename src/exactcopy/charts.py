@@ -19,7 +19,7 @@ class Segment:
 
 
 def bar(segments: Sequence[Segment], *, width: float = 252.0, height: float = 8.0) -> dict[str, Any]:
-    """Lay `segments` out side by side over the whole width; no part that counts anything is thinner than can be seen."""
+    """Lay `segments` out side by side; no part that counts anything is too thin to be seen."""
     shown = [each for each in segments if each.count > 0]
     widths = _widths([each.count for each in shown], width)
     parts, left = [], 0.0

@@ -51,14 +51,13 @@ def reveal(config: Config, label: str) -> Iterator[str]:
         if found:
             with ExitStack() as stack:
                 store = stack.enter_context(open_store(target))
-                _, stream = next(iter(store.read([Copy(key=found[0][0], size=found[0][1], modified=0)])))
-                if isinstance(stream, Problem):
-                    raise ExactCopyError(
-                        f"{target.name}: the study cannot be read now ({stream}). Run `exactcopy check`."
-                    )
-                buffer = memoryview(bytearray(_HEAD))
-                count = stream.readinto(buffer) or 0
-                yield from _who(bytes(buffer[:count]))
+                for _, stream in store.read([Copy(key=found[0][0], size=found[0][1], modified=0)]):
+                    if isinstance(stream, Problem):
+                        message = f"{target.name}: the study cannot be read now ({stream}). Run `exactcopy check`."
+                        raise ExactCopyError(message)
+                    buffer = memoryview(bytearray(_HEAD))
+                    count = stream.readinto(buffer) or 0
+                    yield from _who(bytes(buffer[:count]))
             return
     raise ExactCopyError(f"{label}: no primary holds this study any more. See the worklists of the backups.")
 

@@ -14,6 +14,7 @@ from exactcopy.errors import ConfigError, RecordError
 from exactcopy.report.formats import (
     GAP_COLUMNS,
     html,
+    pdf_possible,
     templates,
     write_gaps,
     write_html,
@@ -29,6 +30,7 @@ __all__ = [
     "Record",
     "html",
     "load_record",
+    "pdf_possible",
     "render",
     "templates",
     "view",
@@ -81,14 +83,16 @@ def load_record(folder: Path) -> Record:
         audit = json.loads(texts["audit.json"])
         gaps = _read_gaps(folder / "gaps.csv")
     except OSError as error:
-        message = f"{folder}: no record is there ({type(error).__name__}). Name a folder that holds audit.json and gaps.csv."
+        message = f"{folder}: no record ({type(error).__name__}). Name a folder with audit.json and gaps.csv."
         raise RecordError(message) from error
     except ValueError as error:
         message = f"{folder}: the record is damaged. Run `exactcopy verify` on it."
         raise RecordError(message) from error
     schema = audit.get("schema") if isinstance(audit, dict) else None
     if schema != SCHEMA:
-        message = f"{folder}: its schema is {schema!r} and this version reads {SCHEMA}. Use the version that wrote it."
+        message = (
+            f"{folder}: its schema is {schema!r}, this version reads {SCHEMA}. Use the version that wrote it."
+        )
         raise RecordError(message)
     hashes = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
     return Record(folder=folder, audit=audit, gaps=gaps, hashes=hashes)

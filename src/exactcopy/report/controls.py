@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from typing import Any
 
+from exactcopy.model import Severity
 from exactcopy.report import words
 
 View = dict[str, Any]
@@ -28,18 +29,27 @@ TALLY = (
     ("not checked", "not checked"),
 )
 GROUPS = (
-    ("deciding", "Controls that decide the result", "Measured in this run, or stated by a person where only a person can know."),
+    (
+        "deciding",
+        "Controls that decide the result",
+        "Measured in this run, or stated by a person where only a person can know.",
+    ),
     ("measured", "Other measured controls", "Measured in this run. They do not decide the result."),
     ("attested", "Attested by a person", "Stated by the person named, and not tested."),
-    ("unanswered", "Not checked", "Nothing is known of these. What would answer each is named beside it."),
-)  # fmt: skip
+    (
+        "unanswered",
+        "Not checked",
+        "Nothing is known of these. What would answer each is named beside it.",
+    ),
+)
 
 
 def section(audit: View, clock: words.Clock) -> View:
     """Give all that section 5 prints."""
-    known = {each["id"]: each for each in audit["findings"]}
+    # Only findings that have a card can be pointed to.
+    known = {each["id"] for each in audit["findings"] if each["severity"] != Severity.INFO}
     groups: dict[str, list[View]] = {key: [] for key, *_ in GROUPS}
-    proposed = []
+    proposed: list[View] = []
     for control in audit["controls"]:
         row = _row(control, known, clock)
         (proposed if row["proposed"] else groups[_group(control)]).append(row)
@@ -67,7 +77,7 @@ def _group(control: View) -> str:
     return "measured"
 
 
-def _row(control: View, known: dict[str, View], clock: words.Clock) -> View:
+def _row(control: View, known: set[str], clock: words.Clock) -> View:
     said = control["attested_by"]
     return {
         "id": control["id"],
@@ -92,7 +102,7 @@ def _attested(said: View, clock: words.Clock) -> str:
 
 
 def tallies(controls: list[View]) -> list[View]:
-    """Quote each citation once and count its tests by status; proposed rules stay out, and nothing is added up."""
+    """Quote each citation once and count its tests by status; proposed rules stay out."""
     counted: dict[str, Counter[str]] = {}
     quotes: dict[str, str] = {}
     for control in controls:
@@ -115,7 +125,7 @@ def tallies(controls: list[View]) -> list[View]:
 
 
 def citations(text: str) -> list[str]:
-    """Part a catalogue citation into the sections that it names: 164.308(b)(1),(3) names (b)(1) and (b)(3)."""
+    """Part a catalogue citation into the sections that it names: 164.308(b)(1),(3) names two."""
     found: list[str] = []
     for part in re.split(r"[;,]\s*", text.removeprefix("45 CFR ")):
         if re.match(r"(\d+ CFR )?\d+\.\d+", part):

@@ -47,7 +47,7 @@ PROOF = ("this_run", "earlier", "reported")
 
 
 def by_backup(audit: View) -> list[View]:
-    """Add up the comparisons of each backup over the primaries that it covers, in the order of the configuration."""
+    """Add up the comparisons of each backup over the primaries that it covers, in their order."""
     out: dict[str, View] = {}
     for row in audit["comparisons"]:
         sums = out.setdefault(row["backup"], {"name": row["backup"], "rows": []})
@@ -93,7 +93,7 @@ def status_of(sums: View, findings: Iterable[View]) -> str:
 
 
 def last_known(sums: View, clock: words.Clock) -> str | None:
-    """Say what an earlier record knew of a backup that could not be examined today; it counts for nothing today."""
+    """Say what an earlier record knew of a backup that could not be examined today."""
     known = [row["last_known"] for row in sums["rows"] if row["last_known"]]
     if not known:
         return None
@@ -124,8 +124,8 @@ def section(audit: View, clock: words.Clock) -> View:
 
 def _store(store: View, clock: words.Clock) -> View:
     years = dict.fromkeys(year for year in (store.get("oldest_year"), store.get("newest_year")) if year)
-    of = f"images of {'–'.join(str(year) for year in years)}" if years else None
-    place = "off site" if store["offsite"] else "on site" if store["offsite"] is False else "place not stated"
+    of = f"images of {words.NONE.join(str(year) for year in years)}" if years else None
+    place = {True: "off site", False: "on site", None: None}[store["offsite"]]
     examined = store["error"] is None or store["error"] == "parts_unreadable"
     figures = {
         key: words.number(store[key]) if examined else words.NONE
@@ -234,11 +234,11 @@ def _sides(comparisons: Iterable[View]) -> str | None:
     total = {key: sum(each[key] for each in sides) for key in ("backup", "primary", "unknown")}
     if not any(total.values()):
         return None
-    told = [
-        f"the backup changed in {words.number(total['backup'])}",
-        f"the primary in {words.number(total['primary'])}",
-    ]
+    images = words.counted(sum(total.values()), "images")
     return (
-        f"Of the {words.counted(sum(total.values()), 'images')} altered, different or unreadable, {told[0]} and {told[1]}; "
-        f"for {words.number(total['unknown'])} it cannot be told which side changed."
+        f"Of the {images} altered, different or unreadable, the backup changed in "
+        f"{words.number(total['backup'])} "
+        f"and the primary in {words.number(total['primary'])}; for {words.number(total['unknown'])} "
+        "it cannot be "
+        "told which side changed."
     )

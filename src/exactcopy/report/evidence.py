@@ -9,15 +9,16 @@ View = dict[str, Any]
 
 # The wording that the project's legal review settled; the names of sections are this report's own.
 DISCLAIMER = (
-    "This report records measurements made by software on the stores and dates listed in section 4, and statements made "
-    "by the persons named in section 5. It is evidence the organization may use in its own evaluation under 45 CFR "
-    "164.308(a)(8). It is not a certification, legal opinion or determination of compliance with HIPAA or any other law, "
-    "and no government agency has approved or endorsed the tool. It covers DICOM image copies only; it does not assess "
-    "other electronic protected health information, or policies, workforce, facility or business associate obligations "
-    "except where attested. Results based on a sample carry the sampling risk stated in section 4. A control marked "
-    "“attested” was not tested. A control marked “not checked” gives no assurance. Proposed rules are shown for "
-    "information and are not requirements. Keep this report at least six years from its date, or from when it was last "
-    "in effect, whichever is later (45 CFR 164.316(b)(2)(i))."
+    "This report records measurements made by software on the stores and dates listed in section 4, and "
+    "statements made by the persons named in section 5. It is evidence the organization may use in its "
+    "own evaluation under 45 CFR 164.308(a)(8). It is not a certification, legal opinion or determination "
+    "of compliance with HIPAA or any other law, and no government agency has approved or endorsed the "
+    "tool. It covers DICOM image copies only; it does not assess other electronic protected health "
+    "information, or policies, workforce, facility or business associate obligations except where "
+    "attested. Results based on a sample carry the sampling risk stated in section 4. A control marked "
+    "“attested” was not tested. A control marked “not checked” gives no assurance. Proposed rules are "
+    "shown for information and are not requirements. Keep this report at least six years from its date, "
+    "or from when it was last in effect, whichever is later (45 CFR 164.316(b)(2)(i))."
 )
 
 
@@ -50,6 +51,7 @@ def section(audit: View, hashes: Mapping[str, str], clock: words.Clock) -> View:
             {"name": "Record", "text": run["id"]},
             {"name": "Run", "text": clock.span(run["started"], run["finished"])},
             {"name": "Configuration, SHA-256", "text": run["config_sha256"], "mono": True},
+            {"name": "Decisions, SHA-256", "text": run.get("decisions_sha256") or words.NONE, "mono": True},
             {"name": "Self-test", "text": self_test(evidence["self_test"])},
         ],
         "draws": [_draw(each) for each in audit["restore_tests"] if each["sample"]["frame_sha256"]],

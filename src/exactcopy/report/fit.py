@@ -1,6 +1,6 @@
 """Keeps page one on one page: how high its parts come out, how tight it is set, and what gives way.
 
-Heights are in points and Letter's; A4 is 18 mm higher, which is more than its narrower lines cost. tests/report measures it.
+Heights are in points and Letter's; A4 is 18 mm higher, more than its narrower lines cost.
 """
 
 from collections.abc import Sequence
@@ -33,13 +33,43 @@ class Setting:
 
 # `room` is what Letter leaves once masthead, figures, headings and review have theirs.
 SETTINGS = (
-    Setting(name="", room=308, explain=15.5, fine=11, action=11.5, after_action=6.2, name_line=11.5, under=10.5, bar=18.8,
-            words=11),
-    Setting(name="dense", room=346, explain=15.5, fine=11, action=11, after_action=4.3, name_line=10.5, under=10.5,
-            bar=16.3, words=10.25),
-    Setting(name="dense denser", room=358, explain=13.5, fine=10.25, action=11, after_action=2.6, name_line=10.5,
-            under=9.5, bar=12.3, words=9.5),
-)  # fmt: skip
+    Setting(
+        name="",
+        room=308,
+        explain=15.5,
+        fine=11,
+        action=11.5,
+        after_action=6.2,
+        name_line=11.5,
+        under=10.5,
+        bar=18.8,
+        words=11,
+    ),
+    Setting(
+        name="dense",
+        room=346,
+        explain=15.5,
+        fine=11,
+        action=11,
+        after_action=4.3,
+        name_line=10.5,
+        under=10.5,
+        bar=16.3,
+        words=10.25,
+    ),
+    Setting(
+        name="dense denser",
+        room=358,
+        explain=13.5,
+        fine=10.25,
+        action=11,
+        after_action=2.6,
+        name_line=10.5,
+        under=9.5,
+        bar=12.3,
+        words=9.5,
+    ),
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +87,7 @@ class Parts:
 
 
 def fit(parts: Parts) -> str:
-    """Give the roomiest setting that holds `parts`; what even the tightest does not hold is taken away, last ones first."""
+    """Give the roomiest setting that holds `parts`; what even the tightest does not hold is taken away."""
     for setting in SETTINGS:
         if _height(parts, setting) <= setting.room:
             return setting.name

@@ -18,10 +18,27 @@ from markupsafe import Markup
 from exactcopy.errors import ExactCopyError
 from exactcopy.report import words
 
-GAP_COLUMNS = (
-    "finding,check,severity,target,label,modality,study_year,instances,identical,equivalent,altered,different,missing,"
-    "pending,unreadable,unverified,unknown,changed_side,elements"
-).split(",")
+GAP_COLUMNS = [
+    "finding",
+    "check",
+    "severity",
+    "target",
+    "label",
+    "modality",
+    "study_year",
+    "instances",
+    "identical",
+    "equivalent",
+    "altered",
+    "different",
+    "missing",
+    "pending",
+    "unreadable",
+    "unverified",
+    "unknown",
+    "changed_side",
+    "elements",
+]
 # What a spreadsheet takes for the beginning of a formula, or strips before it looks.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 MEDIA_TYPES = {".woff2": "font/woff2", ".svg": "image/svg+xml"}
@@ -69,23 +86,35 @@ def _css() -> Markup:
     return Markup(re.sub(r'url\("([^":]+)"\)', inlined, text))  # noqa: S704 - our own file
 
 
+def pdf_possible() -> None:
+    """Raise ExactCopyError, with what to install, where this machine cannot make a PDF."""
+    _weasyprint()
+
+
 def write_pdf(view: Mapping[str, Any], path: Path) -> None:
-    """Write the report as a tagged PDF/A-3a; equal records give equal bytes with equal versions of the libraries."""
-    try:
-        import weasyprint  # noqa: PLC0415, RUF100 - it loads Pango, which HTML and JSON do not need
-    except (OSError, ImportError) as error:
-        raise ExactCopyError(PANGO_MISSING) from error
+    """Write the report as a tagged PDF/A-3a; an equal record and equal libraries give equal bytes."""
+    weasyprint = _weasyprint()
     identifier = (view["evidence_sha256"] or view["id"])[:32].encode("ascii")
     with _clock_at(view["created"]):
         document = weasyprint.HTML(string=html(view), url_fetcher=url_fetcher())
         document.write_pdf(path, pdf_variant="pdf/a-3a", pdf_identifier=identifier)
 
 
+def _weasyprint() -> Any:
+    # Imported late: it loads Pango, which every other format does without.
+    try:
+        import weasyprint
+    except (OSError, ImportError) as error:
+        raise ExactCopyError(PANGO_MISSING) from error
+    return weasyprint
+
+
 def url_fetcher() -> Any:
     """Give a fetcher that opens what is inlined and refuses every file and address."""
-    import weasyprint.urls  # noqa: PLC0415, RUF100 - see write_pdf
+    _weasyprint()
+    from weasyprint.urls import URLFetcher
 
-    return weasyprint.urls.URLFetcher(allowed_protocols=("data",), allow_redirects=False, fail_on_errors=True)
+    return URLFetcher(allowed_protocols=("data",), allow_redirects=False, fail_on_errors=True)
 
 
 @contextmanager
@@ -115,10 +144,12 @@ def safe_cell(value: Any) -> Any:
     """Give a cell that a spreadsheet takes for text; numbers stay numbers."""
     if value is None:
         return ""
-    if isinstance(value, str):
-        # Stripped after the check: a leading tab or line end must not uncover what follows it.
-        return f"'{words.printable(value)}" if value.startswith(FORMULA_STARTS) else words.printable(value)
-    return value
+    if not isinstance(value, str):
+        return value
+    # Looked at before and after: what is left once control characters are gone may begin a formula too.
+    clean = words.printable(value)
+    starts = value.startswith(FORMULA_STARTS) or clean.lstrip().startswith(FORMULA_STARTS)
+    return f"'{clean}" if starts else clean
 
 
 def write_junit(audit: Mapping[str, Any], path: Path) -> None:

@@ -1,6 +1,5 @@
 """Sections 2 and 3: a card for every finding, and the studies that they are about."""
 
-import re
 from typing import Any
 
 import pandas as pd
@@ -50,8 +49,8 @@ def actions(findings: list[View], clock: words.Clock) -> list[View]:
 
 
 def cards(findings: list[View], clock: words.Clock) -> list[View]:
-    """Give a card for every finding, accepted ones with that word on them."""
-    return [_card(each, clock) for each in worst_first(findings)]
+    """Give a card for every finding but those of proposed rules; accepted ones bear that word."""
+    return [_card(each, clock) for each in worst_first(findings) if each["severity"] != Severity.INFO]
 
 
 def _card(finding: View, clock: words.Clock) -> View:
@@ -82,7 +81,7 @@ def _card(finding: View, clock: words.Clock) -> View:
 
 
 def distinct_gaps(audit: View, rows: pd.DataFrame) -> int | None:
-    """Count the studies that are a gap on some backup, each once; None where gaps.csv and the counts do not agree."""
+    """Count the studies that are a gap on some backup, each once; None where rows and counts disagree."""
     backups = {row["backup"] for row in audit["comparisons"]}
     per_backup: dict[str, int] = {}
     for row in audit["comparisons"]:
@@ -117,18 +116,21 @@ def studies(audit: View, rows: pd.DataFrame) -> View | None:
 
 def _study(row: View) -> View:
     found = [f"{words.number(int(row[key]))} {key}" for key in BAD if int(row[key])]
-    missing_all = int(row["missing"]) == int(row["instances"])
-    pixels = "bad" if any(int(row[key]) for key in GAP_COLUMNS) else "unchecked"
+    if found and int(row["missing"]) == int(row["instances"]):
+        found = ["all missing"]
+    sides = [
+        {"unknown": "cannot be told"}.get(side, side) for side in str(row["changed_side"]).split("/") if side
+    ]
+    gap = any(int(row[key]) for key in GAP_COLUMNS)
     return {
         "label": row["label"],
         "finding": row["finding"],
         "target": row["target"],
-        "modality": row["modality"],
+        "modality": row["modality"] or words.NONE,
         "year": str(row["study_year"] or words.NONE),
         "instances": words.number(int(row["instances"])),
-        "found": "all missing" if missing_all else ", ".join(found) or words.NONE,
-        "tone": pixels,
-        "side": {"unknown": "cannot be told"}.get(str(row["changed_side"]), str(row["changed_side"]))
-        or words.NONE,
-        "elements": ", ".join(re.findall(r"\w+", str(row["elements"]))) if row["elements"] else None,
+        "found": ", ".join(found) or "see the finding",
+        "tone": "bad" if gap else "unchecked" if found else "",
+        "side": " or ".join(sides) or words.NONE,
+        "elements": row["elements"] or None,
     }

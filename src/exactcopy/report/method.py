@@ -11,7 +11,7 @@ LEVELS = (
     (
         "restored",
         "Restored",
-        "The study was brought back from the backup alone, arrived whole, matched, and every frame was opened.",
+        "The study was brought back from the backup alone, whole and matching, and every frame opened.",
         "That every other study can be restored.",
     ),
     (
@@ -57,8 +57,8 @@ LOSSES = (
 )
 LIMITS = (
     "Presence in a listing does not prove that a copy can be read.",
-    "A random sample cannot find every copy that fails. Each estimate stands alone, and it is too low where copies fail "
-    "together, as on one bad disk.",
+    "A random sample cannot find every copy that fails. Each estimate stands alone, and it is too low where "
+    "copies fail together, as on one bad disk.",
     "Encryption and location are what a store or a person says.",
     "Times come from the clock of the machine that ran the audit.",
     "Time to copy back is an estimate from the test restores; importing into a PACS is not included.",
@@ -84,12 +84,16 @@ def section(audit: View, clock: words.Clock) -> View:
         "outcomes": [{"name": name.capitalize(), "means": means} for name, means in OUTCOME_WORDS],
         "tests": [_test(each) for each in audit["restore_tests"]],
         "statements": [
-            {"backup": each["backup"], "text": statement(each)} for each in audit["restore_tests"] if each["planned"]
+            {"backup": each["backup"], "text": statement(each)}
+            for each in audit["restore_tests"]
+            if each["planned"]
         ],
         "compared_with": f"Compared with the record of {words.record_day(compared)} ({compared})."
         if compared
         else "There is no earlier record to compare with, so what was lost before today is not checked.",
-        "losses": [_loss(losses[key], name, means, compared, key) for key, name, means in LOSSES if key in losses],
+        "losses": [
+            _loss(losses[key], name, means, compared, key) for key, name, means in LOSSES if key in losses
+        ],
         "limits": LIMITS,
     }  # fmt: skip
 
@@ -99,7 +103,8 @@ def _scope(audit: View, clock: words.Clock) -> list[View]:
     primaries = [each for each in audit["stores"] if each["role"] == "primary"]
     backups = [each["name"] for each in audit["stores"] if each["role"] == "backup"]
     figures = [
-        f"{each['name']}: {words.counted(each['studies'], 'studies')}, {words.number(each['series'])} series, "
+        f"{each['name']}: {words.counted(each['studies'], 'studies')}, {words.number(each['series'])} "
+        "series, "
         f"{words.counted(each['instances'], 'images')}, {words.size(each['bytes'])}"
         for each in primaries
     ]
@@ -177,19 +182,16 @@ def _loss(loss: View, name: str, means: str, compared: str | None, key: str) -> 
 
 def page_one_sentences(audit: View) -> list[View]:
     """Say, for each backup, what its test restores prove and what they do not."""
-    return [
-        {"backup": each["backup"], "text": _short(each), "failed": bool(each["failed"])}
-        for each in audit["restore_tests"]
-    ]
+    return [{"backup": each["backup"], "text": _short(each)} for each in audit["restore_tests"]]
 
 
 def _short(test: View) -> str:
-    planned, restored, failed = test["planned"], test["restored"], test["failed"]
-    sample = test["sample"]
+    planned, restored, failed, sample = (test[key] for key in ("planned", "restored", "failed", "sample"))
     if not planned:
         return f"no study was test-restored ({test['reason'] or 'not checked'})."
     if sample["method"] == "all":
-        text = f"{'All ' if restored == planned else ''}{words.out_of(restored, planned)} studies were restored and matched."
+        count = words.out_of(restored, planned)
+        text = f"{'All ' if restored == planned else ''}{count} studies were restored and matched."
     else:
         text = f"{words.out_of(planned, sample['frame'])} studies, drawn by chance, were restored"
         text += " and matched." if restored == planned else f"; {words.number(restored)} matched."
@@ -197,89 +199,93 @@ def _short(test: View) -> str:
         text += f" {words.number(failed)} failed."
     if test["not_decodable"]:
         text += f" {words.number(test['not_decodable'])} could not be opened here."
-    others = max((sample["upper_limit"] or 0) - failed, 0)
     if sample["method"] == "random" and sample["upper_limit"] is not None:
-        text += (
-            f" Up to {words.number(others)} others could still fail ({sample['confidence']:.0%} confidence)."
-        )
-    return text.replace("%", "\u00a0%")
+        # The limit counts those that did fail in the sample.
+        others = words.number(max(sample["upper_limit"] - failed, 0))
+        text += f" Up to {others} others could still fail ({_share(sample['confidence'])} confidence)."
+    return text.replace(" %", "\u00a0%")
 
 
 def statement(test: View) -> str:
     """Say what one backup's restore test proves, in the words of attribute sampling."""
+    parts = [_drawn(test), _result(test)]
     sample, backup, certainty = test["sample"], test["backup"], test["certainty"]
-    planned, failed, frame = test["planned"], test["failed"], sample["frame"]
+    if test["not_decodable"]:
+        count = words.counted(test["not_decodable"], "studies")
+        parts.append(f"{count} could not be opened here: that they open was not tested.")
+    if sample["left_out"]:
+        was = "was" if sample["left_out"] == 1 else "were"
+        count = words.counted(sample["left_out"], "studies")
+        parts.append(f"{count} with a known gap on {backup} {was} left out of the list.")
+    if certainty["planned"]:
+        also = f"{certainty['restored']:,} of " if certainty["failed"] else ""
+        apart = "; they are not part of the estimate" if sample["method"] == "random" else ""
+        parts.append(
+            f"{also}{certainty['planned']:,} chosen studies were also restored (newest, oldest, "
+            "largest, failed "
+            f"last time){apart}."
+        )
+    if test["failed"]:
+        parts.append(f"EC-DR-02 shows an exception. Next step: a full read of {backup}.")
+    else:
+        parts.append("This does not show that every study is restorable.")
+    return " ".join(parts)
+
+
+def _drawn(test: View) -> str:
+    sample, backup, planned = test["sample"], test["backup"], test["planned"]
     where = f"held on {backup} (SHA-256 of the list {_short_hash(sample['frame_sha256'])})"
     if sample["method"] == "all":
-        text = f"All {words.counted(planned, 'studies')} of a frozen list of {frame:,} {where} were restored from {backup} alone. "
-        text += "Nothing was drawn, so nothing is estimated. "
-    else:
-        text = (
-            f"From a frozen list of {words.counted(frame, 'studies')} {where}, {planned:,} were drawn by simple random "
-            f"sampling without replacement (seed {_short_hash(sample['seed'])}; unit: study) and restored in full from "
-            f"{backup} alone. "
+        return (
+            f"All {words.counted(planned, 'studies')} of a frozen list of {sample['frame']:,} {where} "
+            "were restored "
+            f"from {backup} alone. Nothing was drawn, so nothing is estimated."
         )
-    text += _result(test)
-    if test["not_decodable"]:
-        text += f" {words.counted(test['not_decodable'], 'studies')} could not be opened here: that they open was not tested."
-    if sample["left_out"]:
-        text += f" {words.counted(sample['left_out'], 'studies')} with a known gap on {backup} {_was(sample['left_out'])} left out of the list."
-    if certainty["planned"]:
-        also = (
-            f"{certainty['restored']:,} of {certainty['planned']:,}"
-            if certainty["failed"]
-            else f"{certainty['planned']:,}"
-        )
-        apart = "; they are not part of the estimate" if sample["method"] == "random" else ""
-        text += (
-            f" {also} chosen studies were also restored (newest, oldest, largest, failed last time){apart}."
-        )
-    return f"{text} {_next_step(backup) if failed else 'This does not show that every study is restorable.'}"
+    return (
+        f"From a frozen list of {words.counted(sample['frame'], 'studies')} {where}, {planned:,} were "
+        "drawn by "
+        f"simple random sampling without replacement (seed {_short_hash(sample['seed'])}; unit: "
+        "study) and restored "
+        f"in full from {backup} alone."
+    )
 
 
 def _result(test: View) -> str:
     """Give the deviations and, for a sample, the exact one-sided upper limit."""
     sample, planned, failed, restored = test["sample"], test["planned"], test["failed"], test["restored"]
-    if not failed:
-        opened = "" if test["not_decodable"] else " and opened"
-        text = f"All {planned:,} matched{opened}. No deviations were found."
-        if restored < planned:
-            text = f"{words.out_of(restored, planned)} matched{opened}; the others were not tested."
-    else:
+    opened = "" if test["not_decodable"] else " and opened"
+    if failed:
         text = f"{words.out_of(failed, planned)} studies failed."
+    elif restored < planned:
+        text = f"{words.out_of(restored, planned)} matched{opened}; the others were not tested."
+    else:
+        text = f"All {planned:,} matched{opened}. No deviations were found."
     if sample["method"] != "random" or sample["upper_limit"] is None:
         return text
-    frame, limit, tolerable = sample["frame"], sample["upper_limit"], sample["tolerable"]
-    confidence = f"{sample['confidence'] * 100:g} %"
-    most, bound = words.limit_percent(limit, frame), f"{tolerable * 100:g} %"
+    frame, limit = sample["frame"], sample["upper_limit"]
+    below = limit < sample["tolerable"] * frame
+    bound, confidence = _share(sample["tolerable"]), _share(sample["confidence"])
+    most = words.limit_percent(limit, frame)
     if failed:
-        point = f"{failed / planned * 100:.1f} %"
-        criterion = (
-            ""
-            if limit < tolerable * frame
-            else f" The planned criterion (upper limit below {bound}) was not reached."
+        criterion = "" if below else f" The planned criterion (upper limit below {bound}) was not reached."
+        return (
+            f"{text} Point estimate {failed / planned * 100:.1f} %; {confidence} one-sided upper "
+            f"limit {most} "
+            f"(at most {limit:,} of {frame:,}).{criterion}"
         )
-        return f"{text} Point estimate {point}; {confidence} one-sided upper limit {most} (at most {limit:,} of {frame:,}).{criterion}"
-    below = (
-        f"below {bound} (upper limit {most}, at most {limit:,} studies)"
-        if limit < tolerable * frame
-        else f"at most {most} ({limit:,} studies)"
+    share = f"at most {most} ({limit:,} studies)"
+    if below:
+        share = f"below {bound} (upper limit {most}, at most {limit:,} studies)"
+    return (
+        f"{text} At {confidence} confidence the share of studies on {test['backup']} not restorable "
+        "at the time of "
+        f"the test is {share}."
     )
-    return f"{text} At {confidence} confidence the share of studies on {backup_of(test)} not restorable at the time of the test is {below}."
 
 
-def backup_of(test: View) -> str:
-    """Give the backup that a restore test was made from."""
-    return str(test["backup"])
-
-
-def _next_step(backup: str) -> str:
-    return f"EC-DR-02 shows an exception. Next step: a full read of {backup}."
-
-
-def _was(count: int) -> str:
-    return "was" if count == 1 else "were"
+def _share(value: float) -> str:
+    return f"{value * 100:g} %"
 
 
 def _short_hash(value: str | None) -> str:
-    return f"{value[:16]}…" if value else words.NONE
+    return f"{value[:16]}\u2026" if value else words.NONE

@@ -5,6 +5,7 @@ from typing import Any
 from exactcopy.report import gaps, method, words
 from exactcopy.report.coverage import STATES, by_backup, last_known, line
 from exactcopy.report.fit import Parts, fit
+from exactcopy.report.headline import explain, headline_code
 
 View = dict[str, Any]
 
@@ -16,7 +17,10 @@ HEADLINES = {
     "other_exceptions": ("Copies are exact; other exceptions need attention", "warn"),
     "none": ("No exceptions noted", "good"),
 }
-FIRST_AUDIT = "The primary as found today is the reference; loss before today that left no differing copy cannot be seen."
+FIRST_AUDIT = (
+    "The primary as found today is the reference; loss before today that left no differing copy "
+    "cannot be seen."
+)
 CERTIFIES = "This certifies review, not compliance."
 TICKS = (
     "I read the results and what was not checked",
@@ -97,132 +101,6 @@ def _worst_bars(backups: list[View], sums: list[View]) -> list[tuple[View, View]
     return sorted(pairs, key=lambda pair: pair[1]["protected"] / max(pair[1]["total"], 1))[:BARS_SHOWN]
 
 
-def headline_code(audit: View) -> str:
-    """Give the headline's code; an incomplete audit never bears one that sounds like a pass."""
-    code: str = audit["headline"]
-    short = not audit["complete"] or audit["conclusion"] == "incomplete"
-    return "not_enough" if short and code in {"none", "other_exceptions"} else code
-
-
-def explain(code: str, audit: View, sums: list[View], distinct_gaps: int | None) -> str:
-    """Say the headline again with its counts and denominators."""
-    if code == "lost":
-        return _lost(audit)
-    if code == "incomplete_copies":
-        return _incomplete(audit, sums, distinct_gaps)
-    if code == "restore_failed":
-        return f"{_failed_restores(audit)} {_copies(sums)}"
-    if code == "not_enough":
-        return _not_enough(sums)
-    open_ones = [each for each in audit["findings"] if each["state"] == "open"]
-    if code == "other_exceptions":
-        return f"{_copies(sums)} {_need(len(open_ones))}"
-    return _copies(sums)
-
-
-def _failed_restores(audit: View) -> str:
-    parts = [
-        f"{each['failed'] + each['certainty']['failed']:,} of "
-        f"{each['planned'] + each['certainty']['planned']:,} from {each['backup']}"
-        for each in audit["restore_tests"]
-        if each["failed"] or each["certainty"]["failed"]
-    ]
-    if not parts:
-        return "A test restore was due and was not made whole."
-    return f"Of the studies that were test-restored, {words.listed(parts)} did not come back whole."
-
-
-def _need(count: int) -> str:
-    return f"{words.counted(count, 'findings')} {'needs' if count == 1 else 'need'} attention."
-
-
-def _lost(audit: View) -> str:
-    losses = audit["losses"]
-    total = words.number(sum(each["studies"] for each in audit["stores"] if each["role"] == "primary"))
-    parts = []
-    if gone := losses["gone_everywhere"]["studies"]:
-        seen = words.record_day(losses["compared_with"] or "")
-        parts.append(
-            f"{words.counted(gone, 'studies')} ({words.counted(losses['gone_everywhere']['instances'], 'images')}) "
-            f"that the record of {seen} saw {'is' if gone == 1 else 'are'} in no store that was examined"
-        )
-    if unsound := losses["no_sound_copy"]["studies"]:
-        parts.append(
-            f"{words.counted(unsound, 'studies')} ({words.counted(losses['no_sound_copy']['instances'], 'images')}) "
-            f"of {total} on the primary {'is' if unsound == 1 else 'are'} damaged or absent on every side"
-        )
-    return (
-        words.listed(parts) + "."
-        if parts
-        else "The findings below name the images that have no sound copy left."
-    )
-
-
-def _incomplete(audit: View, sums: list[View], distinct_gaps: int | None) -> str:
-    per_backup = [
-        f"{words.out_of(each['gap'], each['total'])} on {each['name']}" for each in sums if each["gap"]
-    ]
-    shown = (
-        per_backup
-        if len(per_backup) <= 3
-        else [*per_backup[:2], f"gaps on {len(per_backup) - 2} other backups"]
-    )
-    uncovered = sum(
-        each["count"]
-        for each in audit["findings"]
-        if each["check"] == "every-instance-has-a-copy" and each["unit"] in {"study", "studies"}
-    )
-    total = max((each["total"] for each in sums), default=0)
-    if distinct_gaps is None or len(per_backup) < 2:
-        text = f"Studies without an exact copy: {words.listed(shown)}."
-        if len(per_backup) == 1:
-            only = next(each for each in sums if each["gap"])
-            share = words.percent(only["gap"], only["total"])
-            text = (
-                f"{words.out_of(only['gap'], only['total'])} studies{f' ({share})' if share else ''} "
-                f"have no exact copy on {only['name']}."
-            )
-    else:
-        text = (
-            f"{words.out_of(distinct_gaps, total)} studies have no exact copy on at least one backup: "
-            f"{words.listed(shown)}."
-        )
-    if uncovered:
-        text += f" {words.counted(uncovered, 'studies')} of these {'is' if uncovered == 1 else 'are'} on no backup at all."
-    return text
-
-
-def _not_enough(sums: list[View]) -> str:
-    parts = [
-        f"{words.out_of(each['not_checked'], each['total'])} on {each['name']}"
-        for each in sums
-        if each["not_checked"]
-    ]
-    if not parts:
-        return "A store or a planned test restore could not be examined. What was examined showed no gap."
-    text = f"Studies that could not be checked: {words.listed(parts)}."
-    return text if any(each["gap"] for each in sums) else text + " What was checked showed no gap."
-
-
-def _copies(sums: list[View]) -> str:
-    examined = [each for each in sums if each["examined"]]
-    if not examined:
-        return "No backup was examined."
-    pending = max(each["pending"] for each in examined)
-    if all(each["protected"] == each["total"] for each in examined):
-        total = examined[0]["total"]
-        if all(each["total"] == total for each in examined):
-            where = (
-                f"on {examined[0]['name']}" if len(examined) == 1 else f"on each of {len(examined)} backups"
-            )
-            return f"All {words.out_of(total, total)} studies have an exact copy {where}."
-    parts = [f"{words.out_of(each['protected'], each['total'])} on {each['name']}" for each in examined]
-    text = f"Studies with an exact copy: {words.listed(parts)}."
-    if pending:
-        text += f" Up to {words.number(pending)} are younger than the limit and still pending."
-    return text
-
-
 def _covers(audit: View) -> str:
     covers: str = audit["scope"]["covers"]
     return covers if covers.lower().startswith("covers") else f"Covers {covers}"
@@ -248,7 +126,7 @@ def safeguards(audit: View, sums: list[View]) -> str:
 
 
 def is_risk(control: View) -> bool:
-    """Tell whether a control measures a risk that no rule asks for by itself: facility policy under a law's section."""
+    """Tell whether a control measures a risk: facility policy under a section of law, deciding nothing."""
     policy = control["specification"] == "facility policy" and "CFR" in control["citation"]
     return control["kind"] == "risk" or (policy and not control["decides"])
 
@@ -312,13 +190,13 @@ def _oldest_proof(audit: View) -> View:
         return _figure(label, "None", "no copy was read")
     worst = min(known, key=lambda row: words.parse(row["oldest_read_at"]))
     hours = words.hours_between(worst["oldest_read_at"], audit["audit"]["started"])
-    store = next((each for each in audit["stores"] if each["name"] == worst["backup"]), {})
-    days = store.get("reread_days")
+    limits = audit["policy"].get("reread_days", {})
+    days = limits.get(worst["backup"])
     limit = (
         f"limit {words.number(days)} d"
         if days
         else "no limit set"
-        if "reread_days" in store
+        if worst["backup"] in limits
         else "limit not recorded"
     )
     value = "This run" if hours == 0 else words.age(hours)

@@ -1,4 +1,4 @@
-"""A record as the plain dictionary that the templates print: every computation is here, the templates are dumb."""
+"""A record as the plain dictionary that the templates print; they compute nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ PAPERS = {"letter": "letter", "a4": "A4"}
 
 
 def view(audit: Mapping[str, Any], rows: pd.DataFrame, hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Give what the templates print of `audit`: labels, numbers, our own sentences and strings of the configuration."""
+    """Give what the templates print: labels, numbers, our own sentences, strings of the configuration."""
     clean: dict[str, Any] = words.printable(dict(audit))
     clock = words.Clock(clean["time_zone"])
     run = clean["audit"]
@@ -54,4 +54,5 @@ def _lead(cards: list[dict[str, Any]]) -> str:
     if not cards:
         return "No finding. Nothing has to be done before the next audit."
     closes = "It closes" if len(cards) == 1 else "Each closes"
-    return f"{words.counted(len(cards), 'findings')}, worst first. {closes} when a later audit no longer finds it."
+    count = words.counted(len(cards), "findings")
+    return f"{count}, worst first. {closes} when a later audit no longer finds it."

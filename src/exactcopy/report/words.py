@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 # A fixed table: the host's locale must not change a report (rendered again years later it stays the same).
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 FEW = 100
-NONE = "–"
+NONE = "\u2013"
 SINGULAR = {"studies": "study", "series": "series"}
 # An instance is a DICOM word; the readers of this report say image.
 PLAIN = {"instances": "images"}
 
 
 def printable(value: Any) -> Any:
-    """Give `value` with every control and formatting character gone from its strings, whole structures included.
+    """Give `value` with every control and formatting character gone from its strings, nested ones included.
 
-    A terminal obeys control characters, XML forbids them, and a bidirectional override shows another text than is there.
+    A terminal obeys them, XML forbids them, and a bidirectional override shows another text than is there.
     """
     if isinstance(value, str):
         return "".join(" " if c in "\t\n\r" else c for c in value if not _hidden(c))
@@ -62,7 +62,7 @@ def out_of(part: int, whole: int) -> str:
 
 
 def percent(part: int, whole: int) -> str | None:
-    """Give a share that is never rounded up, or None where the whole is too small for one to mean anything."""
+    """Give a share that is never rounded up, or None where the whole is too small for one."""
     if whole < FEW:
         return None
     hundredths = part * 10_000 // whole
@@ -115,7 +115,7 @@ def age(hours: float | None) -> str:
     if whole < 48:
         return f"{whole} h {minutes % 60} min" if whole < 10 and minutes % 60 else f"{whole} h"
     days, rest = divmod(whole, 24)
-    return f"{days} d {rest} h" if rest and days < 14 else f"{days} d"
+    return f"{days} d {rest} h" if rest and days < 14 else f"{days:,} d"
 
 
 def parse(stamp: str) -> datetime:

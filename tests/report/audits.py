@@ -59,7 +59,6 @@ def store(name: str, role: str = "backup", kind: str = "folder", **changes: Any)
         "newest_year": 2026,
         "encrypted": None,
         "rpo_hours": 24,
-        "reread_days": 92,
         "modalities": {"CR": 12, "CT": 9, "MG": 6, "US": 13},
     }
     return base | changes
@@ -73,7 +72,7 @@ def comparison(
     instances: Audit,
     **changes: Any,
 ) -> Audit:
-    """Give one comparison; `studies` are protected, pending, gap and not checked, `proof` this run, earlier, reported."""
+    """Give one comparison: protected, pending, gap, not checked; proven this run, earlier, reported."""
     protected, pending, gap, not_checked = studies
     counts = {name: instances.get(name, 0) for name in OUTCOMES}
     present = sum(counts[name] for name in OUTCOMES if name not in {"missing", "pending", "unknown"})
@@ -168,7 +167,8 @@ INCIDENT = [
 ]
 
 STATUSES = {
-    "no exception": "EC-RA-02 EC-RM-01 EC-BK-04 EC-BK-05 EC-BK-07 EC-BK-08 EC-DR-01 EC-DR-02 EC-DR-03 EC-DR-04 EC-TR-01 "
+    "no exception": "EC-RA-02 EC-RM-01 EC-BK-04 EC-BK-05 EC-BK-07 EC-BK-08 EC-DR-01 EC-DR-02 "
+    "EC-DR-03 EC-DR-04 EC-TR-01 "
     "EC-IN-02 EC-IN-03 EC-IN-04 EC-TX-02 EC-RT-02 NP-01 NP-02 NP-03",
     "exception": "EC-BK-01 EC-BK-02 EC-BK-03 EC-BK-06 EC-BK-09",
     "attention": "EC-BK-11",
@@ -254,7 +254,12 @@ def audit(stores: list[Audit], comparisons: list[Audit], **changes: Any) -> Audi
             "first": False,
         },
         "previous": {"id": "2026-10-27T060000Z", "manifest_sha256": digest("previous")},
-        "policy": {"rpo_hours": 24, "rto_hours": 72, "sample": "standard"},
+        "policy": {
+            "rpo_hours": 24,
+            "rto_hours": 72,
+            "sample": "standard",
+            "reread_days": {each["name"]: 92 for each in stores},
+        },
         "people": {"security_official": "Dana Reyes", "it": "Sam Ortiz"},
         "losses": {
             "compared_with": "2026-10-27T060000Z",
@@ -315,20 +320,53 @@ def first() -> tuple[Audit, Rows]:
             "critical",
             2,
             "2 studies on nas differ from the original",
-            why="A copy that differs silently is not an exact copy; the change may also be a security incident.",
+            why="A copy that differs silently is not exact; the change may also be a security incident.",
             remedy=[*INCIDENT, "Send the studies of the worklist to nas again.", "Run the audit again."],
             citations=[CFR + "164.308(a)(7)(ii)(A)", CFR + "164.312(c)(2)"],
         ),
-        finding("every-instance-has-a-copy", "satellite", "critical", 1, "1 study of satellite is on no backup",
-                worklist="worklist-satellite.csv", unit="study"),
+        finding(
+            "every-instance-has-a-copy",
+            "satellite",
+            "critical",
+            1,
+            "1 study of satellite is on no backup",
+            worklist="worklist-satellite.csv",
+            unit="study",
+        ),
         finding("backup-is-complete", "nas", "high", 3, "3 studies are missing or incomplete on nas"),
-        finding("backup-is-complete", "usb-drives", "high", 1, "1 study is incomplete on usb-drives", unit="study"),
-        finding("copies-are-readable", "nas", "high", 1, "1 study on nas cannot be read whole", owner=None, due=None),
-        finding("store-examined", "second-drive", "high", 1, "A folder of second-drive could not be listed",
-                unit="folder", worklist=None, remedy=["Let the audit's account read the folder.", "Audit again."]),
-        finding("nothing-left-unopened", "pacs", "low", 2, "2 links in pacs were not followed", unit="objects",
-                worklist=None, decides=False),
-    ]  # fmt: skip
+        finding(
+            "backup-is-complete", "usb-drives", "high", 1, "1 study is incomplete on usb-drives", unit="study"
+        ),
+        finding(
+            "copies-are-readable",
+            "nas",
+            "high",
+            1,
+            "1 study on nas cannot be read whole",
+            owner=None,
+            due=None,
+        ),
+        finding(
+            "store-examined",
+            "second-drive",
+            "high",
+            1,
+            "A folder of second-drive could not be listed",
+            unit="folder",
+            worklist=None,
+            remedy=["Let the audit's account read the folder.", "Audit again."],
+        ),
+        finding(
+            "nothing-left-unopened",
+            "pacs",
+            "low",
+            2,
+            "2 links in pacs were not followed",
+            unit="objects",
+            worklist=None,
+            decides=False,
+        ),
+    ]
     rows = [
         gap_row(3, found[0], "different", 8, 1),
         gap_row(11, found[0], "altered", 24, 24),
@@ -341,18 +379,45 @@ def first() -> tuple[Audit, Rows]:
     ]
     rows[0]["changed_side"] = "unknown"
     comparisons = [
-        comparison("pacs", "nas", (27, 2, 5, 0), (27, 0, 0),
-                   {"identical": 280, "equivalent": 4, "altered": 24, "different": 1, "missing": 14, "pending": 7,
-                    "unreadable": 1}, changed_side={"primary": 0, "backup": 25, "unknown": 1},
-                   oldest_unprotected_hours=212.0),
-        comparison("satellite", "nas", (5, 0, 1, 0), (5, 0, 0), {"identical": 75, "missing": 6},
-                   oldest_unprotected_hours=60.5),
+        comparison(
+            "pacs",
+            "nas",
+            (27, 2, 5, 0),
+            (27, 0, 0),
+            {
+                "identical": 280,
+                "equivalent": 4,
+                "altered": 24,
+                "different": 1,
+                "missing": 14,
+                "pending": 7,
+                "unreadable": 1,
+            },
+            changed_side={"primary": 0, "backup": 25, "unknown": 1},
+            oldest_unprotected_hours=212.0,
+        ),
+        comparison(
+            "satellite",
+            "nas",
+            (5, 0, 1, 0),
+            (5, 0, 0),
+            {"identical": 75, "missing": 6},
+            oldest_unprotected_hours=60.5,
+        ),
         comparison("pacs", "usb-drives", (34, 0, 0, 0), (34, 0, 0), {"identical": 331}),
-        comparison("satellite", "usb-drives", (5, 0, 1, 0), (5, 0, 0), {"identical": 75, "missing": 6},
-                   oldest_unprotected_hours=60.5),
-        comparison("pacs", "second-drive", (20, 0, 0, 14), (20, 0, 0), {"identical": 182, "unknown": 149}, extra=None),
+        comparison(
+            "satellite",
+            "usb-drives",
+            (5, 0, 1, 0),
+            (5, 0, 0),
+            {"identical": 75, "missing": 6},
+            oldest_unprotected_hours=60.5,
+        ),
+        comparison(
+            "pacs", "second-drive", (20, 0, 0, 14), (20, 0, 0), {"identical": 182, "unknown": 149}, extra=None
+        ),
         comparison("satellite", "second-drive", (0, 0, 0, 6), (0, 0, 0), {"unknown": 81}, extra=None),
-    ]  # fmt: skip
+    ]
     for each in comparisons:
         if each["backup"] == "nas":
             each["extra"]["not_known_on_primary"] = {"studies": 2, "instances": 9}
@@ -416,12 +481,23 @@ def loss() -> tuple[Audit, Rows]:
             2,
             "2 studies that the last audit saw are gone from pacs",
             why="Images that an earlier audit saw can no longer be found.",
-            remedy=[*INCIDENT, "Bring the studies back from the backup that still holds them.", "Audit again."],
+            remedy=[
+                *INCIDENT,
+                "Bring the studies back from the backup that still holds them.",
+                "Audit again.",
+            ],
             citations=[CFR + "164.312(c)(1)"],
         ),
-        finding("primary-is-sound", "pacs", "critical", 1, "1 study of pacs has no sound copy left", unit="study",
-                remedy=[*INCIDENT, "Look for a sound copy outside the stores of this audit."]),
-    ]  # fmt: skip
+        finding(
+            "primary-is-sound",
+            "pacs",
+            "critical",
+            1,
+            "1 study of pacs has no sound copy left",
+            unit="study",
+            remedy=[*INCIDENT, "Look for a sound copy outside the stores of this audit."],
+        ),
+    ]
     rows = [
         gap_row(9, found[0], "missing", 12, 12),
         gap_row(14, found[0], "missing", 4, 4),
@@ -446,16 +522,36 @@ def loss() -> tuple[Audit, Rows]:
 
 def incomplete() -> tuple[Audit, Rows]:
     """An audit that could not examine one of two backups and found nothing wrong on the other."""
-    nothing = dict.fromkeys(("studies", "series", "instances", "objects", "bytes"), 0)
+    nothing: Audit = dict.fromkeys(("studies", "series", "instances", "objects", "bytes"), 0)
     stores = [
         store("pacs", "primary"),
         store("nas"),
-        store("cloud", kind="rclone", held_by="Google", offsite=True, complete=False, error="missing",
-              last_examined="2026-10-27T06:04:00+00:00", oldest_year=None, newest_year=None, **nothing),
-    ]  # fmt: skip
-    found = [finding("store-examined", "cloud", "high", 1, "cloud could not be examined", unit="store",
-                     worklist=None, decides=False,
-                     remedy=["Sign in to the account again.", "Run the audit again."])]  # fmt: skip
+        store(
+            "cloud",
+            kind="rclone",
+            held_by="Google",
+            offsite=True,
+            complete=False,
+            error="missing",
+            last_examined="2026-10-27T06:04:00+00:00",
+            oldest_year=None,
+            newest_year=None,
+            **nothing,
+        ),
+    ]
+    found = [
+        finding(
+            "store-examined",
+            "cloud",
+            "high",
+            1,
+            "cloud could not be examined",
+            unit="store",
+            worklist=None,
+            decides=False,
+            remedy=["Sign in to the account again.", "Run the audit again."],
+        )
+    ]
     out = audit(
         stores,
         [
@@ -466,16 +562,26 @@ def incomplete() -> tuple[Audit, Rows]:
         conclusion="incomplete",
         headline="not_enough",
         complete=False,
-        not_examined=[{"target": "cloud", "reason": "missing", "text": "cloud: the store could not be reached"}],
+        not_examined=[
+            {"target": "cloud", "reason": "missing", "text": "cloud: the store could not be reached"}
+        ],
         restore_tests=[
             restore_test("nas", 40, 40),
-            restore_test("cloud", 0, 0, restored=0, bytes=0, seconds=0.0, copy_back_hours=None,
-                         certainty={"planned": 0, "restored": 0, "failed": 0},
-                         sample={"method": "none", "seed": None, "frame_sha256": None},
-                         reason="cloud could not be examined"),
+            restore_test(
+                "cloud",
+                0,
+                0,
+                restored=0,
+                bytes=0,
+                seconds=0.0,
+                copy_back_hours=None,
+                certainty={"planned": 0, "restored": 0, "failed": 0},
+                sample={"method": "none", "seed": None, "frame_sha256": None},
+                reason="cloud could not be examined",
+            ),
         ],
         statuses=SOUND | {"EC_BK_02": "not checked", "EC_DR_01": "not checked"},
-    )  # fmt: skip
+    )
     return out, []
 
 
@@ -513,22 +619,42 @@ def sound() -> tuple[Audit, Rows]:
     stores = [
         store("pacs", "primary"),
         store("nas", encrypted=True),
-        store("cloud", kind="s3", held_by="Backblaze", offsite=True, encrypted=True, reread_days=None),
+        store("cloud", kind="s3", held_by="Backblaze", offsite=True, encrypted=True),
     ]
     rows = [
-        comparison("pacs", "nas", (38, 2, 0, 0), (30, 8, 0), {"identical": 405, "pending": 7},
-                   oldest_unprotected_hours=4.25, oldest_read_at="2026-10-02T06:00:00+00:00"),
-        comparison("pacs", "cloud", (38, 2, 0, 0), (3, 0, 35), {"identical": 405, "pending": 7},
-                   oldest_unprotected_hours=4.25,
-                   assurance={"listed": 0, "reported": 381, "read": 0, "restored": 24}),
-    ]  # fmt: skip
+        comparison(
+            "pacs",
+            "nas",
+            (38, 2, 0, 0),
+            (30, 8, 0),
+            {"identical": 405, "pending": 7},
+            oldest_unprotected_hours=4.25,
+            oldest_read_at="2026-10-02T06:00:00+00:00",
+        ),
+        comparison(
+            "pacs",
+            "cloud",
+            (38, 2, 0, 0),
+            (3, 0, 35),
+            {"identical": 405, "pending": 7},
+            oldest_unprotected_hours=4.25,
+            assurance={"listed": 0, "reported": 381, "read": 0, "restored": 24},
+        ),
+    ]
     tests = [restore_test("nas", 38, 38), restore_test("cloud", 38, 38)]
     return audit(stores, rows, restore_tests=tests, statuses=SOUND | {"EC_BA_01": "attested"}, paper="a4"), []
 
 
 def tiny() -> tuple[Audit, Rows]:
     """A clinic of three studies and one backup."""
-    few = {"studies": 3, "series": 3, "instances": 5, "objects": 5, "bytes": 41_000_000, "not_dicom": 0}
+    few: Audit = {
+        "studies": 3,
+        "series": 3,
+        "instances": 5,
+        "objects": 5,
+        "bytes": 41_000_000,
+        "not_dicom": 0,
+    }
     stores = [store("pacs", "primary", **few), store("drive", **few)]
     rows = [comparison("pacs", "drive", (3, 0, 0, 0), (3, 0, 0), {"identical": 5})]
     out = audit(
@@ -540,22 +666,48 @@ def tiny() -> tuple[Audit, Rows]:
 
 def large(studies: int = 48_217, gap: int = 412, findings: int = 40, backups: int = 6) -> tuple[Audit, Rows]:
     """A hospital with many studies, backups and findings."""
-    size = {"studies": studies, "series": studies * 3, "instances": studies * 65, "objects": studies * 65,
-            "bytes": studies * 41_000_000}  # fmt: skip
-    names = ["on-site-nas", "cloud-archive-us-west", "offline-tape-set-b", "nas-lake-view", "usb-drives",
-             "partner-hospital"][:backups]  # fmt: skip
+    size: Audit = {
+        "studies": studies,
+        "series": studies * 3,
+        "instances": studies * 65,
+        "objects": studies * 65,
+        "bytes": studies * 41_000_000,
+    }
+    names = [
+        "on-site-nas",
+        "cloud-archive-us-west",
+        "offline-tape-set-b",
+        "nas-lake-view",
+        "usb-drives",
+        "partner-hospital",
+    ][:backups]
     stores = [store("pacs", "primary", "dicomweb", **size)]
     rows, tests, found = [], [], []
     for number, name in enumerate(names):
         bad = max(gap // (number + 1), 1)
         unchecked = 3_778 if number == 2 else 0
         away = name == "cloud-archive-us-west"
-        stores.append(store(name, kind="s3" if away else "folder", held_by="Amazon" if away else "us",
-                            offsite=number > 0, **size))  # fmt: skip
+        stores.append(
+            store(
+                name,
+                kind="s3" if away else "folder",
+                held_by="Amazon" if away else "us",
+                offsite=number > 0,
+                **size,
+            )
+        )
         good = studies - bad - unchecked - 40
-        rows.append(comparison("pacs", name, (good, 40, bad, unchecked), (good // 3, good // 3, good - 2 * (good // 3)),
-                               {"identical": studies * 64, "missing": studies - 300, "pending": 300},
-                               oldest_unprotected_hours=220.0, oldest_read_at="2026-09-01T06:00:00+00:00"))  # fmt: skip
+        rows.append(
+            comparison(
+                "pacs",
+                name,
+                (good, 40, bad, unchecked),
+                (good // 3, good // 3, good - 2 * (good // 3)),
+                {"identical": studies * 64, "missing": studies - 300, "pending": 300},
+                oldest_unprotected_hours=220.0,
+                oldest_read_at="2026-09-01T06:00:00+00:00",
+            )
+        )
         tests.append(restore_test(name, 59, 1_240 + number * 9_000))
     tests[1] |= {"restored": 58, "failed": 1}
     tests[1]["sample"]["upper_limit"] = 781
@@ -563,12 +715,28 @@ def large(studies: int = 48_217, gap: int = 412, findings: int = 40, backups: in
         name = names[number % backups]
         check = f"copies-are-readable-{number}"
         severity = ("critical", "high", "high", "medium", "low")[min(number // 4, 4)]
-        found.append(finding(check, name, severity, gap - number, f"{gap - number} studies on {name} have a gap",
-                             owner=None if number % 3 else "Sam Ortiz", due=None if number % 3 else "2026-12-01",
-                             times_seen=number % 5 + 1))  # fmt: skip
+        found.append(
+            finding(
+                check,
+                name,
+                severity,
+                gap - number,
+                f"{gap - number} studies on {name} have a gap",
+                owner=None if number % 3 else "Sam Ortiz",
+                due=None if number % 3 else "2026-12-01",
+                times_seen=number % 5 + 1,
+            )
+        )
     gaps = [gap_row(number + 1, found[number % min(4, len(found))]) for number in range(gap)]
-    out = audit(stores, rows, findings=found, restore_tests=tests, conclusion="exceptions noted",
-                headline="incomplete_copies", facility="Riverside Regional Medical Center and Clinics")  # fmt: skip
+    out = audit(
+        stores,
+        rows,
+        findings=found,
+        restore_tests=tests,
+        conclusion="exceptions noted",
+        headline="incomplete_copies",
+        facility="Riverside Regional Medical Center and Clinics",
+    )
     out["evidence"]["gaps_rows"] = gap
     return out, gaps
 
