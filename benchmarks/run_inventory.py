@@ -12,14 +12,15 @@ def inventory(root: Path, workers: int, work: Path) -> int:
     from exactcopy.pool import Pool
 
     with Pool(workers) as pool:
-        from exactcopy.inventory import take_inventory
+        from exactcopy.inventory.database import database
+        from exactcopy.inventory.taking import take_inventory
         from exactcopy.model import Role, Target
 
         target = Target(
             name="bench", role=Role.PRIMARY, kind="folder", identity="bench", options={"path": str(root)}
         )
         found = take_inventory(
-            pool, target, work, work / "inventory", None, [], time_ns(), lambda *_: lambda *_: None
+            database(work), pool, target, work, work / "inventory", None, [], time_ns(), lambda *_: lambda *_: None
         )
     if found.listing is None:
         raise SystemExit(found.message)

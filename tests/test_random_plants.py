@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow.parquet as pq
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from exactcopy.inventory.database import parquet
 from tests.clinic import Clinic, audit_at, outcomes, sop_instance_uid
 
 STUDIES, INSTANCES = 4, 3
@@ -60,10 +61,9 @@ def test_random_damage_never_passes(pristine: Path, planted: list[tuple[int, int
         }
         held = [path.read_bytes() for path in (clinic.root / "nas").rglob("*.dcm")]
         exact = {uid for uid, data in originals.items() if data in held}
-        rows = pq.read_table(
-            clinic.root / "records" / audit["audit"]["id"] / "restricted" / "comparison" / "pacs--nas.parquet"
-        ).to_pylist()
-        judged = {row["sop"]: row["outcome"] for row in rows}
+        folder = clinic.root / "records" / audit["audit"]["id"] / "restricted" / "comparison"
+        table = parquet(folder, "pacs--nas.parquet")
+        judged = dict(duckdb.sql(f"select sop, outcome from {table}").fetchall())
         assert originals.keys() - judged.keys() == exact, "identical is what is equal byte for byte, and only that"
         assert outcomes(audit, "nas").get("identical", 0) == len(exact)
         there = {uid for uid in originals if any(uid.encode() in data for data in held)}

@@ -1,6 +1,5 @@
 """Drives that take turns, and proofs that are carried from one record to the next."""
 
-import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

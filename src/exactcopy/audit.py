@@ -11,16 +11,18 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
+from duckdb import DuckDBPyConnection
+
 from exactcopy import records
 from exactcopy.assess import AGREEMENT, assess, citations, conclude, load_controls
 from exactcopy.checks import Checked, run_checks
 from exactcopy.config import Config
 from exactcopy.decisions import Decisions, attestation
 from exactcopy.errors import ExactCopyError, StoreUnavailable
-from exactcopy.inventory import Advance, Inventory, Step, take_inventory
 from exactcopy.inventory.database import database, literal, save
 from exactcopy.inventory.listing import list_store
 from exactcopy.inventory.plan import plan_reads
+from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
 from exactcopy.model import Evidence, Finding, RestoreTest, Role, StoreFacts, Target
 from exactcopy.pool import Pool
 from exactcopy.reconcile.affected import find_affected, gap_rows, labelled_studies, write_worklists
@@ -53,9 +55,9 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
         chain = records.chain(config)
         unfinished = records.begin(config, now)
         begun = monotonic()
-        inventories = _take_inventories(pool, config, unfinished, chain, step)
-        read_seconds = monotonic() - begun
         with database(unfinished.work / "spill") as db:
+            inventories = _take_inventories(db, pool, config, unfinished, chain, step)
+            read_seconds = monotonic() - begun
             case = open_case(
                 db, [_examined(item, chain) for item in inventories], _nanoseconds(unfinished.started)
             )
@@ -76,13 +78,13 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
     rate = timing["read_bytes"] / timing["read_seconds"] if timing.get("read_seconds") else 0.0
     config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     total = 0
-    with TemporaryDirectory(dir=config.state) as work:
+    with TemporaryDirectory(dir=config.state) as work, database(Path(work) / "spill") as db:
         for target in config.stores:
             folder = Path(work) / target.name
             try:
                 step(f"Listing {target.name}", None, None)
-                listing = list_store(target, folder)
-                plan = plan_reads(target, folder, last_inventory(chain, target), _nanoseconds(now))
+                listing = list_store(db, target, folder)
+                plan = plan_reads(db, target, folder, last_inventory(chain, target), _nanoseconds(now))
             except StoreUnavailable as error:
                 yield str(error)
                 continue
@@ -104,13 +106,14 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
 
 
 def _take_inventories(
-    pool: Pool, config: Config, unfinished: Unfinished, chain: Sequence[Record], step: Step
+    db: DuckDBPyConnection, pool: Pool, config: Config, unfinished: Unfinished, chain: Sequence[Record], step: Step
 ) -> list[Inventory]:
     """Take the inventory of every store, primaries first: backups are matched against them."""
     taken: list[Inventory] = []
     for target in config.stores:
         primaries = [item.folder for item in taken if item.folder and item.target.role is Role.PRIMARY]
         inventory = take_inventory(
+            db,
             pool,
             target,
             unfinished.work / target.name,
@@ -167,7 +170,7 @@ def _test_restores(
             backup,
             config.sample,
             previous.manifest_sha256 if previous else None,
-            _failed_before(previous, backup.target.name),
+            _failed_before(case.db, previous, backup.target.name),
         )
         for backup in case.backups
         if backup.inventory is not None
@@ -316,7 +319,7 @@ def _write_restricted(
                 and backup = {literal(backup.target.name)} and outcome <> 'identical'""",
             folder / "comparison" / f"{primary.target.name}--{backup.target.name}.parquet",
         )
-    write_tests(folder / "restores.parquet", tests)
+    write_tests(case.db, folder / "restores.parquet", tests)
     identities = {target.name: target.identity for target in config.stores}
     (folder / "stores.json").write_text(json.dumps(identities, indent=1), encoding="utf-8")
     if config.decisions.is_file():
@@ -389,14 +392,14 @@ def _last_known(chain: Sequence[Record], name: str) -> LastKnown:
     return LastKnown()
 
 
-def _failed_before(previous: Record | None, backup: str) -> list[str]:
+def _failed_before(db: DuckDBPyConnection, previous: Record | None, backup: str) -> list[str]:
     """Return the studies whose restore from `backup` failed in the last record."""
     path = previous.restricted / "restores.parquet" if previous else None
     if path is None or not path.is_file():
         return []
     return [
         test.study_instance_uid
-        for test in read_tests(path)
+        for test in read_tests(db, path)
         if test.backup == backup and test.outcome == FAILED
     ]
 

@@ -39,11 +39,17 @@ def bar(segments: Sequence[Segment], *, width: float = 252.0, height: float = 8.
 
 def _widths(counts: Sequence[int], width: float) -> list[float]:
     """Share the width by count, give the thin ones the least and take it from the others."""
-    total = sum(counts)
-    thin = [count * width < LEAST * total for count in counts]
-    free = width - LEAST * sum(thin)
-    rest = sum(count for count, is_thin in zip(counts, thin, strict=True) if not is_thin)
-    return [LEAST if is_thin else free * count / rest for count, is_thin in zip(counts, thin, strict=True)]
+    thin: set[int] = set()
+    while True:
+        free = width - LEAST * len(thin)
+        rest = sum(count for place, count in enumerate(counts) if place not in thin)
+        more = {
+            place for place, count in enumerate(counts) if place not in thin and count * free < LEAST * rest
+        }
+        if not more:
+            break
+        thin |= more
+    return [LEAST if place in thin else free * count / rest for place, count in enumerate(counts)]
 
 
 def _hatch(left: float, width: float, height: float, *, rising: bool) -> str:

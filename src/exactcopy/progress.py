@@ -17,7 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from exactcopy.inventory import Advance, Step
+from exactcopy.inventory.taking import Advance, Step
 
 
 @contextmanager

@@ -4,37 +4,34 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from duckdb import DuckDBPyConnection
 
 from exactcopy.dicom.header import HeaderReader
 from exactcopy.dicom.pixels import check_frames
 from exactcopy.errors import ObjectChanged, StoreUnavailable
-from exactcopy.inventory.database import literal, row, rows
+from exactcopy.inventory.database import literal, parquet, row, rows, save_rows
 from exactcopy.model import DAMAGED, Copy, Problem, RestoreSummary, RestoreTest, Sample, Target
 from exactcopy.pool import Died, Pool
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.sampling import PRESETS, certainty, draw, frame_digest, sample_size, seed, upper_limit
 from exactcopy.stores import Stream, open_store
 
-_TESTS = pa.schema(
-    [
-        ("backup", pa.string()),
-        ("study_instance_uid", pa.string()),
-        ("certainty", pa.bool_()),
-        ("instances", pa.int64()),
-        ("bytes", pa.int64()),
-        ("seconds", pa.float64()),
-        ("outcome", pa.string()),
-        ("not_decodable", pa.int64()),
-        ("problems", pa.list_(pa.string())),
-    ]
-)
+_TESTS = {
+    "backup": "varchar",
+    "study_instance_uid": "varchar",
+    "certainty": "boolean",
+    "instances": "bigint",
+    "bytes": "bigint",
+    "seconds": "double",
+    "outcome": "varchar",
+    "not_decodable": "bigint",
+    "problems": "varchar[]",
+}
 RESTORED, FAILED = "restored", "failed"
 _BUFFER = 1 << 20
 
@@ -191,18 +188,15 @@ def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest]) -> RestoreS
     )
 
 
-def write_tests(path: Path, tests: Sequence[RestoreTest]) -> None:
+def write_tests(db: DuckDBPyConnection, path: Path, tests: Sequence[RestoreTest]) -> None:
     """Write every test, with the study's UID: the file belongs under restricted/."""
-    columns = {field.name: [getattr(test, field.name) for test in tests] for field in fields(RestoreTest)}
-    columns["problems"] = [list(problems) for problems in columns["problems"]]
-    pq.write_table(pa.table(columns, schema=_TESTS), path)
+    save_rows(db, _TESTS, [[getattr(test, name) for name in _TESTS] for test in tests], path)
 
 
-def read_tests(path: Path) -> list[RestoreTest]:
+def read_tests(db: DuckDBPyConnection, path: Path) -> list[RestoreTest]:
     """Return the tests of a record."""
-    return [
-        RestoreTest(**{**row, "problems": tuple(row["problems"])}) for row in pq.read_table(path).to_pylist()
-    ]
+    found = rows(db, f"select {', '.join(_TESTS)} from {parquet(path.parent, path.name)}")
+    return [RestoreTest(**dict(zip(_TESTS, [*values, tuple(problems)], strict=True))) for *values, problems in found]
 
 
 def _restore(task: Task, place: Path) -> RestoreTest:

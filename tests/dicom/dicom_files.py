@@ -13,7 +13,8 @@ CORPUS = Path(os.environ.get("EXACTCOPY_CORPUS") or Path(__file__).resolve().par
 def _package(name: str) -> Path:
     """Give the folder of an installed package without importing it."""
     spec = find_spec(name)
-    assert spec is not None and spec.origin is not None, f"{name} is needed for the tests"
+    assert spec is not None, f"{name} is needed for the tests"
+    assert spec.origin is not None
     return Path(spec.origin).parent
 
 

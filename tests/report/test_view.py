@@ -1,6 +1,5 @@
 """What the templates print: numbers, sentences, statuses."""
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,7 @@ from tests.report import audits
 
 Make = Callable[..., Record]
 NEVER = re.compile(
-    r"\bcompliant\b|\bnot met\b|\bmet\b|nothing is lost|\bverdict\b|\bpass(ed)?\b", re.IGNORECASE
+    r"\bcompliant\b|\bnot met\b|\bmet\b|nothing is lost|\bverdict\b|\bpass(?:ed)?\b", re.IGNORECASE
 )
 
 
@@ -23,12 +22,18 @@ NEVER = re.compile(
 def test_no_page_says_what_it_may_not(made: Make, name: str) -> None:
     record = made(name)
     view = record.view()
-    ours = json.dumps({key: view[key] for key in view if key != "controls"}, ensure_ascii=False)
-    assert not NEVER.findall(ours)
+    text = re.sub(r"<style>.*?</style>|<q>.*?</q>|<[^>]*>", " ", html(view), flags=re.DOTALL)
+    assert not NEVER.findall(text)
     statuses = {row["status"] for group in view["controls"]["groups"] for row in group["rows"]}
     assert statuses <= {
-        "no exception", "attention", "exception", "attested", "alternative documented", "not applicable", "not checked",
-    }  # fmt: skip
+        "no exception",
+        "attention",
+        "exception",
+        "attested",
+        "alternative documented",
+        "not applicable",
+        "not checked",
+    }
 
 
 @pytest.mark.parametrize(
@@ -58,8 +63,8 @@ def test_an_incomplete_audit_is_gray_whatever_its_headline_says(made: Make, code
 def test_page_one_of_the_first_audit(made: Make) -> None:
     verdict = made("first").view()["verdict"]
     assert verdict["sentence"] == (
-        "6 of 40 studies have no exact copy on at least one backup: 6 of 40 on nas and 1 of 40 on usb-drives. "
-        "1 study of these is on no backup at all."
+        "6 of 40 studies have no exact copy on at least one backup: 6 of 40 on nas and 1 of 40 on usb-drives."
+        " 1 study of these is on no backup at all."
     )
     assert verdict["not_examined"] == "second-drive: 1 folder could not be listed."
     assert verdict["scope"] == (
@@ -84,8 +89,8 @@ def test_the_worst_stands_first(made: Make) -> None:
 
 def test_loss_is_said_with_both_kinds_and_its_denominator(made: Make) -> None:
     assert made("loss").view()["verdict"]["sentence"] == (
-        "1 study (4 images) that the record of 27 Oct 2026 saw is in no store that was examined and 1 study (1 image) "
-        "of 38 on the primary is damaged or absent on every side."
+        "1 study (4 images) that the record of 27 Oct 2026 saw is in no store that was examined and 1 study "
+        "(1 image) of 38 on the primary is damaged or absent on every side."
     )
 
 
@@ -128,7 +133,7 @@ def test_sampling_words(made: Make) -> None:
     assert "is below 5 % (upper limit 4.8 %, at most 59 studies)." in passed
     assert passed.endswith("This does not show that every study is restorable.")
     assert (
-        "1 of 59 studies failed. Point estimate 1.7 %; 95 % one-sided upper limit 7.7 % (at most 781 of 10,240)"
+        "1 of 59 studies failed. Point estimate 1.7 %; 95 % one-sided upper limit 7.7 % (at most 781"
         in failed
     )
     assert "was not reached" in failed

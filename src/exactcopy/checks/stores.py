@@ -6,7 +6,6 @@ from exactcopy.checks.common import (
     Scope,
     check,
     finding,
-    images,
     not_checked,
     so_many,
     unexamined,

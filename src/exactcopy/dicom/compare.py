@@ -65,8 +65,8 @@ def compare(primary: bytes, backup: bytes) -> Difference:
     try:
         left, right = read_instance(primary), read_instance(backup)
     except MalformedError as problem:
-        names = (PIXEL_DATA,) if problem.in_pixels else (HEADER_UNREADABLE,)
-        return Difference(outcome=Outcome.DIFFERENT, elements=names)
+        name = PIXEL_DATA if problem.in_pixels else HEADER_UNREADABLE
+        return Difference(outcome=Outcome.DIFFERENT, elements=(name,))
     changes: list[_Change] = []
     _compare_data_sets(left.data_set, right.data_set, (), changes)
     tags = {tag for tag, _ in (*left.data_set, *right.data_set) if tag in PIXEL_TAGS}
@@ -120,11 +120,11 @@ def _compare_elements(
 ) -> None:
     """Add what differs between two elements of one tag."""
     here, there = left.value, right.value
-    named = {vr for vr in (left.vr, right.vr) if vr not in (None, "UN")}
+    named = {vr for vr in (left.vr, right.vr) if vr is not None and vr != "UN"}
     if len(named) > 1:
         changes.append(_Change((*path, tag)))
     elif isinstance(here, bytes) and isinstance(there, bytes):
-        if not _same_value(here, there, *(named or {dictionary_vr(tag)})):
+        if not _same_value(here, there, next(iter(named), None) or dictionary_vr(tag)):
             _compare_as_items(tag, here, there, path, changes)
     elif isinstance(here, Fragments) or isinstance(there, Fragments):
         if here != there:

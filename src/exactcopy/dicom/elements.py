@@ -90,7 +90,7 @@ def read_instance(data: bytes) -> Instance:
 
 
 def as_items(value: bytes) -> list[DataSet]:
-    """Read the value of an element of unknown VR as a sequence, which it is in implicit little endian (PS3.5 6.2.2)."""
+    """Read a value of unknown VR as a sequence, always in implicit little endian (PS3.5 6.2.2)."""
     return _Reader(value, IMPLICIT).sequence(0, len(value), True, 1)[0]
 
 

@@ -34,7 +34,7 @@ ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 
 class Encoding(NamedTuple):
-    """How the elements of a data set are written: readers of headers, and the Standard's numbers as they read."""
+    """How the elements of a data set are written: its readers, and the Standard's numbers as they read."""
 
     name: str
     implicit: bool

@@ -194,7 +194,7 @@ def _well_formed(uid: str | None) -> bool:
 
 
 def _slowly(walker: Walker, head: bytes, size: int) -> tuple[Walker, dict[int, bytes], bool]:
-    """Let pydicom read what the walker could not; give the pixel data's walker, the values, and if all was read.
+    """Let pydicom read what the walker could not; give the pixels' walker, the values, and if all was read.
 
     Only what was walked to its end is readable: what pydicom skips silently is not known to be whole.
     """
@@ -229,7 +229,7 @@ def _slowly(walker: Walker, head: bytes, size: int) -> tuple[Walker, dict[int, b
 
 
 def _pixel_walker(data: bytes, unseen: int) -> Walker | None:
-    """Walk over the pixel data at which pydicom stopped; None where it stopped at none, or cannot be walked."""
+    """Walk over the pixel data at which pydicom stopped; None where there is none, or it cannot be walked."""
     order = next((order for order in ("<", ">") if _tag(data, order) in PIXEL_TAGS), None)
     if order is None:
         return None

@@ -1,6 +1,5 @@
 """Decode every frame, one at a time, and tell what cannot be decoded here from what fails to decode."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -11,6 +10,8 @@ from exactcopy.dicom.quiet import no_stderr, pydicom_quietly
 from exactcopy.dicom.terms import DEFLATED, EXPLICIT_LITTLE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
 MOST_FRAME_BYTES = 1 << 30
@@ -41,7 +42,7 @@ class NotDecodableError(Exception):
 def decodable(transfer_syntax_uid: str) -> bool:
     """Say whether a decoder for a transfer syntax is installed."""
     pydicom_quietly()
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     with no_stderr():
         try:
@@ -72,7 +73,7 @@ def check_frames(data: bytes | BinaryIO, limit_bytes: int = MOST_FRAME_BYTES) ->
 
 
 def frames(data: bytes | BinaryIO, limit_bytes: int = MOST_FRAME_BYTES) -> "Iterator[np.ndarray[Any, Any]]":
-    """Decode the frames of an instance, in RGB or as stored where it is not color; raises what decoders raise."""
+    """Decode the frames of an instance, color as RGB; raises what decoders raise."""
     stream = _readable(data)
     yield from _decode(stream, _count(stream, limit_bytes))
 
@@ -117,7 +118,7 @@ def _count(stream: BinaryIO, limit_bytes: int) -> int:
 
 def _decode(stream: BinaryIO, total: int, *, raw: bool = False) -> "Iterator[np.ndarray[Any, Any]]":
     """Decode frame by frame, with nothing printed; `raw` leaves colors as they are stored."""
-    from pydicom.pixels import iter_pixels, pixel_array
+    from pydicom.pixels.utils import iter_pixels, pixel_array
 
     iterator: Iterator[np.ndarray[Any, Any]] | None = iter_pixels(stream, raw=raw)
     for index in range(total):

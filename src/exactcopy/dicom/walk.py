@@ -329,7 +329,7 @@ class Walker:
             if pos > last:
                 return pos
             tag, length = pair(buf, pos)
-            if tag == item_end or tag == sequence_end:
+            if tag == item_end or tag == sequence_end:  # noqa: SIM109  no tuple is built
                 if (tag == item_end) != (inside >= _ITEM):
                     return self._stop(buf)
                 pos += 8
@@ -447,9 +447,11 @@ class Walker:
 
     def _inflate_piece(self, data: bytes) -> None:
         """Walk over what some bytes inflate to, as far as it is let."""
-        inner, inflater, pieces = self.inner, self.inflater, []
+        inner, inflater = self.inner, self.inflater
+        pieces: list[bytes] = []
         assert inner is not None  # noqa: S101  it is made with the inflater
-        while not pieces or data or len(pieces[-1]) == PIECE:
+        # At its end, the inflater keeps what it did not use as if it were still to come.
+        while not inflater.eof and (not pieces or data or len(pieces[-1]) == PIECE):
             pieces.append(inflater.decompress(data, PIECE))
             data = inflater.unconsumed_tail
         for piece in pieces:

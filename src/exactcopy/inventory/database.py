@@ -1,9 +1,12 @@
-"""DuckDB over Parquet: joins of any size in bounded memory."""
+"""DuckDB over Parquet: tables of any size in bounded memory."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
+
+from exactcopy.inventory.schema import VERSION
 
 _MEMORY = "1GB"
 
@@ -23,9 +26,13 @@ def literal(text: str) -> str:
 
 
 def parquet(folder: Path, pattern: str = "*.parquet") -> str:
-    """Return the SQL table of all files in `folder` that match; characters of its name are taken as they are."""
-    plain = "".join(f"[{character}]" if character in "[*?" else character for character in str(folder))
-    return f"read_parquet({literal(f'{plain}/{pattern}')})"
+    """Return the SQL table of all files in `folder` that match; its own name is taken literally."""
+    return f"read_parquet({literal(f'{_plain(folder)}/{pattern}')})"
+
+
+def nothing(columns: Mapping[str, str]) -> str:
+    """Return the SQL of an empty table with `columns`."""
+    return "(select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false)"
 
 
 def row(db: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
@@ -38,9 +45,38 @@ def rows(db: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
     return db.execute(sql).fetchall()
 
 
-def save(db: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
+def save(db: duckdb.DuckDBPyConnection, sql: str, path: Path, values: Sequence[Any] = (), note: str = "") -> None:
     """Write what `sql` gives to the Parquet file `path`, which appears whole or not at all."""
     partial = path.with_suffix(".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    db.execute(f"copy ({sql}) to {literal(str(partial))} (format parquet, compression zstd)")
+    metadata = f"{{'exactcopy.schema': '{VERSION}', note: {literal(note)}}}"
+    db.execute(
+        f"copy ({sql}) to {literal(str(partial))} (format parquet, compression zstd, kv_metadata {metadata})",
+        list(values),
+    )
     partial.rename(path)
+
+
+def save_rows(
+    db: duckdb.DuckDBPyConnection,
+    columns: Mapping[str, str],
+    rows: Sequence[Sequence[Any]],
+    path: Path,
+    note: str = "",
+) -> None:
+    """Write `rows`, a value for each of `columns`, to the Parquet file `path`; `note` goes into its metadata."""
+    values = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in columns]
+    named = (f"unnest(${n}::{kind}[]) as {name}" for n, (name, kind) in enumerate(columns.items(), start=1))
+    save(db, f"select {', '.join(named)}", path, values, note)
+
+
+def note_of(db: duckdb.DuckDBPyConnection, path: Path) -> str:
+    """Return the note that a file was written with."""
+    source = f"parquet_kv_metadata({literal(_plain(path))})"
+    (note,) = row(db, f"select decode(value) from {source} where key = 'note'")
+    return str(note)
+
+
+def _plain(path: Path) -> str:
+    """Return a path in which nothing is taken for a pattern."""
+    return "".join(f"[{character}]" if character in "[*?" else character for character in str(path))

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from duckdb import DuckDBPyConnection
+
 from exactcopy.errors import StoreUnavailable
-from exactcopy.inventory import schema
+from exactcopy.inventory.database import save_rows
+from exactcopy.inventory.schema import LISTING
 from exactcopy.model import Copy, Gap, Target
 from exactcopy.stores import Store, open_store
 
@@ -25,7 +28,7 @@ class Listing:
     encrypted: bool | None
 
 
-def list_store(target: Target, folder: Path) -> Listing:
+def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
     """List `target` into `folder`, unless a finished listing lies there already.
 
     Raises StoreUnavailable where nothing can be said of the store; an empty one is such a store, for an
@@ -42,7 +45,7 @@ def list_store(target: Target, folder: Path) -> Listing:
     with open_store(target) as store:
         for number, copies in enumerate(_batches(store, gaps)):
             rows = [(copy.key, copy.size, copy.modified, copy.inode, copy.problem) for copy in copies]
-            schema.write(folder / f"listing-{number:05}.parquet", schema.LISTING, rows)
+            save_rows(db, LISTING, rows, folder / f"listing-{number:05}.parquet")
             objects += len(copies)
             size += sum(copy.size for copy in copies if copy.problem is None)
         shown = store.safeguards()

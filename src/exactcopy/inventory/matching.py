@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from exactcopy.inventory.database import database, literal, parquet, row, save
+from duckdb import DuckDBPyConnection
+
+from exactcopy.inventory.database import literal, parquet, row, save
 from exactcopy.model import UNREAD
 
 
@@ -17,7 +19,9 @@ class Matched:
     nameless: int
 
 
-def match(folder: Path, into: Path, known: Path | None, primaries: Sequence[Path]) -> Matched:
+def match(
+    db: DuckDBPyConnection, folder: Path, into: Path, known: Path | None, primaries: Sequence[Path]
+) -> Matched:
     """Join the parts in `folder` into the inventory `into`.
 
     An object that could not be read is taken for the instance that had its key in `known`, this store's
@@ -25,39 +29,38 @@ def match(folder: Path, into: Path, known: Path | None, primaries: Sequence[Path
     no instance can be called missing there.
     """
     unread = ", ".join(literal(problem) for problem in UNREAD)
-    with database(folder / "spill") as db:
-        read = (
-            f"select * from {parquet(folder, 'part-*.parquet')}"
-            if any(folder.glob("part-*.parquet"))
-            else None
-        )
-        kept = f"select * from {parquet(folder, 'kept.parquet')}"
+    read = (
+        f"select * from {parquet(folder, 'part-*.parquet')}"
+        if any(folder.glob("part-*.parquet"))
+        else None
+    )
+    kept = f"select * from {parquet(folder, 'kept.parquet')}"
+    db.execute(
+        f"create or replace view parts as {kept} union all by name {read}"
+        if read
+        else f"create or replace view parts as {kept}"
+    )
+    db.execute("create or replace table names (key blob, study varchar, series varchar, sop varchar, rank int)")
+    for rank, source in enumerate([*([known] if known else []), *primaries]):
         db.execute(
-            f"create view parts as {kept} union all by name {read}"
-            if read
-            else f"create view parts as {kept}"
+            f"insert into names select key, study_instance_uid, series_instance_uid, sop_instance_uid, {rank}"
+            f" from {parquet(source)} where sop_instance_uid is not null and key in"
+            f" (select key from parts where problem in ({unread}))"
         )
-        db.execute("create table names (key blob, study varchar, series varchar, sop varchar, rank int)")
-        for rank, source in enumerate([*([known] if known else []), *primaries]):
-            db.execute(
-                f"insert into names select key, study_instance_uid, series_instance_uid, sop_instance_uid, {rank}"
-                f" from {parquet(source)} where sop_instance_uid is not null and key in"
-                f" (select key from parts where problem in ({unread}))"
-            )
-        save(
-            db,
-            f"""
-            select p.* replace (coalesce(p.study_instance_uid, n.study) as study_instance_uid,
-                                coalesce(p.series_instance_uid, n.series) as series_instance_uid,
-                                coalesce(p.sop_instance_uid, n.sop) as sop_instance_uid)
-            from parts p left join (select key, arg_min(study, rank) as study, arg_min(series, rank) as series,
-                                           arg_min(sop, rank) as sop from names group by key) n
-              on n.key = p.key and p.problem in ({unread})""",
-            into / "inventory.parquet",
-        )
-        found = row(
-            db,
-            f"""select count(distinct sop_instance_uid), count(*) filter (problem in ({unread})),
-                count(*) filter (problem in ({unread}) and sop_instance_uid is null) from {parquet(into)}""",
-        )
+    save(
+        db,
+        f"""
+        select p.* replace (coalesce(p.study_instance_uid, n.study) as study_instance_uid,
+                            coalesce(p.series_instance_uid, n.series) as series_instance_uid,
+                            coalesce(p.sop_instance_uid, n.sop) as sop_instance_uid)
+        from parts p left join (select key, arg_min(study, rank) as study, arg_min(series, rank) as series,
+                                       arg_min(sop, rank) as sop from names group by key) n
+          on n.key = p.key and p.problem in ({unread})""",
+        into / "inventory.parquet",
+    )
+    found = row(
+        db,
+        f"""select count(distinct sop_instance_uid), count(*) filter (problem in ({unread})),
+            count(*) filter (problem in ({unread}) and sop_instance_uid is null) from {parquet(into)}""",
+    )
     return Matched(*found)

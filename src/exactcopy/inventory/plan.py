@@ -5,7 +5,10 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from exactcopy.inventory.database import database, parquet, row, save
+from duckdb import DuckDBPyConnection
+
+from exactcopy.inventory.database import nothing, parquet, row, save
+from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import ReadPolicy, Target
 
 # The next audit may come this late without any proof growing older than `reread`.
@@ -21,7 +24,9 @@ class Plan:
     carried: int
 
 
-def plan_reads(target: Target, folder: Path, known: Path | None, started: int) -> Plan:
+def plan_reads(
+    db: DuckDBPyConnection, target: Target, folder: Path, known: Path | None, started: int
+) -> Plan:
     """Split the listing in `folder` into what is read (todo.parquet) and what is not (kept.parquet).
 
     `known` is the inventory of this same store in the last record, or None; `started` is in nanoseconds
@@ -34,50 +39,40 @@ def plan_reads(target: Target, folder: Path, known: Path | None, started: int) -
         return Plan(**json.loads(finished.read_text(encoding="utf-8")))
     carries = known is not None and target.read is ReadPolicy.ROTATION
     due = started - _nanoseconds(target.reread - _UNTIL_NEXT_AUDIT)
-    with database(folder / "spill") as db:
-        db.execute(f"create view listed as select * from {parquet(folder, 'listing-*.parquet')}")
-        source = parquet(known) if carries and known else _nothing_known()
-        db.execute(
-            f"""
-            create table planned as
-            select l.key, l.size, l.modified, l.inode, k.* exclude (key, size, modified, inode, problem),
-                   coalesce(l.problem, k.problem) as problem,
-                   l.problem is null and (k.read_at is null or k.read_at <= {due}) as todo
-            from listed l left join (select * from {source} where sha256 is not null) k
-              on k.key = l.key and k.size = l.size and k.modified = l.modified
-             and k.inode is not distinct from l.inode
-            """
-        )
-        save(
-            db,
-            "select key, size, modified, inode from planned where todo order by key",
-            folder / "todo.parquet",
-        )
-        kept = """
-            select key, size, modified, inode, study_instance_uid, series_instance_uid, sop_instance_uid,
-                   sop_class_uid, transfer_syntax_uid, modality, study_date, frames, lossy, sha256,
-                   case when sha256 is not null then 'carried' end as digest_source, read_at, problem
-            from planned where not todo"""
-        save(db, kept, folder / "kept.parquet")
-        objects, size, carried = row(
-            db,
-            "select count(*) filter (todo), coalesce(sum(size) filter (todo), 0)::bigint,"
-            " count(*) filter (not todo and sha256 is not null) from planned",
-        )
+    db.execute(f"create or replace view listed as select * from {parquet(folder, 'listing-*.parquet')}")
+    source = parquet(known) if carries and known else nothing(INVENTORY)
+    db.execute(
+        f"""
+        create or replace table planned as
+        select l.key, l.size, l.modified, l.inode, k.* exclude (key, size, modified, inode, problem),
+               coalesce(l.problem, k.problem) as problem,
+               l.problem is null and (k.read_at is null or k.read_at <= {due}) as todo
+        from listed l left join (select * from {source} where sha256 is not null) k
+          on k.key = l.key and k.size = l.size and k.modified = l.modified
+         and k.inode is not distinct from l.inode
+        """
+    )
+    save(
+        db,
+        "select key, size, modified, inode from planned where todo order by key",
+        folder / "todo.parquet",
+    )
+    kept = """
+        select key, size, modified, inode, study_instance_uid, series_instance_uid, sop_instance_uid,
+               sop_class_uid, transfer_syntax_uid, modality, study_date, frames, lossy, sha256,
+               case when sha256 is not null then 'carried' end as digest_source, read_at, problem
+        from planned where not todo"""
+    save(db, kept, folder / "kept.parquet")
+    objects, size, carried = row(
+        db,
+        "select count(*) filter (todo), coalesce(sum(size) filter (todo), 0)::bigint,"
+        " count(*) filter (not todo and sha256 is not null) from planned",
+    )
     plan = Plan(objects=objects, bytes=size, carried=carried)
     partial = finished.with_suffix(".partial")
     partial.write_text(json.dumps(asdict(plan)), encoding="utf-8")
     partial.rename(finished)
     return plan
-
-
-def _nothing_known() -> str:
-    return """(select null::blob as key, null::bigint as size, null::bigint as modified, null::bigint as inode,
-        null::varchar as study_instance_uid, null::varchar as series_instance_uid,
-        null::varchar as sop_instance_uid, null::varchar as sop_class_uid,
-        null::varchar as transfer_syntax_uid, null::varchar as modality, null::date as study_date,
-        null::bigint as frames, null::boolean as lossy, null::blob as sha256,
-        null::bigint as read_at, null::varchar as problem where false)"""
 
 
 def _nanoseconds(span: timedelta) -> int:

@@ -1,11 +1,14 @@
-"""Read objects once, each in a stream: its digest, its identity, its soundness."""
+"""Read objects once, each in a stream: its digest, its identity, its soundness.
+
+Workers import this module: what only the parent needs is imported where it is used.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exactcopy.dicom.header import HeaderReader
 from exactcopy.digest import Algorithm, hasher
@@ -13,6 +16,9 @@ from exactcopy.errors import ObjectChanged
 from exactcopy.model import Copy, Identity, Problem, Target
 from exactcopy.pool import Died, Pool
 from exactcopy.stores import Stream, open_store
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 # Larger buffers fall out of the processor's cache and cost a third more.
 _BUFFER = 256 * 1024
@@ -38,26 +44,29 @@ class Chunk:
     copies: tuple[Copy, ...]
 
 
-def read_planned(pool: Pool, target: Target, folder: Path, started: int, progress: Progress) -> None:
+def read_planned(
+    db: "DuckDBPyConnection", pool: Pool, target: Target, folder: Path, started: int, progress: Progress
+) -> None:
     """Read what the plan in `folder` names into parts there; parts that are finished are not read again.
 
     `started` (nanoseconds since 1970) is when the audit began: what it reads is known as of then, never as of
     later. `progress` is told of objects and bytes as they are done.
     """
-    from exactcopy.inventory import schema
+    from exactcopy.inventory.database import note_of, save_rows
+    from exactcopy.inventory.schema import INVENTORY
 
-    finished = _finished_chunks(folder)
+    finished = {number for part in folder.glob("part-*.parquet") for number in json.loads(note_of(db, part))}
     rows: list[Row] = []
     numbers: list[int] = []
     since = monotonic()
 
     def flush() -> None:
         path = folder / f"part-{min(numbers):07}.parquet"
-        schema.write(path, schema.INVENTORY, rows, note=json.dumps(numbers))
+        save_rows(db, INVENTORY, rows, path, note=json.dumps(numbers))
         rows.clear()
         numbers.clear()
 
-    for chunk, result in pool.map(read_chunk, _chunks(target, folder, started, finished, progress)):
+    for chunk, result in pool.map(read_chunk, _chunks(_planned(db, folder), target, started, finished, progress)):
         rows.extend(_one_by_one(pool, chunk) if isinstance(result, Died) else result)
         numbers.append(chunk.number)
         progress(len(chunk.copies), sum(copy.size for copy in chunk.copies))
@@ -129,12 +138,12 @@ def _row(copy: Copy, identity: Identity, sha256: bytes | None = None, read_at: i
 
 
 def _chunks(
-    target: Target, folder: Path, started: int, finished: set[int], progress: Progress
+    planned: Iterable[Copy], target: Target, started: int, finished: set[int], progress: Progress
 ) -> Iterator[Chunk]:
     number = 0
     copies: list[Copy] = []
     size = 0
-    for copy in _planned(folder):
+    for copy in planned:
         copies.append(copy)
         size += copy.size
         if size >= _CHUNK_BYTES or len(copies) >= _CHUNK_OBJECTS:
@@ -147,19 +156,16 @@ def _chunks(
         yield Chunk(number, target, started, tuple(copies))
 
 
-def _planned(folder: Path) -> Iterator[Copy]:
-    import pyarrow.parquet as pq
+def _planned(db: "DuckDBPyConnection", folder: Path) -> Iterator[Copy]:
+    from exactcopy.inventory.database import parquet
 
-    for batch in pq.ParquetFile(folder / "todo.parquet").iter_batches(10_000):
-        columns: Iterable[Any] = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        for key, size, modified, inode in columns:
+    # A cursor of its own: the connection writes parts while this is being read.
+    planned = db.cursor().execute(
+        f"select key, size, modified, inode from {parquet(folder, 'todo.parquet')} order by key"
+    )
+    while batch := planned.fetchmany(5000):
+        for key, size, modified, inode in batch:
             yield Copy(key=key, size=size, modified=modified, inode=inode)
-
-
-def _finished_chunks(folder: Path) -> set[int]:
-    from exactcopy.inventory import schema
-
-    return {number for part in folder.glob("part-*.parquet") for number in json.loads(schema.note(part))}
 
 
 def _one_by_one(pool: Pool, chunk: Chunk) -> Iterator[Row]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import duckdb
 
-from exactcopy.inventory.database import literal, parquet
+from exactcopy.inventory.database import literal, nothing, parquet
+from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import DAMAGED, UNREAD, Role, Target
 
 
@@ -59,11 +60,7 @@ _COLUMNS = f"""key, size, modified, sha256, read_at, problem, modality, study_da
     coalesce(study_instance_uid, 'without a study: ' || sop_instance_uid) as study,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(UNREAD))}), false) as unread,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(DAMAGED))}), false) as damaged"""
-_NO_OBJECTS = """(select null::blob as key, null::bigint as size, null::bigint as modified, null::blob as sha256,
-    null::bigint as read_at, null::varchar as problem, null::varchar as modality, null::date as study_date,
-    null::boolean as lossy, null::varchar as digest_source, null::varchar as sop_instance_uid,
-    null::varchar as series_instance_uid, null::varchar as study_instance_uid where false)"""
-_NOBODY = "(select null::varchar as study, null::varchar as sop, null::bigint as first_seen where false)"
+_KNOWN = {"study": "varchar", "sop": "varchar", "first_seen": "bigint"}
 
 
 def open_case(db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], started: int) -> Case:
@@ -72,12 +69,12 @@ def open_case(db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], started
         selects = []
         for store in stores:
             folder: Path | None = getattr(store, attribute)
-            source = parquet(folder) if folder else _NO_OBJECTS
+            source = parquet(folder) if folder else nothing(INVENTORY)
             selects.append(f"select {literal(store.target.name)} as store, {_COLUMNS} from {source}")
         db.execute(f"create or replace view {view} as {' union all '.join(selects)}")
     known = [
         f"select {literal(store.target.name)} as store, * from"
-        f" {parquet(store.known.parent, store.known.name) if store.known else _NOBODY}"
+        f" {parquet(store.known.parent, store.known.name) if store.known else nothing(_KNOWN)}"
         for store in stores
         if store.target.role is Role.PRIMARY
     ]

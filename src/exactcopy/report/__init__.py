@@ -86,7 +86,9 @@ def load_record(folder: Path) -> Record:
         message = f"{folder}: no record ({type(error).__name__}). Name a folder with audit.json and gaps.csv."
         raise RecordError(message) from error
     except ValueError as error:
-        message = f"{folder}: the record is damaged. Run `exactcopy verify` on it."
+        message = (
+            f"{folder}: the record is damaged. `sha256sum -c manifest-sha256.txt` in it says which file."
+        )
         raise RecordError(message) from error
     schema = audit.get("schema") if isinstance(audit, dict) else None
     if schema != SCHEMA:

@@ -33,7 +33,7 @@ def section(audit: View, hashes: Mapping[str, str], clock: words.Clock) -> View:
         ("gaps.csv", f"One row per finding and study ({rows} {unit})", hashes.get("gaps.csv")),
         (
             "restricted/manifest-sha256.txt",
-            "Names every file that holds patient data; stays at the facility",
+            "Names all that holds patient data; stays here",
             restricted,
         ),
     ]
@@ -46,9 +46,7 @@ def section(audit: View, hashes: Mapping[str, str], clock: words.Clock) -> View:
                   for name, what, sha256 in files],
         "first": previous is None,
         "made": [
-            {"name": "Program", "text": f"exactcopy {run['version']}"},
-            {"name": "Run by", "text": f"account {run['operator']}"},
-            {"name": "Record", "text": run["id"]},
+            {"name": "Program and account", "text": f"exactcopy {run['version']}, run by {run['operator']}"},
             {"name": "Run", "text": clock.span(run["started"], run["finished"])},
             {"name": "Configuration, SHA-256", "text": run["config_sha256"], "mono": True},
             {"name": "Decisions, SHA-256", "text": run.get("decisions_sha256") or words.NONE, "mono": True},

@@ -56,9 +56,8 @@ LOSSES = (
     ("only_copy", "Only copy", "held by exactly one store"),
 )
 LIMITS = (
-    "Presence in a listing does not prove that a copy can be read.",
-    "A random sample cannot find every copy that fails. Each estimate stands alone, and it is too low where "
-    "copies fail together, as on one bad disk.",
+    "A sample cannot find every copy that fails; an estimate is too low where copies fail together, as on "
+    "one disk.",
     "Encryption and location are what a store or a person says.",
     "Times come from the clock of the machine that ran the audit.",
     "Time to copy back is an estimate from the test restores; importing into a PACS is not included.",

@@ -1,0 +1,60 @@
+"""One store, from its listing to its finished inventory."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from exactcopy.errors import StoreUnavailable
+from exactcopy.inventory.listing import Listing, list_store
+from exactcopy.inventory.matching import Matched, match
+from exactcopy.inventory.plan import Plan, plan_reads
+from exactcopy.inventory.reading import read_planned
+from exactcopy.model import Role, Target
+from exactcopy.pool import Pool
+
+Advance = Callable[[int, int], None]
+Step = Callable[[str, int | None, int | None], Advance]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """One store as it was found. `error` (a code) and `message` say why nothing could be said of it."""
+
+    target: Target
+    folder: Path | None = None
+    listing: Listing | None = None
+    plan: Plan | None = None
+    matched: Matched | None = None
+    error: str | None = None
+    message: str | None = None
+
+
+def take_inventory(
+    db: DuckDBPyConnection,
+    pool: Pool,
+    target: Target,
+    work: Path,
+    into: Path,
+    known: Path | None,
+    primaries: Sequence[Path],
+    started: int,
+    step: Step,
+) -> Inventory:
+    """List, plan, read and match `target`; `work` keeps what a killed audit need not do again."""
+    try:
+        step(f"Listing {target.name}", None, None)
+        listing = list_store(db, target, work)
+        plan = plan_reads(db, target, work, known, started)
+        read_planned(db, pool, target, work, started, step(f"Reading {target.name}", plan.objects, plan.bytes))
+    except StoreUnavailable as error:
+        return Inventory(target=target, error=error.code, message=str(error))
+    matched = match(db, work, into, known, primaries)
+    if target.role is Role.PRIMARY and not matched.images:
+        # An archive without a single image is a wrong path, not an archive that needs no backup.
+        shutil.rmtree(into)
+        message = f"{target.name}: no DICOM image was found. Check `path`."
+        return Inventory(target=target, error="no_instances", message=message)
+    return Inventory(target=target, folder=into, listing=listing, plan=plan, matched=matched)
