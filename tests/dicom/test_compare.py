@@ -32,7 +32,7 @@ from exactcopy.dicom.compare import HEADER_UNREADABLE, compare
 from exactcopy.dicom.elements import read_instance
 from exactcopy.model import Outcome
 from tests.dicom.dicom_files import corpus, packaged, real
-from tests.dicom.made import IMAGE, image, long, meta, short
+from tests.dicom.made import EXPLICIT, IMAGE, image, long, meta, short
 
 pytestmark = pytest.mark.filterwarnings("ignore:::pydicom")
 
@@ -388,6 +388,23 @@ def test_what_cannot_be_read_is_different(backup: bytes, elements: tuple[str, ..
     for one, other in ((primary, backup), (backup, primary)):
         found = compare(one, other)
         assert (found.outcome, found.elements, found.pixels_equal) == (Outcome.DIFFERENT, elements, None)
+
+
+def nested(levels: int, innermost: bytes) -> bytes:
+    """Make private sequences in each other, which without a VR are only bytes."""
+    value = struct.pack("<HHI", 0x0009, 0x1001, len(innermost)) + innermost
+    for _ in range(levels):
+        item = struct.pack("<HHI", 0xFFFE, 0xE000, len(value)) + value
+        value = struct.pack("<HHI", 0x0009, 0x1002, len(item)) + item
+    return meta(b"1.2.840.10008.1.2") + struct.pack("<HHI", 8, 0x18, 6) + b"1.2.3\0" + value
+
+
+def test_endless_nesting_and_endless_elements_end() -> None:
+    found = compare(nested(3, b"ab"), nested(3, b"ac"))
+    assert found.elements == ("(0009,1002)." * 3 + "(0009,1001)",)
+    assert compare(nested(3000, b"ab"), nested(3000, b"ac")).outcome is Outcome.DIFFERENT
+    many = meta(EXPLICIT) + short(8, 0x18, b"UI", b"1.2.3") + short(0x21, 0x10, b"LO", b"") * 2_100_000
+    assert compare(many, many + short(0x21, 0x10, b"LO", b"")).elements == (HEADER_UNREADABLE,)
 
 
 def test_pixels_that_nothing_decodes_are_compared_by_their_bytes() -> None:

@@ -121,6 +121,25 @@ def test_damage_in_compressed_pixels_fails(name: str, capfd: pytest.CaptureFixtu
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("name", "offset", "value"),
+    [
+        ("JPEG2000.dcm", 12, 2),  # 34 million rows: OpenJPEG would be busy for hours
+        ("JPEG2000.dcm", 24, 0),  # tiles of one pixel and less
+        ("JPEG2000.dcm", 40, 64),  # 16,000 components
+        ("JPEG2000.dcm", 1, 0),
+    ],
+)
+def test_a_codestream_is_not_believed(name: str, offset: int, value: int) -> None:
+    data = bytearray(real(name))
+    start = data.index(b"\xff\x4f\xff\x51")
+    data[start + offset] = value
+    if offset == 24:
+        data[start + 24 : start + 32] = b"\0\0\0\1" * 2
+    found = check_frames(bytes(data))
+    assert (found.failed, found.reason) == (True, "decoder_failed")
+
+
 def test_missing_frames_are_a_failure() -> None:
     data_set = pydicom.dcmread(io.BytesIO(real("emri_small_RLE.dcm")))
     data_set.NumberOfFrames = 11

@@ -20,6 +20,7 @@ from exactcopy.dicom.encoding import PIXEL_TAGS
 from exactcopy.dicom.pixels import frames
 from exactcopy.dicom.quiet import pydicom_quietly
 from exactcopy.dicom.terms import ALWAYS_LOSSY, MAY_BE_LOSSY, NATIVE, TEXT_VRS
+from exactcopy.dicom.walk import MOST_NESTED
 from exactcopy.model import Difference, Outcome
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ def _compare_as_items(
 ) -> None:
     """Add what differs between two values of which one is, or may be, a sequence."""
     try:
+        if len(path) >= MOST_NESTED:
+            raise MalformedError
         here = as_items(left) if isinstance(left, bytes) else left
         there = as_items(right) if isinstance(right, bytes) else right
     except MalformedError:

@@ -22,6 +22,7 @@ from exactcopy.dicom.terms import DEFLATED, LONG_VRS, SHORT_VRS
 from exactcopy.dicom.walk import MOST_INFLATED, MOST_NESTED, PIECE, Step, opening
 
 PIXEL_GROUP = 0x7FE0
+MOST_KEPT = 2_000_000  # elements: each takes about 300 bytes
 # Units that are swapped between byte orders (PS3.5 7.3). UN is a string of bytes.
 _WIDTHS = {
     **dict.fromkeys(("US", "SS", "OW", "AT"), "H"),
@@ -149,6 +150,7 @@ class _Reader:
         self._data = data
         self._encoding = encoding
         self._big = encoding is BIG
+        self._left = MOST_KEPT
 
     def header(self, pos: int, *, implicit: bool) -> tuple[int, str | None, int, int]:
         """Give the tag, VR, start of the value and length of the element at `pos`."""
@@ -169,6 +171,7 @@ class _Reader:
     def data_set(self, pos: int, end: int | None, implicit: bool, depth: int) -> tuple[DataSet, int]:
         """Read elements up to `end`, or to an item delimiter where the length is undefined."""
         found: DataSet = {}
+        seen: dict[int, int] = {}
         data = self._data
         if not implicit and depth and pos + 6 <= len(data):
             # What a server took over as UN is implicit, item by item (PS3.5 6.2.2).
@@ -181,13 +184,14 @@ class _Reader:
                 return found, value
             if tag >> 16 == 0xFFFE or (vr is None and not implicit and not depth):
                 raise MalformedError
+            self._left -= 1
+            if self._left < 0:
+                raise MalformedError
             element, pos = self._element(tag, vr, value, length, depth)
             if end is not None and pos > end:
                 raise MalformedError
-            count = 0
-            while (tag, count) in found:
-                count += 1
-            found[tag, count] = element
+            seen[tag] = seen.get(tag, -1) + 1
+            found[tag, seen[tag]] = element
         return found, pos
 
     def _element(self, tag: int, vr: str | None, value: int, length: int, depth: int) -> tuple[Element, int]:

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from exactcopy.dicom.codestream import is_sane
 from exactcopy.dicom.elements import InflatesTooFarError, inflate, transfer_syntax
 from exactcopy.dicom.encoding import PIXEL_TAGS
 from exactcopy.dicom.quiet import no_stderr, pydicom_quietly
-from exactcopy.dicom.terms import DEFLATED, EXPLICIT_LITTLE
+from exactcopy.dicom.terms import DEFLATED, EXPLICIT_LITTLE, NATIVE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +103,7 @@ def _count(stream: BinaryIO, limit_bytes: int) -> int:
     stream.seek(0)
     head = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
     first = stream.read(4)
-    stream.seek(0)
+    start = stream.tell() + 8
     little = int.from_bytes(first[:2], "little") << 16 | int.from_bytes(first[2:], "little")
     if little not in PIXEL_TAGS and int.from_bytes(first, "big") not in PIXEL_TAGS:
         return 0
@@ -113,13 +115,30 @@ def _count(stream: BinaryIO, limit_bytes: int) -> int:
         raise NotDecodableError("too_large")
     if not decodable(syntax) or (syntax == _JPEG_EXTENDED and head.get("BitsStored", 8) != 8):
         raise NotDecodableError("no_decoder")
-    return max(int(head.get("NumberOfFrames", None) or 1), 1)
+    total = max(int(head.get("NumberOfFrames", None) or 1), 1)
+    if syntax not in NATIVE and not _sizes_are_sane(stream, start, head, total):
+        raise ValueError("a frame is not of its instance's size")
+    return total
+
+
+def _sizes_are_sane(stream: BinaryIO, start: int, head: Any, total: int) -> bool:
+    """Say whether every encoded frame is of the size that its instance states, by its own header."""
+    from pydicom.encaps import generate_frames
+
+    tables = None
+    if "ExtendedOffsetTable" in head and "ExtendedOffsetTableLengths" in head:
+        tables = head.ExtendedOffsetTable, head.ExtendedOffsetTableLengths
+    stream.seek(start)
+    encoded = generate_frames(cast("Any", stream), number_of_frames=total, extended_offsets=tables)
+    syntax = head.file_meta.TransferSyntaxUID
+    return all(is_sane(frame, syntax, head.Rows, head.Columns) for frame in islice(encoded, total))
 
 
 def _decode(stream: BinaryIO, total: int, *, raw: bool = False) -> "Iterator[np.ndarray[Any, Any]]":
     """Decode frame by frame, with nothing printed; `raw` leaves colors as they are stored."""
     from pydicom.pixels.utils import iter_pixels, pixel_array
 
+    stream.seek(0)
     iterator: Iterator[np.ndarray[Any, Any]] | None = iter_pixels(stream, raw=raw)
     for index in range(total):
         # Only the decoder runs without stderr: what the caller prints in between is not lost.

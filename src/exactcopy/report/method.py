@@ -63,9 +63,9 @@ LIMITS = (
     "Time to copy back is an estimate from the test restores; importing into a PACS is not included.",
 )
 SAMPLES = {
-    "quick": "quick (90 % confidence, 10 % tolerable)",
-    "standard": "standard (95 % confidence, 5 % tolerable)",
-    "strong": "strong (95 % confidence, 1 % tolerable)",
+    "quick": "quick (90\u00a0% confidence, 10\u00a0% tolerable)",
+    "standard": "standard (95\u00a0% confidence, 5\u00a0% tolerable)",
+    "strong": "strong (95\u00a0% confidence, 1\u00a0% tolerable)",
     "full": "full (every study)",
 }
 
