@@ -16,9 +16,7 @@ def inventory(root: Path, workers: int, work: Path) -> int:
         from exactcopy.inventory.taking import take_inventory
         from exactcopy.model import Role, Target
 
-        target = Target(
-            name="bench", role=Role.PRIMARY, kind="folder", identity="bench", options={"path": str(root)}
-        )
+        target = Target(name="bench", role=Role.PRIMARY, kind="folder", identity="bench", options={"path": str(root)})
         found = take_inventory(
             database(work), pool, target, work, work / "inventory", None, [], time_ns(), lambda *_: lambda *_: None
         )

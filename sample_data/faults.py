@@ -158,9 +158,7 @@ def _not_copied_yet(clinic: Clinic) -> None:
     """Note what each backup need not hold yet."""
     for backup, (covers, _) in BACKUPS.items():
         for site in covers:
-            absent = [
-                item for item in clinic.held[site] if (backup, item.sop_instance_uid) not in clinic.keys
-            ]
+            absent = [item for item in clinic.held[site] if (backup, item.sop_instance_uid) not in clinic.keys]
             young = [item for item in absent if clinic.now - item.received < RPO[backup]]
             what = f"came to {site} after the last copy, within the time that the backup is given"
             _note(clinic, f"{backup}-{site}-pending", backup, young, "pending", what, paths=[])

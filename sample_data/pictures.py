@@ -38,9 +38,7 @@ def _grid(rows: int, columns: int) -> tuple[Picture, Picture]:
     return y, x
 
 
-def _ellipse(
-    y: Picture, x: Picture, cy: float, cx: float, ry: float, rx: float, soft: float = 0.08
-) -> Picture:
+def _ellipse(y: Picture, x: Picture, cy: float, cx: float, ry: float, rx: float, soft: float = 0.08) -> Picture:
     """Return 1 inside an ellipse and 0 outside, with a soft edge."""
     distance = np.sqrt(((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2)
     inside: Picture = np.clip((1 - distance) / soft, 0, 1)

@@ -157,9 +157,7 @@ def _dataset(study: Study, series: int, number: int, sop_class: str, **elements:
     uid = made_uid("instance", study.number, series, number)
     meta.MediaStorageSOPClassUID = UID(sop_class)
     meta.MediaStorageSOPInstanceUID = UID(uid)
-    meta.TransferSyntaxUID = (
-        ImplicitVRLittleEndian if study.kind == "chest-implicit" else ExplicitVRLittleEndian
-    )
+    meta.TransferSyntaxUID = ImplicitVRLittleEndian if study.kind == "chest-implicit" else ExplicitVRLittleEndian
     ds = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
     taken = study.taken.astimezone(_CENTRAL)
     site = {"pacs": "Main Street", "satellite": "Lakeside"}[study.site]

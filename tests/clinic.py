@@ -120,7 +120,10 @@ class Clinic:
 
 def environment() -> dict[str, str]:
     """Give an environment in which this checkout is what runs."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
 
 
 def with_uids(data: bytes, study: int, instance: int) -> bytes:

@@ -109,8 +109,7 @@ def test_the_example_in_the_guide_loads(tmp_path):
         ("[[review]]\n", "review: is not in this version. Remove it."),
         (
             "[[attest]\n",
-            "line 1, column 9: Expected ']]' at the end of an array declaration"
-            " (TOML syntax). Correct it there.",
+            "line 1, column 9: Expected ']]' at the end of an array declaration (TOML syntax). Correct it there.",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -26,7 +27,7 @@ def edit(path: Path, **changes: str) -> None:
     dataset.save_as(path)
 
 
-def compress(path: Path, syntax: str, **options: object) -> None:
+def compress(path: Path, syntax: str, **options: Any) -> None:
     """Store the pixels of a file in another transfer syntax, under the same SOP Instance UID."""
     dataset = pydicom.dcmread(path)
     dataset.compress(syntax, generate_instance_uid=False, **options)

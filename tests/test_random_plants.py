@@ -63,7 +63,7 @@ def test_random_damage_never_passes(pristine: Path, planted: list[tuple[int, int
         exact = {uid for uid, data in originals.items() if data in held}
         folder = clinic.root / "records" / audit["audit"]["id"] / "restricted" / "comparison"
         table = parquet(folder, "pacs--nas.parquet")
-        judged = dict(duckdb.sql(f"select sop, outcome from {table}").fetchall())
+        judged = dict(duckdb.connect().execute(f"select sop, outcome from {table}").fetchall())
         assert originals.keys() - judged.keys() == exact, "identical is what is equal byte for byte, and only that"
         assert outcomes(audit, "nas").get("identical", 0) == len(exact)
         there = {uid for uid in originals if any(uid.encode() in data for data in held)}

@@ -60,9 +60,7 @@ class Made:
 
     def original(self, uid):
         """Return the bytes of the primary's instance."""
-        return next(
-            self.paths[site][uid][0] for site in ("pacs", "satellite") if uid in self.paths[site]
-        ).read_bytes()
+        return next(self.paths[site][uid][0] for site in ("pacs", "satellite") if uid in self.paths[site]).read_bytes()
 
     def copy(self, store, uid):
         (path,) = self.paths[store][uid]
@@ -75,9 +73,7 @@ def by_uid(root: Path) -> dict[str, list[Path]]:
         if not path.is_file():
             continue
         try:
-            uid = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).get(
-                "SOPInstanceUID"
-            )
+            uid = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).get("SOPInstanceUID")
         except InvalidDicomError:
             continue
         if uid:
@@ -125,9 +121,7 @@ def test_the_primaries_hold_the_studies_that_are_claimed(made):
         assert len({ds.StudyInstanceUID for ds in first}) == studies
         claimed = made.notes["primaries"][site]
         assert claimed == {"studies": studies, "instances": len(first)}
-    kinds = Counter(
-        dcmread(paths[0], stop_before_pixels=True).Modality for paths in made.paths["pacs"].values()
-    )
+    kinds = Counter(dcmread(paths[0], stop_before_pixels=True).Modality for paths in made.paths["pacs"].values())
     assert set(kinds) == {"CR", "DX", "MG", "US", "SR"}
 
 
@@ -227,10 +221,7 @@ def test_lost_instances_are_not_on_the_backup(made):
 def test_the_whole_study_is_lost(made):
     fault, _ = made.fault("usb-lost-study")
     (study,) = fault["study_instance_uids"]
-    kept = {
-        dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID
-        for paths in made.paths["usb-drives"].values()
-    }
+    kept = {dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID for paths in made.paths["usb-drives"].values()}
     assert study not in kept
 
 
@@ -254,9 +245,7 @@ def test_a_uid_has_two_contents_on_the_nas(made):
 
 def test_the_compressed_copy_decodes_to_the_same_picture(made):
     _, (uid,) = made.fault("usb-compressed")
-    original, copy = (
-        dcmread(io.BytesIO(data)) for data in (made.original(uid), made.copy("usb-drives", uid))
-    )
+    original, copy = (dcmread(io.BytesIO(data)) for data in (made.original(uid), made.copy("usb-drives", uid)))
     assert copy.file_meta.TransferSyntaxUID == RLELossless
     assert np.array_equal(original.pixel_array, copy.pixel_array)
 
@@ -284,9 +273,7 @@ def test_truncated_files_begin_like_the_whole_ones(made):
 
 def test_the_lossy_copy_is_another_picture(made):
     _, (uid,) = made.fault("second-lossy")
-    original, copy = (
-        dcmread(io.BytesIO(data)) for data in (made.original(uid), made.copy("second-drive", uid))
-    )
+    original, copy = (dcmread(io.BytesIO(data)) for data in (made.original(uid), made.copy("second-drive", uid)))
     assert copy.file_meta.TransferSyntaxUID == JPEG2000
     assert copy.LossyImageCompression == "01"
     distance = np.abs(original.pixel_array.astype(int) - copy.pixel_array)
@@ -340,9 +327,7 @@ def test_the_connected_drive_is_one_of_those_configured(made):
 def test_decisions_were_made_before_the_clinic_is_audited(made):
     decisions = tomllib.loads((made.folder / "decisions.toml").read_text())
     assert {decision["control"] for decision in decisions["attest"]} == {"EC-SO-01", "EC-CP-01", "EC-DR-06"}
-    assert all(
-        timedelta(0) <= NOW.date() - decision["on"] < timedelta(days=90) for decision in decisions["attest"]
-    )
+    assert all(timedelta(0) <= NOW.date() - decision["on"] < timedelta(days=90) for decision in decisions["attest"])
 
 
 def test_a_clinic_of_another_day_has_the_same_faults(tmp_path):

@@ -19,7 +19,7 @@ NOT_CHECKED = "not checked"
 
 AGREEMENT = "EC-BA-01"
 _COPIES = {"every-instance-has-a-copy", "backup-is-complete", "copies-are-exact", "copies-are-readable"}
-_RESTORES = {"restore-was-tested", "restore-succeeded", "restored-images-open"}
+_RESTORES = {"restore-succeeded", "restored-images-open"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,7 @@ def load_controls() -> tuple[Control, ...]:
     """Return the control catalogue in its own order."""
     text = files("exactcopy").joinpath("controls.toml").read_text(encoding="utf-8")
     return tuple(
-        Control(**{**control, "checks": tuple(control.get("checks", ()))})
-        for control in tomllib.loads(text)["control"]
+        Control(**{**control, "checks": tuple(control.get("checks", ()))}) for control in tomllib.loads(text)["control"]
     )
 
 
@@ -52,9 +51,7 @@ def assess(
     return tuple(
         Assessment(control=control, status=NOT_APPLICABLE, observed="No store is held by anybody else.")
         if control.id == AGREEMENT and not outside
-        else _assess(
-            control, [item for name in control.checks for item in by_check.get(name, ())], decisions, today
-        )
+        else _assess(control, [item for name in control.checks for item in by_check.get(name, ())], decisions, today)
         for control in controls
     )
 
@@ -67,9 +64,7 @@ def conclude(
     decided = {
         finding.check
         for finding in findings
-        if finding.check in deciding
-        and finding.severity.rank <= Severity.MEDIUM.rank
-        and finding.state == "open"
+        if finding.check in deciding and finding.severity.rank <= Severity.MEDIUM.rank and finding.state == "open"
     }
     losses = evidence.losses
     if losses.no_sound_copy.instances or losses.gone_everywhere.instances:
@@ -78,7 +73,7 @@ def conclude(
         headline = "incomplete_copies"
     elif decided & _RESTORES:
         headline = "restore_failed"
-    elif not complete:
+    elif not complete or "restore-was-tested" in decided:
         headline = "not_enough"
     else:
         headline = "other_exceptions" if decided else "none"

@@ -58,9 +58,7 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
         with database(unfinished.work / "spill") as db:
             inventories = _take_inventories(db, pool, config, unfinished, chain, step)
             read_seconds = monotonic() - begun
-            case = open_case(
-                db, [_examined(item, chain) for item in inventories], _nanoseconds(unfinished.started)
-            )
+            case = open_case(db, [_examined(item, chain) for item in inventories], _nanoseconds(unfinished.started))
             find_differences(case, pool, _counter(step("Comparing what differs", None, None)))
             find_outcomes(case)
             find_studies(case)
@@ -91,8 +89,8 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
             total += plan.bytes
             kept = f"; {plan.carried:,} files keep an earlier proof" if plan.carried else ""
             yield (
-                f"{target.name}: {listing.objects:,} files, {listing.bytes / 1e9:,.2f} GB there; {plan.objects:,} files,"
-                f" {plan.bytes / 1e9:,.2f} GB would be read{kept}."
+                f"{target.name}: {listing.objects:,} files, {listing.bytes / 1e9:,.2f} GB there;"
+                f" {plan.objects:,} files, {plan.bytes / 1e9:,.2f} GB would be read{kept}."
             )
     preset = PRESETS[config.sample]
     yield (
@@ -251,11 +249,12 @@ def _record(
     previous = chain[0] if chain else None
     controls = load_controls()
     checked = [_remembered(item, previous, unfinished) for item in run_checks(evidence)]
+    deciding = frozenset(name for control in controls if control.decides for name in control.checks)
     findings = sorted(
         (item.result for item in checked if isinstance(item.result, Finding)),
-        key=lambda finding: (finding.severity.rank, -finding.count, finding.id),
+        key=lambda finding: (finding.severity.rank, finding.check not in deciding, -finding.count, finding.id),
     )
-    complete = all(store.complete or store.name in evidence.tolerated for store in evidence.stores)
+    complete = _complete(evidence)
     concluded = conclude(findings, controls, evidence, complete)
     gaps = _write_restricted(case, config, unfinished, chain, inventories, findings, tests)
     folder = unfinished.folder
@@ -278,7 +277,7 @@ def _record(
             },
             checks=[(item.check, item.target, item.result) for item in checked],
             citations=citations(controls),
-            deciding=frozenset(name for control in controls if control.decides for name in control.checks),
+            deciding=deciding,
             conclusion=concluded.conclusion,
             headline=concluded.headline,
             complete=concluded.complete,
@@ -292,6 +291,16 @@ def _record(
     warnings = [item.message for item in inventories if item.message]
     warnings += _write_reports(folder)
     return Audited(record=records.seal(config, unfinished, previous), warnings=tuple(warnings))
+
+
+def _complete(evidence: Evidence) -> bool:
+    """Whether every store was examined whole and every copy is known; a drive that may be absent is left aside."""
+    known = all(
+        not comparison.instances["unknown"] and not comparison.instances["unverified"]
+        for comparison in evidence.comparisons
+        if comparison.backup not in evidence.tolerated
+    )
+    return known and all(store.complete or store.name in evidence.tolerated for store in evidence.stores)
 
 
 def _write_restricted(
@@ -340,9 +349,7 @@ def _write_errors(case: Case, inventories: Sequence[Inventory], path: Path) -> N
             "select store, problem, key from objects where unread or damaged order by store, key"
         )
         while batch := found.fetchmany(1000):
-            log.writelines(
-                f"{store}\t{problem}\tobject\t{os.fsdecode(key)}\n" for store, problem, key in batch
-            )
+            log.writelines(f"{store}\t{problem}\tobject\t{os.fsdecode(key)}\n" for store, problem, key in batch)
 
 
 def _write_reports(folder: Path) -> list[str]:
@@ -398,9 +405,7 @@ def _failed_before(db: DuckDBPyConnection, previous: Record | None, backup: str)
     if path is None or not path.is_file():
         return []
     return [
-        test.study_instance_uid
-        for test in read_tests(db, path)
-        if test.backup == backup and test.outcome == FAILED
+        test.study_instance_uid for test in read_tests(db, path) if test.backup == backup and test.outcome == FAILED
     ]
 
 

@@ -43,9 +43,7 @@ def _widths(counts: Sequence[int], width: float) -> list[float]:
     while True:
         free = width - LEAST * len(thin)
         rest = sum(count for place, count in enumerate(counts) if place not in thin)
-        more = {
-            place for place, count in enumerate(counts) if place not in thin and count * free < LEAST * rest
-        }
+        more = {place for place, count in enumerate(counts) if place not in thin and count * free < LEAST * rest}
         if not more:
             break
         thin |= more

@@ -60,9 +60,7 @@ def audit(
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what would be read, and how long it would take.")
     ] = False,
-    format: Annotated[
-        AuditFormat, typer.Option(help="json: print audit.json and nothing else.")
-    ] = AuditFormat.TEXT,
+    format: Annotated[AuditFormat, typer.Option(help="json: print audit.json and nothing else.")] = AuditFormat.TEXT,
 ) -> None:
     """Audit the archive and its backups, and write the record with the PDF to sign."""
     os.umask(0o077)

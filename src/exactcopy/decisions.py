@@ -44,9 +44,7 @@ def load_decisions(path: Path, known_controls: Collection[str], today: date) -> 
     return Decisions(attestations=tuple(map(_attestation, file.attest)), digest=sha256(content).hexdigest())
 
 
-def attestation(
-    decisions: Decisions, control: str, today: date, party: str | None = None
-) -> Attestation | None:
+def attestation(decisions: Decisions, control: str, today: date, party: str | None = None) -> Attestation | None:
     """Give the attestation of `control` and this very `party` that holds today, the newest of several."""
     return _newest(one for one in _of(decisions, control, today, party) if one.expires >= today)
 

@@ -65,9 +65,7 @@ def reveal(config: Config, label: str) -> Iterator[str]:
 def _last(config: Config) -> Record:
     chain = records.chain(config)
     if not chain:
-        raise RecordError(
-            f"{config.records}: there is no record yet. Run `exactcopy audit {config.path.name}` first."
-        )
+        raise RecordError(f"{config.records}: there is no record yet. Run `exactcopy audit {config.path.name}` first.")
     return chain[0]
 
 
@@ -99,9 +97,7 @@ def _label(record: Record, label: str) -> Iterator[str]:
     titles = {finding["id"]: finding["title"] for finding in record.audit["findings"]}
     for gap in gaps:
         counts = ", ".join(f"{gap[name]} {name}" for name in _counted(gap))
-        yield f"  {gap['finding']} on {gap['target']}: {titles[gap['finding']]}" + (
-            f" ({counts})" if counts else ""
-        )
+        yield f"  {gap['finding']} on {gap['target']}: {titles[gap['finding']]}" + (f" ({counts})" if counts else "")
         if gap["elements"]:
             yield f"    elements that differ: {gap['elements']}"
     for path in sorted(record.restricted.glob("worklist-*.csv")):

@@ -44,9 +44,7 @@ class Pool:
         if error is not None:
             _kill(self._executor)
 
-    def map(
-        self, function: Callable[[Task], Result], tasks: Iterable[Task]
-    ) -> Iterator[tuple[Task, Result | Died]]:
+    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | Died]]:
         """Yield each task with its result, in order of completion; few tasks are held at a time."""
         waiting = iter(tasks)
         running: dict[Future[Result], Task] = {}

@@ -36,9 +36,7 @@ def needs(config: Config) -> Iterator[Need]:
             yield (
                 Need(True, f"{target.name} can be reached.")
                 if objects
-                else Need(
-                    False, f"{target.name}: nothing is stored there. Connect the drive, or mend `path`."
-                )
+                else Need(False, f"{target.name}: nothing is stored there. Connect the drive, or mend `path`.")
             )
         except StoreUnavailable as error:
             yield Need(False, str(error))

@@ -63,9 +63,7 @@ class Task:
     copies: tuple[tuple[Copy, bytes], ...]
 
 
-def draw_studies(
-    case: Case, backup: Examined, sample: str, previous: str | None, failed: Iterable[str]
-) -> Draw:
+def draw_studies(case: Case, backup: Examined, sample: str, previous: str | None, failed: Iterable[str]) -> Draw:
     """Return the draw for `backup`: of the studies that have no known gap there, wholly present.
 
     `previous` is the manifest digest of the last record, `failed` the studies whose restore failed then.
@@ -291,7 +289,7 @@ def _tasks(case: Case, draws: Sequence[Draw], scratch: Path) -> Iterable[Task]:
 
 
 def _frame(backup: str) -> str:
-    """Return the SQL of the studies that are wholly present on a backup, with no known gap or damage, on all primaries."""
+    """Return the SQL of the studies that are wholly present on a backup, with no known gap or damage."""
     return f"""select study from study_states where backup = {backup} group by study
         having sum(identical + equivalent + unverified) = sum(instances) and sum(damaged) = 0"""
 

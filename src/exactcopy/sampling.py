@@ -76,9 +76,7 @@ def upper_limit(frame: int, drawn: int, failed: int, confidence: float) -> int:
 
     def chance(failing: int) -> float:
         good = frame - failing
-        hits = sum(
-            comb(failing, k) * comb(good, drawn - k) for k in range(min(failed, failing) + 1) if k <= drawn
-        )
+        hits = sum(comb(failing, k) * comb(good, drawn - k) for k in range(min(failed, failing) + 1) if k <= drawn)
         return hits / ways
 
     low, high = failed, frame - (drawn - failed)
@@ -91,9 +89,7 @@ def upper_limit(frame: int, drawn: int, failed: int, confidence: float) -> int:
     return low
 
 
-def certainty(
-    ranked: Sequence[tuple[str, int, int]], failed_before: Iterable[str], drawn: Iterable[str]
-) -> list[str]:
+def certainty(ranked: Sequence[tuple[str, int, int]], failed_before: Iterable[str], drawn: Iterable[str]) -> list[str]:
     """Return the studies to restore beside the draw: newest, oldest, largest, and those that failed last time.
 
     `ranked` holds (UID, day, bytes) of the frame. What was drawn anyhow is left out.

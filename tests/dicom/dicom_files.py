@@ -33,22 +33,12 @@ def packaged() -> tuple[Path, ...]:
 @cache
 def corpus() -> tuple[Path, ...]:
     """Give every file of the corpus; none where it is absent."""
-    return (
-        tuple(sorted(path for path in CORPUS.glob("*") if path.suffix != ".csv")) if CORPUS.is_dir() else ()
-    )
+    return tuple(sorted(path for path in CORPUS.glob("*") if path.suffix != ".csv")) if CORPUS.is_dir() else ()
 
 
 def real(name: str) -> bytes:
     """Give one of pydicom's files by its name."""
     return next(path for path in packaged() if path.name == name).read_bytes()
-
-
-def from_corpus(name: str) -> bytes:
-    """Give one file of the corpus, or skip and say what is missing."""
-    path = CORPUS / name
-    if not path.is_file():
-        pytest.skip(f"{name} is missing: set EXACTCOPY_CORPUS to the folder of real files")
-    return path.read_bytes()
 
 
 needs_corpus = pytest.mark.skipif(

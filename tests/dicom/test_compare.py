@@ -147,9 +147,7 @@ def with_undefined_lengths(data_set: Dataset, *, undefined: bool) -> None:
                 with_undefined_lengths(item, undefined=undefined)
 
 
-@pytest.mark.parametrize(
-    "name", ["CT_small.dcm", "liver_1frame.dcm", "rtplan.dcm", "reportsi.dcm", "MR_small_RLE.dcm"]
-)
+@pytest.mark.parametrize("name", ["CT_small.dcm", "liver_1frame.dcm", "rtplan.dcm", "reportsi.dcm", "MR_small_RLE.dcm"])
 def test_group_lengths_and_padding_are_packaging(name: str) -> None:
     data_set = load(name)
     with_group_lengths(data_set)
@@ -159,9 +157,7 @@ def test_group_lengths_and_padding_are_packaging(name: str) -> None:
     equivalent(real(name), written + b"\0" * 3)
 
 
-@pytest.mark.parametrize(
-    "name", ["liver_1frame.dcm", "rtplan.dcm", "reportsi.dcm", "test-SR.dcm", "waveform_ecg.dcm"]
-)
+@pytest.mark.parametrize("name", ["liver_1frame.dcm", "rtplan.dcm", "reportsi.dcm", "test-SR.dcm", "waveform_ecg.dcm"])
 def test_lengths_of_sequences_are_packaging(name: str) -> None:
     written = []
     for undefined in (True, False):
@@ -176,10 +172,7 @@ def test_padding_of_values_is_packaging() -> None:
     text = short(8, 0x1030, b"LO", b"CHEST ")
     for other in (b"CHEST\0", b"CHEST   "):
         equivalent(image(text + IMAGE[0:0] + pixels), image(short(8, 0x1030, b"LO", other) + pixels))
-    assert (
-        compare(image(text + pixels), image(short(8, 0x1030, b"LO", b" CHEST") + pixels)).outcome
-        is Outcome.ALTERED
-    )
+    assert compare(image(text + pixels), image(short(8, 0x1030, b"LO", b" CHEST") + pixels)).outcome is Outcome.ALTERED
     one = long(0x0009, 0x1001, b"OB", b"\1\2\3")
     equivalent(image(one + pixels), image(long(0x0009, 0x1001, b"OB", b"\1\2\3\0") + pixels))
     found = compare(image(one + pixels), image(long(0x0009, 0x1001, b"OB", b"\1\2\3\1") + pixels))
@@ -207,9 +200,7 @@ def test_lossless_decompressed_is_equivalent(name: str) -> None:
     equivalent(real(name), save(data_set))
 
 
-@pytest.mark.parametrize(
-    "syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless], ids=lambda syntax: syntax.keyword
-)
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless], ids=lambda syntax: syntax.keyword)
 @pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "emri_small.dcm", "examples_rgb_color.dcm"])
 def test_lossless_compressed_is_equivalent(name: str, syntax: UID) -> None:
     data_set = load(name)
@@ -221,9 +212,7 @@ def test_lossless_compressed_is_equivalent(name: str, syntax: UID) -> None:
     equivalent(real(name), save(data_set))
 
 
-@pytest.mark.parametrize(
-    "name", ["SC_rgb_jpeg_dcmtk.dcm", "examples_ybr_color.dcm", "SC_rgb_dcmtk_+eb+cy+np.dcm"]
-)
+@pytest.mark.parametrize("name", ["SC_rgb_jpeg_dcmtk.dcm", "examples_ybr_color.dcm", "SC_rgb_dcmtk_+eb+cy+np.dcm"])
 def test_a_lossy_original_stored_decompressed_is_equivalent(name: str) -> None:
     data_set = load(name)
     data_set.decompress(generate_instance_uid=False)
@@ -280,17 +269,13 @@ def test_a_lost_element_is_different(name: str) -> None:
 @pytest.mark.parametrize("name", NATIVE_FILES)
 def test_a_changed_pixel_is_different(name: str) -> None:
     def change(data_set: Any) -> None:
-        data_set.PixelData = (
-            data_set.PixelData[:90] + bytes([data_set.PixelData[90] ^ 1]) + data_set.PixelData[91:]
-        )
+        data_set.PixelData = data_set.PixelData[:90] + bytes([data_set.PixelData[90] ^ 1]) + data_set.PixelData[91:]
 
     found = changed(name, change)
     assert (found.outcome, found.elements, found.pixels_equal) == (Outcome.DIFFERENT, ("PixelData",), False)
 
 
-@pytest.mark.parametrize(
-    "name", ["MR_small_RLE.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_jp2klossless.dcm"]
-)
+@pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_jp2klossless.dcm"])
 def test_a_changed_pixel_in_a_compressed_copy_is_different(name: str) -> None:
     data_set = load(name)
     data_set.decompress(generate_instance_uid=False)
@@ -299,9 +284,7 @@ def test_a_changed_pixel_in_a_compressed_copy_is_different(name: str) -> None:
     assert (found.outcome, found.elements, found.pixels_equal) == (Outcome.DIFFERENT, ("PixelData",), False)
 
 
-@pytest.mark.parametrize(
-    "keyword", ["Rows", "BitsStored", "PixelRepresentation", "PhotometricInterpretation"]
-)
+@pytest.mark.parametrize("keyword", ["Rows", "BitsStored", "PixelRepresentation", "PhotometricInterpretation"])
 def test_a_change_in_how_pixels_are_read_is_different(keyword: str) -> None:
     values = {
         "Rows": 64,
@@ -411,9 +394,7 @@ def test_pixels_that_nothing_decodes_are_compared_by_their_bytes() -> None:
     twelve_bits = real("JPEG-lossy.dcm")
     equivalent(twelve_bits, b"\1" * 128 + twelve_bits[128:])
     data_set = load("JPEG-lossy.dcm")
-    data_set.PixelData = (
-        data_set.PixelData[:200] + bytes([data_set.PixelData[200] ^ 1]) + data_set.PixelData[201:]
-    )
+    data_set.PixelData = data_set.PixelData[:200] + bytes([data_set.PixelData[200] ^ 1]) + data_set.PixelData[201:]
     found = compare(twelve_bits, save(data_set))
     assert (found.outcome, found.elements, found.pixels_equal) == (Outcome.DIFFERENT, ("PixelData",), None)
 

@@ -243,9 +243,7 @@ def test_a_cut_file_is_never_sound(path: Path) -> None:
     # What follows a deflated stream is a checksum that nobody reads.
     size = len(data) - (8 if b"1.2.840.10008.1.2.1.99" in data[:1000] else 0)
     cuts = {1, 8, 100, 128, 131, 132, 133, 200, size // 4, size // 2, size - 1, size - 2, size - 8, size - 9}
-    cuts |= {chance.randrange(size) for _ in range(30)} | {
-        chance.randrange(min(size, 3000)) for _ in range(30)
-    }
+    cuts |= {chance.randrange(size) for _ in range(30)} | {chance.randrange(min(size, 3000)) for _ in range(30)}
     problems = {cut: identify(data[:cut]).problem for cut in cuts if 0 <= cut < size}
     assert not {cut for cut, problem in problems.items() if problem not in DAMAGED | NO_INSTANCE}
 
@@ -350,9 +348,7 @@ def test_what_is_collected() -> None:
     )
     odd = data.replace(b"20240229", b"20230229").replace(b"CS\x02\0CT", b"CS\x02\0Q!")
     assert (identify(odd).modality, identify(odd).study_date) == ("other", None)
-    assert (
-        str(identify(data.replace(b"DA\x08\x0020240229", b"DA\x0a\x002024.02.29")).study_date) == "2024-02-29"
-    )
+    assert str(identify(data.replace(b"DA\x08\x0020240229", b"DA\x0a\x002024.02.29")).study_date) == "2024-02-29"
 
 
 def test_only_top_level_elements_count() -> None:
@@ -364,9 +360,7 @@ def test_only_top_level_elements_count() -> None:
     assert identify(image(nested)[:-1]).problem is Problem.TRUNCATED
 
 
-@pytest.mark.parametrize(
-    ("photometric", "samples", "bytes_needed"), [(b"RGB", 3, 36), (b"YBR_FULL_422", 3, 24)]
-)
+@pytest.mark.parametrize(("photometric", "samples", "bytes_needed"), [(b"RGB", 3, 36), (b"YBR_FULL_422", 3, 24)])
 def test_subsampled_color_is_shorter(photometric: bytes, samples: int, bytes_needed: int) -> None:
     head = HEAD + b"".join(
         short(0x28, element, vr, content)
@@ -380,10 +374,7 @@ def test_subsampled_color_is_shorter(photometric: bytes, samples: int, bytes_nee
     )
     whole = image(long(0x7FE0, 0x10, b"OB", b"\1" * bytes_needed), head)
     assert identify(whole).problem is None
-    assert (
-        identify(image(long(0x7FE0, 0x10, b"OB", b"\1" * (bytes_needed - 2)), head)).problem
-        is Problem.TRUNCATED
-    )
+    assert identify(image(long(0x7FE0, 0x10, b"OB", b"\1" * (bytes_needed - 2)), head)).problem is Problem.TRUNCATED
 
 
 def test_deflated() -> None:
@@ -410,8 +401,7 @@ HOSTILE = {
     "for n in range(2000): s=T.long(8,0x1140,b'SQ',struct.pack('<HHI',0xFFFE,0xE000,len(s))+s)\n"
     "data=T.meta(T.EXPLICIT)+T.HEAD+s",
     "many": "data=T.meta(T.EXPLICIT)+T.HEAD+T.short(0x21,0x10,b'LO',b'')*400_000",
-    "many_odd": "data=T.meta(T.EXPLICIT)+T.HEAD+T.short(0x21,0x10,b'LO',b'')*400_000"
-    "+T.short(0x21,0x10,b'1!',b'')",
+    "many_odd": "data=T.meta(T.EXPLICIT)+T.HEAD+T.short(0x21,0x10,b'LO',b'')*400_000+T.short(0x21,0x10,b'1!',b'')",
     "many_bare": "data=T.HEAD+T.short(0x21,0x10,b'LO',b'')*400_000",
     "endless": "data=T.meta(T.EXPLICIT)+T.HEAD+T.short(0x21,0x10,b'LO',b'')*12_000_000",
     "length": "data=T.meta(T.EXPLICIT)+T.HEAD+T.long(0x21,0x10,b'UN',b'x'*9000,0x7FFFFFF0)",
@@ -491,9 +481,7 @@ def test_a_sparse_file_of_three_gigabytes_costs_no_memory(tmp_path: Path) -> Non
     assert reader.close().problem is None
 
 
-def test_nothing_is_said_of_what_was_seen(
-    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_is_said_of_what_was_seen(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         identify(image(b"", IMAGE.replace(b"CS\x02\0CT", b"1!\x02\0CT").replace(b"1.2.1", b"x y z")))

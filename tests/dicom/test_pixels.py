@@ -49,9 +49,7 @@ def test_real_files_decode(path: Path, capfd: pytest.CaptureFixture[str]) -> Non
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(
-    "name", ["CT_small.dcm", "emri_small_RLE.dcm", "examples_ybr_color.dcm", "image_dfl.dcm"]
-)
+@pytest.mark.parametrize("name", ["CT_small.dcm", "emri_small_RLE.dcm", "examples_ybr_color.dcm", "image_dfl.dcm"])
 def test_frames_are_what_pydicom_decodes(name: str) -> None:
     array = pydicom.dcmread(io.BytesIO(real(name))).pixel_array
     found = list(frames(real(name)))

@@ -304,14 +304,10 @@ def first() -> tuple[Audit, Rows]:
     """A first audit of forty studies with planted gaps on three backups."""
     stores = [
         store("pacs", "primary", studies=34, instances=331, series=48),
-        store(
-            "satellite", "primary", studies=6, instances=81, series=13, site="Lake View", bytes=310_000_000
-        ),
+        store("satellite", "primary", studies=6, instances=81, series=13, site="Lake View", bytes=310_000_000),
         store("nas", studies=37, instances=396, damaged=1, not_dicom=3, duplicates=4),
         store("usb-drives", site="Owner's home", offsite=True, studies=36, instances=402, encrypted=True),
-        store(
-            "second-drive", studies=21, instances=188, complete=False, error="parts_unreadable", unlisted=1
-        ),
+        store("second-drive", studies=21, instances=188, complete=False, error="parts_unreadable", unlisted=1),
     ]
     found = [
         finding(
@@ -334,9 +330,7 @@ def first() -> tuple[Audit, Rows]:
             unit="study",
         ),
         finding("backup-is-complete", "nas", "high", 3, "3 studies are missing or incomplete on nas"),
-        finding(
-            "backup-is-complete", "usb-drives", "high", 1, "1 study is incomplete on usb-drives", unit="study"
-        ),
+        finding("backup-is-complete", "usb-drives", "high", 1, "1 study is incomplete on usb-drives", unit="study"),
         finding(
             "copies-are-readable",
             "nas",
@@ -413,9 +407,7 @@ def first() -> tuple[Audit, Rows]:
             {"identical": 75, "missing": 6},
             oldest_unprotected_hours=60.5,
         ),
-        comparison(
-            "pacs", "second-drive", (20, 0, 0, 14), (20, 0, 0), {"identical": 182, "unknown": 149}, extra=None
-        ),
+        comparison("pacs", "second-drive", (20, 0, 0, 14), (20, 0, 0), {"identical": 182, "unknown": 149}, extra=None),
         comparison("satellite", "second-drive", (0, 0, 0, 6), (0, 0, 0), {"unknown": 81}, extra=None),
     ]
     for each in comparisons:
@@ -562,9 +554,7 @@ def incomplete() -> tuple[Audit, Rows]:
         conclusion="incomplete",
         headline="not_enough",
         complete=False,
-        not_examined=[
-            {"target": "cloud", "reason": "missing", "text": "cloud: the store could not be reached"}
-        ],
+        not_examined=[{"target": "cloud", "reason": "missing", "text": "cloud: the store could not be reached"}],
         restore_tests=[
             restore_test("nas", 40, 40),
             restore_test(
@@ -657,9 +647,7 @@ def tiny() -> tuple[Audit, Rows]:
     }
     stores = [store("pacs", "primary", **few), store("drive", **few)]
     rows = [comparison("pacs", "drive", (3, 0, 0, 0), (3, 0, 0), {"identical": 5})]
-    out = audit(
-        stores, rows, restore_tests=[restore_test("drive", 3, 3)], statuses=SOUND, facility="Elm Chiropractic"
-    )
+    out = audit(stores, rows, restore_tests=[restore_test("drive", 3, 3)], statuses=SOUND, facility="Elm Chiropractic")
     out["people"] = {"security_official": None, "it": None}
     return out, []
 
@@ -754,12 +742,8 @@ def long_names() -> tuple[Audit, Rows]:
                 each[key] = long.get(each[key], each[key])
         for key in ("title", "message", "worklist"):
             for short, full in long.items():
-                each[key] = (
-                    each[key].replace(short, full) if isinstance(each.get(key), str) else each.get(key)
-                )
-        each["owner"] = (
-            "Maximiliane Featherstonehaugh-Wolfeschlegelstein, backup operator" if "owner" in each else None
-        )
+                each[key] = each[key].replace(short, full) if isinstance(each.get(key), str) else each.get(key)
+        each["owner"] = "Maximiliane Featherstonehaugh-Wolfeschlegelstein, backup operator" if "owner" in each else None
     return out, [
         {key: value for key, value in row.items() if key not in {"title", "message", "worklist", "owner"}}
         for row in rows

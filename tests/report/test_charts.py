@@ -14,9 +14,7 @@ STATES = ("this_run", "earlier", "reported", "pending", "gap", "not_checked")
     counts=st.lists(st.integers(0, 10**7), min_size=6, max_size=6),
     width=st.sampled_from([150.0, 252.0, 510.0]),
 )
-def test_a_bar_is_as_wide_as_it_says_and_shows_every_state_that_counts(
-    counts: list[int], width: float
-) -> None:
+def test_a_bar_is_as_wide_as_it_says_and_shows_every_state_that_counts(counts: list[int], width: float) -> None:
     segments = [Segment(state=s, count=n, words=f"{n} {s}") for s, n in zip(STATES, counts, strict=True)]
     drawing = bar(segments, width=width)
     parts = drawing["parts"]

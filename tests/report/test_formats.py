@@ -142,10 +142,7 @@ def test_junit(made: Make, tmp_path: Path) -> None:
     assert len(cases) == len(audit["checks"]) == int(suite.attrib["tests"])
     for check in audit["checks"]:
         children = [child.tag for child in cases[check["check"], check["target"]]]
-        assert (
-            children
-            == {"no_exception": [], "exception": ["failure"], "not_checked": ["error"]}[check["status"]]
-        )
+        assert children == {"no_exception": [], "exception": ["failure"], "not_checked": ["error"]}[check["status"]]
     assert suite.attrib["failures"] == str(sum(each["status"] == "exception" for each in audit["checks"]))
     assert suite.attrib["errors"] == "1"
     assert suite.attrib["skipped"] == "0"
@@ -154,9 +151,7 @@ def test_junit(made: Make, tmp_path: Path) -> None:
 
 def test_junit_of_hostile_strings_is_xml(made: Make, tmp_path: Path) -> None:
     audit = made("hostile").audit
-    audit["checks"].append(
-        {"check": "x", "target": "nas", "status": "not_checked", "reason": "\x1b[2J<&\x00>"}
-    )
+    audit["checks"].append({"check": "x", "target": "nas", "status": "not_checked", "reason": "\x1b[2J<&\x00>"})
     write_junit(audit, tmp_path / "junit.xml")
     errors = ElementTree.parse(tmp_path / "junit.xml").getroot().iter("error")  # noqa: S314 - our own file
     assert [each.get("message") for each in errors][-1] == "[2J<&>"
@@ -167,9 +162,7 @@ def test_json_and_csv_are_the_records_own_bytes(made: Make, tmp_path: Path) -> N
     render(record, ["json", "csv", "html", "junit"], tmp_path / "out")
     for name in ("audit.json", "gaps.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (record.folder / name).read_bytes()
-    assert (
-        (tmp_path / "out" / "report.html").read_text(encoding="utf-8").startswith("\n<!DOCTYPE html>".strip())
-    )
+    assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8").startswith("\n<!DOCTYPE html>".strip())
 
 
 def test_an_unknown_format_is_named(made: Make, tmp_path: Path) -> None:
@@ -201,6 +194,4 @@ def test_without_pango_the_pdf_names_what_to_install(
 def test_the_fonts_come_with_their_license() -> None:
     fonts = templates() / "fonts"
     assert {path.suffix for path in fonts.iterdir()} == {".woff2", ".txt", ".md"}
-    assert all(
-        "SIL OPEN FONT LICENSE" in path.read_text(encoding="utf-8") for path in fonts.glob("*-OFL.txt")
-    )
+    assert all("SIL OPEN FONT LICENSE" in path.read_text(encoding="utf-8") for path in fonts.glob("*-OFL.txt"))

@@ -125,9 +125,7 @@ def test_page_one_stays_one_page(made: Callable[[], tuple[audits.Audit, audits.R
     assert len(shown["verdict"]["bars"]) + shown["verdict"]["more_bars"] == len(shown["coverage"]["backups"])
 
 
-@pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "http://x.example/", "https://x.example/", "ftp://x.example/"]
-)
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://x.example/", "https://x.example/", "ftp://x.example/"])
 def test_the_fetcher_opens_no_file_and_no_address(url: str) -> None:
     with pytest.raises(ValueError, match="disallowed"):
         url_fetcher().fetch(url)

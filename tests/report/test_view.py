@@ -13,9 +13,7 @@ from exactcopy.report.verdict import HEADLINES
 from tests.report import audits
 
 Make = Callable[..., Record]
-NEVER = re.compile(
-    r"\bcompliant\b|\bnot met\b|\bmet\b|nothing is lost|\bverdict\b|\bpass(?:ed)?\b", re.IGNORECASE
-)
+NEVER = re.compile(r"\bcompliant\b|\bnot met\b|\bmet\b|nothing is lost|\bverdict\b|\bpass(?:ed)?\b", re.IGNORECASE)
 
 
 @pytest.mark.parametrize("name", audits.ALL)
@@ -67,9 +65,7 @@ def test_page_one_of_the_first_audit(made: Make) -> None:
         " 1 study of these is on no backup at all."
     )
     assert verdict["not_examined"] == "second-drive: 1 folder could not be listed."
-    assert verdict["scope"] == (
-        "Covers DICOM images in: pacs, satellite. Not: PACS database, reports, other records."
-    )
+    assert verdict["scope"] == ("Covers DICOM images in: pacs, satellite. Not: PACS database, reports, other records.")
     assert verdict["first_audit"]
     assert [each["value"] for each in verdict["figures"]] == ["20 of 40", "8 d 20 h", "91 of 91", "This run"]
     assert verdict["figures"][3]["note"] == "limit 92 d · nas"
@@ -132,10 +128,7 @@ def test_sampling_words(made: Make) -> None:
     assert "59 were drawn by simple random sampling without replacement" in passed
     assert "is below 5 % (upper limit 4.8 %, at most 59 studies)." in passed
     assert passed.endswith("This does not show that every study is restorable.")
-    assert (
-        "1 of 59 studies failed. Point estimate 1.7 %; 95 % one-sided upper limit 7.7 % (at most 781"
-        in failed
-    )
+    assert "1 of 59 studies failed. Point estimate 1.7 %; 95 % one-sided upper limit 7.7 % (at most 781" in failed
     assert "was not reached" in failed
 
 

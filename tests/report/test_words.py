@@ -66,10 +66,7 @@ def test_age(hours: float | None, expected: str) -> None:
 def test_times_are_the_facilitys_own() -> None:
     clock = words.Clock("America/Chicago")
     assert clock.time("2026-11-24T04:31:13+00:00") == "23 Nov 2026, 22:31 CST"
-    assert (
-        clock.span("2026-11-24T06:00:00+00:00", "2026-11-24T06:41:00+00:00")
-        == "24 Nov 2026, 00:00 to 00:41 CST"
-    )
+    assert clock.span("2026-11-24T06:00:00+00:00", "2026-11-24T06:41:00+00:00") == "24 Nov 2026, 00:00 to 00:41 CST"
     assert clock.day("2026-12-01") == "1 Dec 2026"
 
 

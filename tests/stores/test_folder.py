@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -33,7 +34,12 @@ def put(root: Path, objects: Mapping[bytes, bytes]) -> None:
 class TestFolder(StoreContract):
     """The contract, with the names that only POSIX allows."""
 
-    objects = {**OBJECTS, b"latin \xe9\xff.dcm": b"3", b"n" * 255: b"4", b"line\nbreak.dcm": b"5"}
+    objects: ClassVar[Mapping[bytes, bytes]] = {
+        **OBJECTS,
+        b"latin \xe9\xff.dcm": b"3",
+        b"n" * 255: b"4",
+        b"line\nbreak.dcm": b"5",
+    }
 
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from exactcopy.checks.common import (
     pairs_of,
     so_many,
     span,
-    studies,
     studies_with,
     total,
     unexamined,
@@ -32,13 +31,14 @@ def backup_is_complete(evidence: Evidence, backup: StoreFacts) -> Result:
     pairs = pairs_of(evidence, backup)
     missing, unknown = total(pairs, "missing"), total(pairs, "unknown")
     if missing:
+        absent = studies_with(pairs, "missing")
         oldest = max((c.oldest_unprotected_hours or 0.0 for c in pairs), default=0.0)
         return finding(
             Severity.HIGH,
-            studies_with(pairs, "missing"),
-            title=f"{studies(studies_with(pairs, 'missing'))} are incomplete or missing on {backup.name}",
-            message=f"{images(missing)} older than the limit of {backup.rpo_hours:g} hours are not there; the oldest "
-            f"has been without a copy for {span(oldest)}.",
+            absent,
+            title=f"{so_many(absent, 'study is', 'studies are')} incomplete or missing on {backup.name}",
+            message=f"Not there although older than the limit of {span(backup.rpo_hours)}: {images(missing)}. The "
+            f"oldest has been without a copy for {span(oldest)}.",
             why="A restore from this backup would bring back incomplete studies, or none.",
             to_check=(
                 "When did the backup job last run to its end?",
@@ -60,13 +60,12 @@ def copies_are_exact(evidence: Evidence, backup: StoreFacts) -> Result:
     pairs = pairs_of(evidence, backup)
     different, altered = total(pairs, "different"), total(pairs, "altered")
     if different or altered:
-        sides = {
-            side: sum(c.changed_side.get(side, 0) for c in pairs) for side in ("primary", "backup", "unknown")
-        }
+        sides = {side: sum(c.changed_side.get(side, 0) for c in pairs) for side in ("primary", "backup", "unknown")}
         return finding(
             Severity.HIGH,
             sum(c.gap_studies.get("different", 0) + c.gap_studies.get("altered", 0) for c in pairs),
-            title=f"{images(different + altered)} on {backup.name} differ from the original",
+            title=f"{so_many(different + altered, 'image on', 'images on')} {backup.name} "
+            f"{'differs' if different + altered == 1 else 'differ'} from the original",
             message=f"{so_many(different, 'copy has', 'copies have')} different pixels or lost content; "
             f"{so_many(altered, 'copy has', 'copies have')} the same pixels and other header elements. Of all that "
             f"differ or cannot be read, the backup changed in {sides['backup']:,}, the primary in "
@@ -101,7 +100,7 @@ def copies_are_readable(evidence: Evidence, backup: StoreFacts) -> Result:
         return finding(
             Severity.HIGH,
             studies_with(pairs, "unreadable"),
-            title=f"{images(unreadable)} on {backup.name} are damaged",
+            title=f"{so_many(unreadable, 'image is', 'images are')} damaged on {backup.name}",
             message=f"{so_many(unreadable, 'copy was', 'copies were')} read to the end and "
             f"{'is no whole image' if unreadable == 1 else 'are no whole images'}.",
             why="They count as copied and cannot be used.",
@@ -153,7 +152,7 @@ def backup_ran_on_schedule(evidence: Evidence, backup: StoreFacts) -> Result:
         1,
         unit="stores",
         title=f"{backup.name} has not been written on schedule",
-        message=f"Its newest image is from {newest[:10] if newest else 'no known day'}, while the primary has newer ones.",
+        message=f"Its newest image is from {newest[:10] if newest else 'no known day'}; the primary has newer ones.",
         why="A job that stopped in silence is the commonest way to have no backup.",
         to_check=("Does the job still run?", "Did its password or key change?"),
         remedy=("Run the backup job by hand and read its messages.", AUDIT_AGAIN),
@@ -175,9 +174,9 @@ def extras_are_explained(evidence: Evidence, backup: StoreFacts) -> Result:
     return finding(
         Severity.HIGH if evidence.first else Severity.LOW,
         unknown.studies,
-        title=f"{studies(unknown.studies)} on {backup.name} are not on the primary",
-        message=f"{images(unknown.instances)} are there that no primary knows"
-        + (": possible loss from the primary until explained." if evidence.first else "."),
+        title=f"{so_many(unknown.studies, 'study', 'studies')} on {backup.name} unknown to the primary",
+        message=f"No primary knows {images(unknown.instances)} that {'is' if unknown.instances == 1 else 'are'} there"
+        + (": possible loss until explained." if evidence.first else "."),
         why="They may be the last copies of studies that the primary has lost.",
         to_check=(
             "Were these studies deleted from the primary on purpose?",
@@ -194,9 +193,7 @@ def separate_failure_domain(evidence: Evidence, backup: StoreFacts) -> Result:
     if backup.error:
         return unexamined(backup)
     primaries = [store for store in evidence.stores if store.role is Role.PRIMARY]
-    shared = [
-        primary.name for primary in primaries if primary.failure_domain == backup.failure_domain is not None
-    ]
+    shared = [primary.name for primary in primaries if primary.failure_domain == backup.failure_domain is not None]
     if not shared:
         return None
     return finding(

@@ -37,9 +37,7 @@ class Check:
 CHECKS: dict[str, Check] = {}
 
 
-def check(
-    name: str, scope: Scope, owner: str = "it"
-) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+def check(name: str, scope: Scope, owner: str = "it") -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Register the decorated function as the check `name`."""
 
     def register(function: Callable[..., Result]) -> Callable[..., Result]:
@@ -125,3 +123,9 @@ def studies(count: int) -> str:
 def span(hours: float) -> str:
     """Return a length of time in words."""
     return f"{hours:,.0f} hours" if hours < 72 else f"{hours / 24:,.0f} days"
+
+
+def sentence(parts: Iterable[str]) -> str:
+    """Return parts as one sentence."""
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:] + "."

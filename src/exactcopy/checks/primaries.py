@@ -9,6 +9,7 @@ from exactcopy.checks.common import (
     finding,
     images,
     not_checked,
+    sentence,
     so_many,
     studies,
     unexamined,
@@ -31,8 +32,9 @@ def every_instance_has_a_copy(evidence: Evidence, primary: StoreFacts) -> Result
         return finding(
             Severity.CRITICAL,
             nowhere.studies,
-            title=f"{studies(nowhere.studies)} of {primary.name} have images with no exact copy anywhere",
-            message=f"{images(nowhere.instances)} of {primary.instances:,} have no exact copy on any backup.",
+            title=f"{images(nowhere.instances)} of {primary.name} without an exact copy anywhere",
+            message=f"Of {images(primary.instances)}, {nowhere.instances:,} in {studies(nowhere.studies)} "
+            f"{'has' if nowhere.instances == 1 else 'have'} no exact copy on any backup.",
             why="If the primary failed today, these images could not be brought back as they are.",
             to_check=(
                 "Are these studies of a kind that the backup job leaves out?",
@@ -43,9 +45,7 @@ def every_instance_has_a_copy(evidence: Evidence, primary: StoreFacts) -> Result
         )
     unclear = primary.copies_undetermined
     if unclear.instances:
-        return not_checked(
-            f"Of {images(unclear.instances)} it cannot be told yet: a copy is pending or was not examined."
-        )
+        return not_checked(f"Of {images(unclear.instances)} it cannot be told: a copy was not examined.")
     return None
 
 
@@ -62,17 +62,18 @@ def primary_is_sound(evidence: Evidence, primary: StoreFacts) -> Result:
     parts = []
     if hopeless.instances:
         parts.append(
-            f"{images(hopeless.instances)} in {studies(hopeless.studies)} have no sound copy on any store"
+            f"damaged and without a sound copy on any store: {images(hopeless.instances)} in "
+            f"{studies(hopeless.studies)}"
         )
     if damaged.instances:
         parts.append(
-            f"{images(damaged.instances)} are damaged on {primary.name} while other stores were sound or unseen"
+            f"damaged here, with a sound copy elsewhere or a store that was not examined: {images(damaged.instances)}"
         )
     return finding(
         worst,
         hopeless.studies + damaged.studies,
         title=f"Images on {primary.name} are damaged",
-        message="; ".join(parts) + ".",
+        message=sentence(parts),
         why="A damaged original is copied as it is: later backups may replace the last good copy.",
         to_check=(
             "Disk errors on the primary.",
@@ -100,8 +101,8 @@ def no_silent_alteration(evidence: Evidence, primary: StoreFacts) -> Result:
         Severity.CRITICAL,
         changed.studies,
         title=f"{images(changed.instances)} on {primary.name} changed since the last record",
-        message=f"The bytes of {images(changed.instances)} in {studies(changed.studies)} are not those that "
-        "the last record saw.",
+        message=f"The bytes of {images(changed.instances)} in {studies(changed.studies)} are not those that the "
+        "last record saw.",
         why="Images do not change by themselves: this is a correction, a conversion, damage or tampering.",
         to_check=(
             "Was a patient merged or a study corrected?",
@@ -129,14 +130,14 @@ def no_unexplained_loss(evidence: Evidence, primary: StoreFacts) -> Result:
         return None
     parts = []
     if gone.instances:
-        parts.append(f"{images(gone.instances)} in {studies(gone.studies)} are gone from every store")
+        parts.append(f"gone from every store: {images(gone.instances)} in {studies(gone.studies)}")
     if left.instances:
-        parts.append(f"{images(left.instances)} in {studies(left.studies)} are gone from {primary.name} only")
+        parts.append(f"gone from {primary.name} only: {images(left.instances)} in {studies(left.studies)}")
     return finding(
         Severity.CRITICAL,
         gone.studies + left.studies,
         title=f"Images that were on {primary.name} are gone",
-        message="; ".join(parts) + ".",
+        message=sentence(parts),
         why="An earlier record saw them. Backup jobs that mirror will soon delete the last copies as well.",
         to_check=("Was the study deleted on purpose?", "Was it moved to another archive?"),
         remedy=(
@@ -161,7 +162,7 @@ def baseline_complete(evidence: Evidence, primary: StoreFacts) -> Result:
         Severity.HIGH,
         without,
         unit="images",
-        title=f"{images(without)} on {primary.name} have no digest on record",
+        title=f"No digest is on record for {images(without)} on {primary.name}",
         message=f"{images(without)} of {primary.instances:,} could not be read in this audit.",
         why="Later change to them could not be noticed.",
         remedy=("See restricted/errors.log for the places that could not be read.",),
@@ -197,11 +198,7 @@ def file_times_are_plausible(evidence: Evidence, primary: StoreFacts) -> Result:
     if primary.error:
         return unexamined(primary)
     pending = max(
-        (
-            comparison.studies["pending"]
-            for comparison in evidence.comparisons
-            if comparison.primary == primary.name
-        ),
+        (comparison.studies["pending"] for comparison in evidence.comparisons if comparison.primary == primary.name),
         default=0,
     )
     if pending <= _PENDING_STUDIES or pending <= _PENDING_SHARE * primary.studies:

@@ -88,7 +88,7 @@ def no_uid_conflict(evidence: Evidence, store: StoreFacts) -> Result:
         Severity.HIGH,
         store.conflicts,
         unit="images",
-        title=f"{so_many(store.conflicts, 'image', 'images')} on {store.name} exist in two versions",
+        title=f"{so_many(store.conflicts, 'image is', 'images are')} in several versions on {store.name}",
         message=f"{so_many(store.conflicts, 'SOP Instance UID is', 'SOP Instance UIDs are')} held with more than one "
         "content.",
         why="A restore brings back one of them, and which one is left to chance.",
@@ -128,5 +128,5 @@ def encrypted_at_rest(evidence: Evidence, store: StoreFacts) -> Result:
     if store.encrypted:
         return None
     return not_checked(
-        f"This computer does not show whether {store.name} is encrypted. Attest EC-EN-01 if you know that it is."
+        "This computer does not show whether a store is encrypted. Attest EC-EN-01 if you know that they are."
     )

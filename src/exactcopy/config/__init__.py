@@ -187,9 +187,7 @@ def _together(store: "Store") -> Iterator[tuple[str, str, str]]:
     if not store.judged():
         yield "kind", "kind", f'"{store.kind}" is not in this version; it reads folders. Write "folder".'
     if store.synced_to and store.offsite:
-        what = (
-            "cannot be true beside synced_to: that folder proves the local copy only. Remove one of the two."
-        )
+        what = "cannot be true beside synced_to: that folder proves the local copy only. Remove one of the two."
         yield "offsite", "synced_to", what
     if store.restored_from and not store.restored_on:
         what = "is missing beside restored_from. Write the day of the restore: restored_on = 2026-11-24."

@@ -71,9 +71,7 @@ def _batches(store: Store, gaps: list[tuple[str, str]]) -> Iterator[list[Copy]]:
     for partition in store.partitions():
         for item in store.listing(partition):
             if isinstance(item, Gap):
-                gaps.append(
-                    (os.fsdecode(item.scope).encode("utf-8", "backslashreplace").decode(), item.reason)
-                )
+                gaps.append((os.fsdecode(item.scope).encode("utf-8", "backslashreplace").decode(), item.reason))
                 continue
             batch.append(item)
             if len(batch) == _ROWS_AT_A_TIME:

@@ -19,9 +19,7 @@ class Matched:
     nameless: int
 
 
-def match(
-    db: DuckDBPyConnection, folder: Path, into: Path, known: Path | None, primaries: Sequence[Path]
-) -> Matched:
+def match(db: DuckDBPyConnection, folder: Path, into: Path, known: Path | None, primaries: Sequence[Path]) -> Matched:
     """Join the parts in `folder` into the inventory `into`.
 
     An object that could not be read is taken for the instance that had its key in `known`, this store's
@@ -29,11 +27,7 @@ def match(
     no instance can be called missing there.
     """
     unread = ", ".join(literal(problem) for problem in UNREAD)
-    read = (
-        f"select * from {parquet(folder, 'part-*.parquet')}"
-        if any(folder.glob("part-*.parquet"))
-        else None
-    )
+    read = f"select * from {parquet(folder, 'part-*.parquet')}" if any(folder.glob("part-*.parquet")) else None
     kept = f"select * from {parquet(folder, 'kept.parquet')}"
     db.execute(
         f"create or replace view parts as {kept} union all by name {read}"

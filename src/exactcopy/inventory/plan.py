@@ -24,9 +24,7 @@ class Plan:
     carried: int
 
 
-def plan_reads(
-    db: DuckDBPyConnection, target: Target, folder: Path, known: Path | None, started: int
-) -> Plan:
+def plan_reads(db: DuckDBPyConnection, target: Target, folder: Path, known: Path | None, started: int) -> Plan:
     """Split the listing in `folder` into what is read (todo.parquet) and what is not (kept.parquet).
 
     `known` is the inventory of this same store in the last record, or None; `started` is in nanoseconds

@@ -63,13 +63,8 @@ def find_affected(case: Case, findings: Iterable[Finding], tests: Sequence[Resto
 def labelled_studies(case: Case, tests: Iterable[RestoreTest]) -> list[str]:
     """Return every study that a report, a worklist or a restore test has to name."""
     named = {study for (study,) in rows(case.db, "select distinct study from affected")}
-    named |= {
-        study
-        for (study,) in rows(case.db, "select distinct study from study_states where state <> 'protected'")
-    }
-    named |= {
-        study for (study,) in rows(case.db, "select distinct study from losses where kind <> 'only_copy'")
-    }
+    named |= {study for (study,) in rows(case.db, "select distinct study from study_states where state <> 'protected'")}
+    named |= {study for (study,) in rows(case.db, "select distinct study from losses where kind <> 'only_copy'")}
     return sorted(named | {test.study_instance_uid for test in tests})
 
 
@@ -157,8 +152,8 @@ def _backup_work(case: Case, backup: Examined, name: str) -> str:
           on h.key = o.primary_key and o.backup_key is null
         where o.backup = {name} and o.outcome not in ('identical', 'equivalent', 'pending')
         union all
-        select case when e.lost then 'lost_from_primary' else 'not_known_on_primary' end, e.study, b.series, e.sop, null,
-               b.key, null, null, null
+        select case when e.lost then 'lost_from_primary' else 'not_known_on_primary' end, e.study, b.series,
+               e.sop, null, b.key, null, null, null
         from extra_objects e join objects b on b.store = {name} and b.sop = e.sop
         union all {_conflicts(name)}
         union all
@@ -214,7 +209,8 @@ def _studies(case: Case, check: str, target: str) -> str | None:
         "no-mass-change": f"{lost} ('gone_everywhere', 'lost_from_primary', 'changed_on_primary')",
         "no-uid-conflict": f"select study from objects where store = {name} and sop in (select sop from objects"
         f" where store = {name} and sha256 is not null group by sop having count(distinct sha256) > 1)",
-        "file-times-are-plausible": f"select study from study_states where primary_store = {name} and state = 'pending'",
+        "file-times-are-plausible": "select study from study_states where state = 'pending'"
+        f" and primary_store = {name}",
     }.get(check)
 
 

@@ -75,15 +75,8 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
         f"""select min(read_at), max(copied), max(age_hours) filter (outcome in ('missing', 'pending'))
             from outcomes where {where}""",
     )
-    gaps = dict(
-        rows(
-            case.db,
-            f"select unnest(['altered', 'different', 'missing', 'unreadable', 'pending', 'unverified', 'unknown']) as o,"
-            f" unnest([count(*) filter (altered > 0), count(*) filter (different > 0), count(*) filter (missing > 0),"
-            f" count(*) filter (unreadable > 0), count(*) filter (pending > 0), count(*) filter (unverified > 0),"
-            f" count(*) filter (unknown > 0)]) from study_states where {where}",
-        )
-    )
+    counted = ", ".join(f"count(*) filter ({outcome} > 0)" for outcome in Outcome)
+    studies_with = row(case.db, f"select {counted} from study_states where {where}")
     (newest,) = row(
         case.db,
         f"select max(modified) from objects where store = {literal(primary.target.name)} and sop is not null",
@@ -105,14 +98,12 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
             **{side.value: sides.get(side.value, 0) for side in Side},
             "unknown": sides.get("unknown", 0),
         },
-        gap_studies=gaps,
+        gap_studies={outcome.value: count for outcome, count in zip(Outcome, studies_with, strict=True)},
         last_known=(last.studies or {}).get(primary.target.name) if backup.inventory is None else None,
     )
 
 
-def store_facts(
-    case: Case, store: Examined, listing: Listing | None, error: str | None, last: LastKnown
-) -> StoreFacts:
+def store_facts(case: Case, store: Examined, listing: Listing | None, error: str | None, last: LastKnown) -> StoreFacts:
     """Return what was found of one store; of one that was not examined only its settings and last date."""
     target = store.target
     settings = _settings(target)
@@ -138,7 +129,8 @@ def store_facts(
     )
     mammograms, lossy = row(
         case.db,
-        f"select count(distinct sop), count(distinct sop) filter (lossy) from objects where {where} and modality = 'MG'",
+        "select count(distinct sop), count(distinct sop) filter (lossy) from objects"
+        f" where {where} and modality = 'MG'",
     )
     problems = dict(
         rows(
@@ -148,7 +140,8 @@ def store_facts(
     )
     modalities = rows(
         case.db,
-        f"select modality, count(distinct study) from objects where {where} and modality is not null group by 1 order by 2 desc, 1",
+        f"select modality, count(distinct study) from objects where {where} and modality is not null"
+        " group by 1 order by 2 desc, 1",
     )
     nowhere, undetermined = _without_exact_copy(case, store)
     return StoreFacts(
@@ -206,10 +199,12 @@ def _without_exact_copy(case: Case, store: Examined) -> tuple[Count, Count]:
         case.db,
         f"""
         with best as (
-            select sop, min(study) as study, bool_or(outcome in ('unknown', 'unverified', 'pending')) as open
+            select sop, min(study) as study, bool_or(outcome in ('unknown', 'unverified')) as open,
+                   bool_or(outcome = 'pending') as pending
             from outcomes where primary_store = {literal(store.target.name)} group by sop
             having not bool_or(outcome in ('identical', 'equivalent')))
-        select count(distinct study) filter (not open), count(*) filter (not open),
+        select count(distinct study) filter (not open and not pending),
+               count(*) filter (not open and not pending),
                count(distinct study) filter (open), count(*) filter (open) from best""",
     )
     studies, instances, open_studies, open_instances = found[0]

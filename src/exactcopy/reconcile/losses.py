@@ -35,9 +35,7 @@ def find_losses(case: Case, compared_with: str | None) -> Losses:
         for primary in case.primaries
     }
     compared = compared_with if any(p.known and p.absence_shows for p in case.primaries) else None
-    return Losses(
-        compared_with=compared, by_primary=by_primary, **{kind: _count(case, kind, None) for kind in kinds}
-    )
+    return Losses(compared_with=compared, by_primary=by_primary, **{kind: _count(case, kind, None) for kind in kinds})
 
 
 def save_known(case: Case, primary: Examined, path: Path) -> None:

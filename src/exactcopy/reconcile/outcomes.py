@@ -27,9 +27,7 @@ def find_outcomes(case: Case) -> None:
     case.db.execute("drop table if exists outcomes")
     for number, (primary, backup) in enumerate(case.pairs()):
         select = _outcomes(case, primary, backup)
-        case.db.execute(
-            f"create table outcomes as {select}" if number == 0 else f"insert into outcomes {select}"
-        )
+        case.db.execute(f"create table outcomes as {select}" if number == 0 else f"insert into outcomes {select}")
     _tell_which_side_changed(case)
 
 

@@ -110,9 +110,7 @@ def begin(config: Config, now: datetime) -> Unfinished:
             return _prepared(Unfinished(id=root.name, started=started, root=root, resumed=True))
         shutil.rmtree(root)
     now = now.replace(microsecond=0)
-    unfinished = Unfinished(
-        id=_free_id(config, now), started=now, root=home / _free_id(config, now), resumed=False
-    )
+    unfinished = Unfinished(id=_free_id(config, now), started=now, root=home / _free_id(config, now), resumed=False)
     unfinished.root.mkdir(mode=0o700)
     _write(unfinished.root / "begun.json", json.dumps({"started": now.isoformat(), "stamp": stamp}))
     return _prepared(unfinished)

@@ -44,13 +44,9 @@ class Document:
     timing: Mapping[str, float]
 
 
-def write_document(
-    path: Path, config: Config, unfinished: Unfinished, previous: Record | None, said: Document
-) -> None:
+def write_document(path: Path, config: Config, unfinished: Unfinished, previous: Record | None, said: Document) -> None:
     """Write audit.json."""
-    text = json.dumps(
-        _document(config, unfinished, previous, said), indent=1, ensure_ascii=False, default=_plain
-    )
+    text = json.dumps(_document(config, unfinished, previous, said), indent=1, ensure_ascii=False, default=_plain)
     path.write_text(text + "\n", encoding="utf-8")
 
 
@@ -60,15 +56,11 @@ def not_examined(stores: Sequence[StoreFacts]) -> list[dict[str, str]]:
     for store in stores:
         reason = store.error or (None if store.complete else "parts_unreadable")
         if reason:
-            found.append(
-                {"target": store.name, "reason": reason, "text": f"{store.name}: {_NOT_EXAMINED[reason]}"}
-            )
+            found.append({"target": store.name, "reason": reason, "text": f"{store.name}: {_NOT_EXAMINED[reason]}"})
     return found
 
 
-def _document(
-    config: Config, unfinished: Unfinished, previous: Record | None, said: Document
-) -> dict[str, Any]:
+def _document(config: Config, unfinished: Unfinished, previous: Record | None, said: Document) -> dict[str, Any]:
     evidence = said.evidence
     primaries = [store.name for store in evidence.stores if store.role is Role.PRIMARY]
     losses = asdict(evidence.losses)

@@ -86,15 +86,11 @@ def load_record(folder: Path) -> Record:
         message = f"{folder}: no record ({type(error).__name__}). Name a folder with audit.json and gaps.csv."
         raise RecordError(message) from error
     except ValueError as error:
-        message = (
-            f"{folder}: the record is damaged. `sha256sum -c manifest-sha256.txt` in it says which file."
-        )
+        message = f"{folder}: the record is damaged. `sha256sum -c manifest-sha256.txt` in it says which file."
         raise RecordError(message) from error
     schema = audit.get("schema") if isinstance(audit, dict) else None
     if schema != SCHEMA:
-        message = (
-            f"{folder}: its schema is {schema!r}, this version reads {SCHEMA}. Use the version that wrote it."
-        )
+        message = f"{folder}: its schema is {schema!r}, this version reads {SCHEMA}. Use the version that wrote it."
         raise RecordError(message)
     hashes = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
     return Record(folder=folder, audit=audit, gaps=gaps, hashes=hashes)

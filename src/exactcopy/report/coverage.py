@@ -72,9 +72,7 @@ def segments(sums: View) -> list[Segment]:
 def line(sums: View) -> str:
     """Say in one line what the bar shows."""
     shown = [state for state in STATES if sums[state]]
-    return words.joined(
-        f"{words.number(sums[state])} {STATES[state][len(shown) > FULL_WORDS]}" for state in shown
-    )
+    return words.joined(f"{words.number(sums[state])} {STATES[state][len(shown) > FULL_WORDS]}" for state in shown)
 
 
 def status_of(sums: View, findings: Iterable[View]) -> str:
@@ -127,16 +125,11 @@ def _store(store: View, clock: words.Clock) -> View:
     of = f"images of {words.NONE.join(str(year) for year in years)}" if years else None
     place = {True: "off site", False: "on site", None: None}[store["offsite"]]
     examined = store["error"] is None or store["error"] == "parts_unreadable"
-    figures = {
-        key: words.number(store[key]) if examined else words.NONE
-        for key in ("studies", "series", "instances")
-    }
+    figures = {key: words.number(store[key]) if examined else words.NONE for key in ("studies", "series", "instances")}
     held_by = "held by the facility" if store["held_by"] == "us" else f"held by {store['held_by']}"
     return {
         "name": store["name"],
-        "what": words.joined(
-            [store["role"], store["kind"], store["site"], place, held_by, of, _remark(store, clock)]
-        ),
+        "what": words.joined([store["role"], store["kind"], store["site"], place, held_by, of, _remark(store, clock)]),
         **figures,
         "size": words.size(store["bytes"]) if examined else words.NONE,
         "last_examined": clock.date(store["last_examined"]),

@@ -120,9 +120,7 @@ def _lines(text: str, width: int) -> int:
 
 
 def _right(parts: Parts, setting: Setting) -> float:
-    lines = sum(
-        _lines(each["title"], TITLE) + _lines(each["who"] + each["when"], WHO) for each in parts.actions
-    )
+    lines = sum(_lines(each["title"], TITLE) + _lines(each["who"] + each["when"], WHO) for each in parts.actions)
     return lines * setting.action + len(parts.actions) * setting.after_action + setting.under
 
 

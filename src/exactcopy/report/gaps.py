@@ -118,9 +118,7 @@ def _study(row: View) -> View:
     found = [f"{words.number(int(row[key]))} {key}" for key in BAD if int(row[key])]
     if found and int(row["missing"]) == int(row["instances"]):
         found = ["all missing"]
-    sides = [
-        {"unknown": "cannot be told"}.get(side, side) for side in str(row["changed_side"]).split("/") if side
-    ]
+    sides = [{"unknown": "cannot be told"}.get(side, side) for side in str(row["changed_side"]).split("/") if side]
     gap = any(int(row[key]) for key in GAP_COLUMNS)
     return {
         "label": row["label"],

@@ -67,22 +67,12 @@ def _lost(audit: View) -> str:
             f"({words.counted(losses['no_sound_copy']['instances'], 'images')}) "
             f"of {total} on the primary {_be(unsound)} damaged or absent on every side"
         )
-    return (
-        words.listed(parts) + "."
-        if parts
-        else "The findings below name the images that have no sound copy left."
-    )
+    return words.listed(parts) + "." if parts else "The findings below name the images that have no sound copy left."
 
 
 def _incomplete(audit: View, sums: list[View], distinct_gaps: int | None) -> str:
-    per_backup = [
-        f"{words.out_of(each['gap'], each['total'])} on {each['name']}" for each in sums if each["gap"]
-    ]
-    shown = (
-        per_backup
-        if len(per_backup) <= 3
-        else [*per_backup[:2], f"gaps on {len(per_backup) - 2} other backups"]
-    )
+    per_backup = [f"{words.out_of(each['gap'], each['total'])} on {each['name']}" for each in sums if each["gap"]]
+    shown = per_backup if len(per_backup) <= 3 else [*per_backup[:2], f"gaps on {len(per_backup) - 2} other backups"]
     uncovered = sum(
         each["count"]
         for each in audit["findings"]
@@ -110,9 +100,7 @@ def _incomplete(audit: View, sums: list[View], distinct_gaps: int | None) -> str
 
 def _not_enough(sums: list[View]) -> str:
     parts = [
-        f"{words.out_of(each['not_checked'], each['total'])} on {each['name']}"
-        for each in sums
-        if each["not_checked"]
+        f"{words.out_of(each['not_checked'], each['total'])} on {each['name']}" for each in sums if each["not_checked"]
     ]
     if not parts:
         return "A store or a planned test restore could not be examined. What was examined showed no gap."
@@ -128,9 +116,7 @@ def _copies(sums: list[View]) -> str:
     if all(each["protected"] == each["total"] for each in examined):
         total = examined[0]["total"]
         if all(each["total"] == total for each in examined):
-            where = (
-                f"on {examined[0]['name']}" if len(examined) == 1 else f"on each of {len(examined)} backups"
-            )
+            where = f"on {examined[0]['name']}" if len(examined) == 1 else f"on each of {len(examined)} backups"
             return f"All {words.out_of(total, total)} studies have an exact copy {where}."
     parts = [f"{words.out_of(each['protected'], each['total'])} on {each['name']}" for each in examined]
     text = f"Studies with an exact copy: {words.listed(parts)}."

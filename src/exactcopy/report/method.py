@@ -56,8 +56,7 @@ LOSSES = (
     ("only_copy", "Only copy", "held by exactly one store"),
 )
 LIMITS = (
-    "A sample cannot find every copy that fails; an estimate is too low where copies fail together, as on "
-    "one disk.",
+    "A sample cannot find every copy that fails; an estimate is too low where copies fail together, as on one disk.",
     "Encryption and location are what a store or a person says.",
     "Times come from the clock of the machine that ran the audit.",
     "Time to copy back is an estimate from the test restores; importing into a PACS is not included.",
@@ -157,9 +156,7 @@ def _test(test: View) -> View:
         "drawn": drawn,
         "restored": words.out_of(test["restored"], test["planned"]) if test["planned"] else words.NONE,
         "failed": words.number(test["failed"]) if test["planned"] else words.NONE,
-        "certainty": words.out_of(certainty["restored"], certainty["planned"])
-        if certainty["planned"]
-        else words.NONE,
+        "certainty": words.out_of(certainty["restored"], certainty["planned"]) if certainty["planned"] else words.NONE,
         "size": words.size(test["bytes"]) if test["planned"] else words.NONE,
         "took": words.age(test["seconds"] / 3600) if test["planned"] else words.NONE,
         "copy_back": words.age(test["copy_back_hours"]),

@@ -18,8 +18,7 @@ HEADLINES = {
     "none": ("No exceptions noted", "good"),
 }
 FIRST_AUDIT = (
-    "The primary as found today is the reference; loss before today that left no differing copy "
-    "cannot be seen."
+    "The primary as found today is the reference; loss before today that left no differing copy cannot be seen."
 )
 CERTIFIES = "This certifies review, not compliance."
 TICKS = (
@@ -155,12 +154,8 @@ def _waiting(audit: View) -> View:
     if late:
         worst = max(late, key=lambda row: row["oldest_unprotected_hours"])
         limit = words.age(limits.get(worst["backup"], audit["policy"]["rpo_hours"]))
-        return _figure(
-            label, words.age(worst["oldest_unprotected_hours"]), f"limit {limit} · {worst['backup']}"
-        )
-    open_rows = [
-        row for row in audit["comparisons"] if row["instances"]["missing"] or row["instances"]["pending"]
-    ]
+        return _figure(label, words.age(worst["oldest_unprotected_hours"]), f"limit {limit} · {worst['backup']}")
+    open_rows = [row for row in audit["comparisons"] if row["instances"]["missing"] or row["instances"]["pending"]]
     examined = any(row["studies"]["not_checked"] < row["studies"]["total"] for row in audit["comparisons"])
     if open_rows or not examined:
         return _figure(label, "Not known", f"limit {words.age(audit['policy']['rpo_hours'])}")

@@ -159,9 +159,7 @@ class Clock:
         """Give a time to a time; the day once where it is the same."""
         if self.day(start) != self.day(end):
             return f"{self.time(start)} to {self.time(end)}"
-        return (
-            f"{self.day(start)}, {self._local(start):%H:%M} to {self._local(end):%H:%M} {self.zone_name(end)}"
-        )
+        return f"{self.day(start)}, {self._local(start):%H:%M} to {self._local(end):%H:%M} {self.zone_name(end)}"
 
     def zone_name(self, stamp: str) -> str:
         """Give the short name of the zone at a time."""

@@ -5,6 +5,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -147,17 +148,15 @@ def volume_ids(root: bytes) -> set[str]:
     A marker is for systems that show no UUID (containers, FUSE, macOS); its user writes it once.
     """
     seen: set[str] = set()
-    try:
-        with open(os.path.join(root, os.fsencode(VOLUME_MARKER)), encoding="utf-8") as marker:
-            seen.add(marker.read(200).strip())
-    except (OSError, UnicodeDecodeError):
-        pass
+    with (
+        suppress(OSError, UnicodeDecodeError),
+        open(os.path.join(root, os.fsencode(VOLUME_MARKER)), encoding="utf-8") as marker,
+    ):
+        seen.add(marker.read(200).strip())
     device = os.stat(root).st_dev
     by_uuid = Path("/dev/disk/by-uuid")
-    try:
+    with suppress(OSError):
         seen.update(link.name for link in by_uuid.iterdir() if link.stat().st_rdev == device)
-    except OSError:
-        pass
     return seen - {""}
 
 
