@@ -8,8 +8,11 @@ from time import time_ns
 
 def inventory(root: Path, workers: int, work: Path) -> int:
     """Take the inventory of every file below `root`, as an audit does, and return how many files it has."""
-    # The workers come first: they are forked while nothing heavy is imported, as in an audit.
+    # What workers run is imported before they are forked, as in an audit; the rest while they start.
+    from exactcopy.inventory import reading
     from exactcopy.pool import Pool
+
+    del reading
 
     with Pool(workers) as pool:
         from exactcopy.inventory.database import database

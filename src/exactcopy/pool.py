@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from types import TracebackType
@@ -44,13 +45,19 @@ class Pool:
         if error is not None:
             _kill(self._executor)
 
-    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | Died]]:
-        """Yield each task with its result, in order of completion; few tasks are held at a time."""
+    def map(
+        self, function: Callable[[Task], Result], tasks: Iterable[Task], seconds: int | None = None
+    ) -> Iterator[tuple[Task, Result | Died]]:
+        """Yield each task with its result, in order of completion; few tasks are held at a time.
+
+        A task that takes longer than `seconds` dies, even inside a decoder that no exception reaches.
+        """
+        work = partial(_within, function, seconds) if seconds else function
         waiting = iter(tasks)
         running: dict[Future[Result], Task] = {}
         while True:
             for task in islice(waiting, 2 * self.workers - len(running)):
-                running[self._executor.submit(function, task)] = task
+                running[self._executor.submit(work, task)] = task
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -68,7 +75,7 @@ class Pool:
                 broken.extend(running.values())
                 running.clear()
                 for task in broken:
-                    yield task, self._alone(function, task)
+                    yield task, self._alone(work, task)
 
     def _alone(self, function: Callable[[Task], Result], task: Task) -> Result | Died:
         for _ in range(2):
@@ -90,10 +97,20 @@ class Pool:
         return executor
 
 
+def _within(function: Callable[[Task], Result], seconds: int, task: Task) -> Result:
+    """Run a task in a worker that the kernel kills when the time is over: SIGALRM has no handler there."""
+    signal.alarm(seconds)
+    try:
+        return function(task)
+    finally:
+        signal.alarm(0)
+
+
 def _end_with_parent() -> None:
     """Ignore Ctrl-C, which the parent handles, and leave when the parent is gone, even by SIGKILL."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
     parent = os.getppid()
 
     def watch() -> None:

@@ -34,6 +34,8 @@ _TESTS = {
 }
 RESTORED, FAILED = "restored", "failed"
 _BUFFER = 1 << 20
+# A study takes minutes; a decoder that hangs on a damaged image takes forever.
+_LONGEST = 2 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,7 @@ def restore_drawn(
     """
     scratch.mkdir(parents=True, mode=0o700, exist_ok=True)
     tests = []
-    for task, result in pool.map(restore_study, _tasks(case, draws, scratch)):
+    for task, result in pool.map(restore_study, _tasks(case, draws, scratch), _LONGEST):
         progress()
         if isinstance(result, Died):
             shutil.rmtree(_place(task), ignore_errors=True)

@@ -14,6 +14,8 @@ from exactcopy.stores import open_store
 
 # Two whole files are held in memory to compare their elements.
 _COMPARABLE_BYTES = 1 << 29
+# A pair takes seconds; a decoder that hangs on a damaged image takes forever.
+_LONGEST = 15 * 60
 _TOO_LARGE = Difference(outcome=Outcome.DIFFERENT, elements=("too large to compare element by element",))
 
 
@@ -38,7 +40,7 @@ def find_differences(case: Case, pool: Pool, progress: Callable[[], None]) -> No
         "create or replace table differences (primary_sha256 blob, backup_sha256 blob, outcome varchar,"
         " elements varchar)"
     )
-    for pair, difference in pool.map(_difference, _pairs(case)):
+    for pair, difference in pool.map(_difference, _pairs(case), _LONGEST):
         progress()
         if difference is None or isinstance(difference, Died):
             continue

@@ -1,0 +1,57 @@
+"""Workers: what kills one fails alone, and none outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from exactcopy.pool import Died, Pool
+from tests.clinic import environment
+
+
+def work(task: int) -> int:
+    """Double a number; some tasks are poisoned."""
+    if task == 3:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if task == 5:
+        time.sleep(60)
+    return 2 * task
+
+
+def test_a_task_that_kills_its_worker_fails_alone() -> None:
+    with Pool(2) as pool:
+        results = dict(pool.map(work, (task for task in range(20) if task != 5)))
+    assert results[3] == Died()
+    assert {task: result for task, result in results.items() if task != 3} == {
+        task: 2 * task for task in range(20) if task not in (3, 5)
+    }
+
+
+def test_a_task_that_never_ends_dies() -> None:
+    began = time.monotonic()
+    with Pool(2) as pool:
+        results = dict(pool.map(work, [4, 5, 6], seconds=2))
+    assert results == {4: 8, 5: Died(), 6: 12}
+    assert time.monotonic() - began < 50
+
+
+def test_workers_end_with_a_killed_parent() -> None:
+    program = (
+        "import os, time; from exactcopy.pool import Pool; pool = Pool(2);"
+        " print(*{pid for _, pid in pool.map(os.getpgid, [0] * 4)}, os.getpid(), flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
+        assert parent.stdout is not None
+        group = int(parent.stdout.readline().split()[0])
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("a worker outlived its parent")
