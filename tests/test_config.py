@@ -129,6 +129,15 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        # what the design's pattern allows and files cannot tell apart, and proofs that no other drive has
+        (
+            TOP + PACS + NAS.replace("nas", "n--s"),
+            'backup.n--s: holds "--", which parts two names in the names of files. Write a single "-".',
+        ),
+        (
+            TOP + PACS + NAS + 'volumes = ["A"]\nread = "rotation"',
+            'backup.nas.read: cannot be rotation beside volumes: what one drive proved says nothing of another. Write "all".',
+        ),
         # the whole file
         (PACS + NAS, 'facility: is missing. Write facility = "…" at the top of the file.'),
         (TOP + NAS, "primary: is missing. Name the archive to protect: [primary.NAME]."),

@@ -84,23 +84,26 @@ def conclude(
 def _assess(control: Control, checked: Sequence[Checked], decisions: Decisions, today: date) -> Assessment:
     findings = [item.result for item in checked if isinstance(item.result, Finding)]
     open_questions = [item.result for item in checked if isinstance(item.result, NotChecked)]
-    stated = attestation(decisions, control.id, today)
+    stated = attestation(decisions, control.id, today) if control.may_be_attested else None
     status, observed = NOT_CHECKED, control.answered_by
     if findings:
         heavy = any(finding.severity.rank <= Severity.MEDIUM.rank for finding in findings)
         status = EXCEPTION if heavy else ATTENTION
         observed = " ".join(f"{finding.title}." for finding in findings)
-    elif checked and not open_questions:
-        status = NO_EXCEPTION if control.kind == "measured" else ATTESTED
-        observed = _answered(checked)
+    elif control.id == AGREEMENT and checked:
+        # The check looked for an attestation of each party, and found it.
+        status, observed = ATTESTED, "An agreement with each holder is on record."
     elif stated is not None:
         status, observed = ATTESTED, stated.statement
+    elif checked and not open_questions:
+        status, observed = NO_EXCEPTION, _answered(checked)
     elif open_questions:
         answered = len(checked) - len(open_questions)
         reasons = " ".join(dict.fromkeys(question.reason for question in open_questions))
         observed = (f"{answered} of {len(checked)} answered. " if answered else "") + reasons
     elif (old := expired(decisions, control.id, today)) is not None:
-        observed = f"The attestation of {old.on.isoformat()} expired on {old.expires.isoformat()}. {observed}".strip()
+        lapsed = f"The attestation of {old.on.isoformat()} expired on {old.expires.isoformat()}."
+        observed = f"{lapsed} {observed}".strip()
     return Assessment(
         control=control, status=status, observed=observed, findings=tuple(finding.id for finding in findings)
     )
@@ -108,7 +111,7 @@ def _assess(control: Control, checked: Sequence[Checked], decisions: Decisions, 
 
 def _answered(checked: Sequence[Checked]) -> str:
     targets = list(dict.fromkeys(item.target for item in checked if item.target != "audit"))
-    return f"Examined on {', '.join(targets)}." if targets else "Named in the configuration."
+    return f"Examined on {', '.join(targets)}." if targets else "Examined in this audit."
 
 
 def citations(controls: Iterable[Control]) -> Mapping[str, list[str]]:
@@ -117,7 +120,8 @@ def citations(controls: Iterable[Control]) -> Mapping[str, list[str]]:
     for control in controls:
         if control.specification == "proposed":
             continue
+        policy = " (facility policy)" if control.specification == "facility policy" else ""
         for name in control.checks:
-            if control.citation not in found.setdefault(name, []):
-                found[name].append(control.citation)
+            if control.citation + policy not in found.setdefault(name, []):
+                found[name].append(control.citation + policy)
     return found

@@ -1,13 +1,11 @@
 """The straight line: list, plan, read, match, reconcile, restore, check, assess, record, report."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -15,7 +13,7 @@ from duckdb import DuckDBPyConnection
 
 from exactcopy import records
 from exactcopy.assess import AGREEMENT, assess, citations, conclude, load_controls
-from exactcopy.checks import Checked, run_checks
+from exactcopy.checks import run_checks
 from exactcopy.config import Config
 from exactcopy.decisions import Decisions, attestation
 from exactcopy.errors import ExactCopyError, StoreUnavailable
@@ -23,7 +21,7 @@ from exactcopy.inventory.database import database, literal, save
 from exactcopy.inventory.listing import list_store
 from exactcopy.inventory.plan import plan_reads
 from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
-from exactcopy.model import Evidence, Finding, RestoreTest, Role, StoreFacts, Target
+from exactcopy.model import Attestation, Evidence, Finding, RestoreTest, Role, StoreFacts, Target
 from exactcopy.pool import Pool
 from exactcopy.reconcile.affected import find_affected, gap_rows, labelled_studies, write_worklists
 from exactcopy.reconcile.case import Case, Examined, open_case
@@ -31,9 +29,9 @@ from exactcopy.reconcile.differences import find_differences
 from exactcopy.reconcile.facts import LastKnown, compare_facts, find_studies, store_facts
 from exactcopy.reconcile.losses import find_losses, save_known
 from exactcopy.reconcile.outcomes import find_outcomes
-from exactcopy.records import Record, Unfinished
+from exactcopy.records import Record, Unfinished, shown_key
 from exactcopy.records.document import Document, write_document
-from exactcopy.restore import FAILED, Draw, draw_studies, read_tests, restore_drawn, summarize, write_tests
+from exactcopy.restore import FAILED, Draw, draw_studies, frame_of, read_tests, restore_drawn, summarize, write_tests
 from exactcopy.sampling import ALL_UP_TO, PRESETS
 
 
@@ -51,6 +49,7 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
     Raises RunLocked while another audit runs. `step` tells a person how far it is.
     """
     # The workers start first: they are forked, and must not hold the lock when this process is gone.
+    records.check_group(config)
     with Pool() as pool, records.locked(config), records.scratch(config) as scratch:
         chain = records.chain(config)
         unfinished = records.begin(config, now)
@@ -74,11 +73,10 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
     chain = records.chain(config)
     timing = chain[0].audit["timing"] if chain else {}
     rate = timing["read_bytes"] / timing["read_seconds"] if timing.get("read_seconds") else 0.0
-    config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     total = 0
-    with TemporaryDirectory(dir=config.state) as work, database(Path(work) / "spill") as db:
+    with records.locked(config), records.scratch(config) as work, database(work / "spill") as db:
         for target in config.stores:
-            folder = Path(work) / target.name
+            folder = work / target.name
             try:
                 step(f"Listing {target.name}", None, None)
                 listing = list_store(db, target, folder)
@@ -173,6 +171,10 @@ def _test_restores(
         for backup in case.backups
         if backup.inventory is not None
     ]
+    for drawn in draws:
+        # Its SHA-256 is the frame hash that the report prints: anybody who has it can draw again.
+        frame = "".join(f"{study}\n" for study in frame_of(case, drawn.backup))
+        (unfinished.restricted / f"frame-{drawn.backup.name}.txt").write_text(frame, encoding="utf-8")
     written = [{**asdict(drawn), "backup": drawn.backup.name} for drawn in draws]
     (unfinished.restricted / "draws.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
     planned = sum(len(drawn.random) + len(drawn.certainty) for drawn in draws)
@@ -214,14 +216,15 @@ def _evidence(
         ),
         tolerated=tolerated,
         overdue_drives=overdue,
+        days_since_restore=_days_since_restore(chain, today),
     )
 
 
-def _absent_drives(case: Case, stores: Sequence[StoreFacts]) -> tuple[dict[str, int], dict[str, int | None]]:
+def _absent_drives(case: Case, stores: Sequence[StoreFacts]) -> tuple[dict[str, int], dict[str, int]]:
     """Return the rotated drives that may be absent today, and those that are overdue, with days since seen."""
     others = {store.name for store in stores if store.role is Role.BACKUP and store.error is None}
     tolerated: dict[str, int] = {}
-    overdue: dict[str, int | None] = {}
+    overdue: dict[str, int] = {}
     now = datetime.fromtimestamp(case.started / 1e9, UTC)
     for backup, facts in zip(case.stores, stores, strict=True):
         allowed: timedelta | None = backup.target.options.get("max_absent")
@@ -248,7 +251,7 @@ def _record(
 ) -> Audited:
     previous = chain[0] if chain else None
     controls = load_controls()
-    checked = [_remembered(item, previous, unfinished) for item in run_checks(evidence)]
+    checked = run_checks(evidence, lambda finding: _remembered(finding, chain, unfinished))
     deciding = frozenset(name for control in controls if control.decides for name in control.checks)
     findings = sorted(
         (item.result for item in checked if isinstance(item.result, Finding)),
@@ -256,7 +259,7 @@ def _record(
     )
     complete = _complete(evidence)
     concluded = conclude(findings, controls, evidence, complete)
-    gaps = _write_restricted(case, config, unfinished, chain, inventories, findings, tests)
+    gaps, highest_label = _write_restricted(case, config, unfinished, chain, inventories, findings, tests)
     folder = unfinished.folder
     from exactcopy.report import write_gaps
 
@@ -270,11 +273,7 @@ def _record(
             evidence=evidence,
             findings=findings,
             assessments=assess(checked, controls, decisions, evidence),
-            attestations={
-                control.id: stated
-                for control in controls
-                if (stated := attestation(decisions, control.id, evidence.started.date()))
-            },
+            attestations=_current(decisions, evidence),
             checks=[(item.check, item.target, item.result) for item in checked],
             citations=citations(controls),
             deciding=deciding,
@@ -285,6 +284,7 @@ def _record(
             decisions_sha256=decisions.digest,
             restricted_manifest_sha256=records.seal_restricted(unfinished),
             gaps_rows=len(gaps),
+            highest_label=highest_label,
             timing=timing,
         ),
     )
@@ -294,13 +294,14 @@ def _record(
 
 
 def _complete(evidence: Evidence) -> bool:
-    """Whether every store was examined whole and every copy is known; a drive that may be absent is left aside."""
+    """Whether all that was planned was examined; a drive that may be absent is left aside."""
     known = all(
         not comparison.instances["unknown"] and not comparison.instances["unverified"]
         for comparison in evidence.comparisons
         if comparison.backup not in evidence.tolerated
     )
-    return known and all(store.complete or store.name in evidence.tolerated for store in evidence.stores)
+    tested = all(not test.not_tested and not test.certainty["not_tested"] for test in evidence.restores)
+    return known and tested and all(store.complete or store.name in evidence.tolerated for store in evidence.stores)
 
 
 def _write_restricted(
@@ -311,12 +312,16 @@ def _write_restricted(
     inventories: Sequence[Inventory],
     findings: Sequence[Finding],
     tests: Sequence[RestoreTest],
-) -> list[dict[str, Any]]:
-    """Write everything that names a patient's study, all of it under restricted/; return the rows of gaps.csv."""
+) -> tuple[list[dict[str, Any]], int]:
+    """Write everything that names a patient's study, all under restricted/.
+
+    Return the rows of gaps.csv and the highest label that was ever given.
+    """
     folder = unfinished.restricted
     find_affected(case, findings, tests)
     before = next((known for record in chain if (known := records.read_labels(record.restricted))), {})
-    labels = records.add_labels(before, labelled_studies(case, tests))
+    highest = max((record.audit["evidence"]["highest_label"] for record in chain), default=0)
+    labels = records.add_labels(before, labelled_studies(case, tests), highest)
     records.write_labels(folder, labels)
     write_worklists(case, findings, labels, folder)
     for primary in case.primaries:
@@ -334,12 +339,12 @@ def _write_restricted(
     if config.decisions.is_file():
         shutil.copyfile(config.decisions, folder / "decisions.toml")
     _write_errors(case, inventories, folder / "errors.log")
-    return list(gap_rows(case, findings, labels))
+    return list(gap_rows(case, findings, labels)), max([highest, *(int(label[2:]) for label in labels.values())])
 
 
 def _write_errors(case: Case, inventories: Sequence[Inventory], path: Path) -> None:
     """Name each place that could not be listed or read, and each damaged object, for IT."""
-    with path.open("w", encoding="utf-8", errors="backslashreplace") as log:
+    with path.open("w", encoding="utf-8") as log:
         for item in inventories:
             if item.message:
                 log.write(f"{item.message}\n")
@@ -349,7 +354,7 @@ def _write_errors(case: Case, inventories: Sequence[Inventory], path: Path) -> N
             "select store, problem, key from objects where unread or damaged order by store, key"
         )
         while batch := found.fetchmany(1000):
-            log.writelines(f"{store}\t{problem}\tobject\t{os.fsdecode(key)}\n" for store, problem, key in batch)
+            log.writelines(f"{store}\t{problem}\tobject\t{shown_key(key)}\n" for store, problem, key in batch)
 
 
 def _write_reports(folder: Path) -> list[str]:
@@ -362,23 +367,48 @@ def _write_reports(folder: Path) -> list[str]:
         report.render(record, ("pdf",), folder)
     except ExactCopyError as error:
         return [f"{error} The report is in report.html, which can be printed."]
+    except Exception as error:  # noqa: BLE001 - hours of reading must not be lost to a page that cannot be drawn
+        (folder / "report.pdf").unlink(missing_ok=True)
+        return [f"report.pdf: it could not be drawn ({type(error).__name__}). Print report.html instead."]
     return []
 
 
-def _remembered(item: Checked, previous: Record | None, unfinished: Unfinished) -> Checked:
-    """Return the check with when its finding was first seen, and how often in a row."""
-    if not isinstance(item.result, Finding):
-        return item
-    before = {finding["id"]: finding for finding in previous.audit["findings"]} if previous else {}
-    seen = before.get(item.result.id)
-    finding = replace(
-        item.result,
-        first_seen=seen["first_seen"] if seen else unfinished.started.isoformat(),
-        times_seen=seen["times_seen"] + 1 if seen else 1,
-        # The day by which it was to be mended does not move because it was not.
-        due=date.fromisoformat(seen["due"]) if seen and seen["due"] else item.result.due,
-    )
-    return replace(item, result=finding)
+def _remembered(finding: Finding, chain: Sequence[Record], unfinished: Unfinished) -> Finding:
+    """Return the finding with when it was first seen, and how often in a row.
+
+    A month in which its check could not be asked neither ends nor lengthens the row.
+    """
+    for record in chain:
+        seen = next((before for before in record.audit["findings"] if before["id"] == finding.id), None)
+        if seen is not None:
+            return replace(
+                finding,
+                first_seen=seen["first_seen"],
+                times_seen=seen["times_seen"] + 1,
+                # The day by which it was to be mended does not move because it was not.
+                due=date.fromisoformat(seen["due"]) if seen["due"] else finding.due,
+            )
+        asked = (check for check in record.audit["checks"] if check["target"] == finding.target)
+        if any(check["check"] == finding.check and check["status"] != "not_checked" for check in asked):
+            break
+    return replace(finding, first_seen=unfinished.started.isoformat())
+
+
+def _current(decisions: Decisions, evidence: Evidence) -> list[Attestation]:
+    """Return the attestations that hold today, the newest of each control and party."""
+    today = evidence.started.date()
+    stated = {(one.control, one.party) for one in decisions.attestations}
+    found = (attestation(decisions, control, today, party) for control, party in sorted(stated, key=str))
+    return [one for one in found if one is not None]
+
+
+def _days_since_restore(chain: Sequence[Record], started: datetime) -> dict[str, int]:
+    """Return, for each backup, how many days ago the last record restored a study from it."""
+    days: dict[str, int] = {}
+    for record in reversed(chain):
+        age = started - datetime.fromisoformat(record.audit["audit"]["started"])
+        days |= {test["backup"]: age.days for test in record.audit["restore_tests"] if test["restored"]}
+    return days
 
 
 def _last_known(chain: Sequence[Record], name: str) -> LastKnown:

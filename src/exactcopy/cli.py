@@ -185,7 +185,7 @@ def _load(path: Path) -> "tuple[Config, Decisions]":
     from exactcopy.decisions import load_decisions
 
     config = load_config(path)
-    known = {control.id for control in load_controls()}
+    known = {control.id for control in load_controls() if control.may_be_attested}
     return config, load_decisions(config.decisions, known, datetime.now(UTC).date())
 
 

@@ -3,6 +3,8 @@
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from exactcopy import records
@@ -42,7 +44,7 @@ def reveal(config: Config, label: str) -> Iterator[str]:
         folder = record.restricted / "inventory" / target.name
         if not folder.is_dir():
             continue
-        with database(config.state / "spill") as db:
+        with TemporaryDirectory() as spill, database(Path(spill)) as db:
             found = rows(
                 db,
                 f"select key, size from {parquet(folder)} where study_instance_uid = {literal(study)}"

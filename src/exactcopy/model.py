@@ -226,6 +226,12 @@ class Control:
     decides: bool = False
     checks: tuple[str, ...] = ()
     answered_by: str = ""
+    attestable: bool = False
+
+    @property
+    def may_be_attested(self) -> bool:
+        """Whether people may state it: what is measured cannot be stated instead."""
+        return self.attestable or not self.checks or self.kind == "attested"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +300,8 @@ class StoreFacts:
     complete: bool
     error: str | None
     last_examined: str | None
-    volumes: bool = False
+    volumes_configured: int = 0
+    volume: str | None = None
     studies: int = 0
     series: int = 0
     instances: int = 0
@@ -344,6 +351,7 @@ class Comparison:
     newest_on_primary: str | None
     oldest_unprotected_hours: float | None
     changed_side: Mapping[str, int]
+    against_damaged: int
     gap_studies: Mapping[str, int]
     last_known: Mapping[str, Any] | None = None
 
@@ -385,10 +393,12 @@ class RestoreSummary:
     restored: int
     failed: int
     not_decodable: int
+    not_tested: int
     bytes: int
     seconds: float
     certainty: Mapping[str, int]
     sample: Sample
+    left_out_why: Mapping[str, int]
     copy_back_hours: float | None
     destination: str
     problems: Mapping[str, int]
@@ -411,4 +421,5 @@ class Evidence:
     restores: tuple[RestoreSummary, ...]
     agreements: frozenset[str]
     tolerated: Mapping[str, int]
-    overdue_drives: Mapping[str, int | None]
+    overdue_drives: Mapping[str, int]
+    days_since_restore: Mapping[str, int]

@@ -3,9 +3,9 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import file_digest, sha256
 from pathlib import Path
 from time import perf_counter
 
@@ -32,7 +32,7 @@ _TESTS = {
     "not_decodable": "bigint",
     "problems": "varchar[]",
 }
-RESTORED, FAILED = "restored", "failed"
+RESTORED, FAILED, NOT_DECODABLE, NOT_TESTED = "restored", "failed", "not_decodable", "not_tested"
 _BUFFER = 1 << 20
 # A study takes minutes; a decoder that hangs on a damaged image takes forever.
 _LONGEST = 2 * 60 * 60
@@ -50,6 +50,7 @@ class Draw:
     frame_sha256: str
     frame: int
     left_out: int
+    left_out_why: Mapping[str, int]
     random: tuple[str, ...]
     certainty: tuple[str, ...]
 
@@ -81,7 +82,17 @@ def draw_studies(case: Case, backup: Examined, sample: str, previous: str | None
             group by o.study""",
     )
     frame = [study for study, _, _ in ranked]
-    (total,) = row(case.db, f"select count(distinct study) from study_states where backup = {name}")
+    left_out = Counter(
+        why
+        for why, _ in rows(
+            case.db,
+            f"""select case when bool_or(state = 'gap') then 'gap'
+                when bool_or(state = 'not_checked') then 'not_checked'
+                when bool_or(state = 'pending') then 'pending' else 'damaged' end as why, count(*)
+                from (select study, state from study_states where backup = {name}) s
+                anti join ({_frame(name)}) f using (study) group by study""",
+        )
+    )
     digest = frame_digest(frame)
     start = seed(previous, digest)
     size = sample_size(len(frame), preset) if frame else 0
@@ -95,10 +106,16 @@ def draw_studies(case: Case, backup: Examined, sample: str, previous: str | None
         seed=start,
         frame_sha256=digest,
         frame=len(frame),
-        left_out=total - len(frame),
+        left_out=left_out.total(),
+        left_out_why={why: left_out[why] for why in ("gap", "pending", "not_checked", "damaged")},
         random=tuple(chosen),
         certainty=tuple(beside),
     )
+
+
+def frame_of(case: Case, backup: Target) -> list[str]:
+    """Return the studies that a draw of `backup` chooses from, sorted."""
+    return [study for (study,) in rows(case.db, f"{_frame(literal(backup.name))} order by study")]
 
 
 def restore_drawn(
@@ -114,10 +131,14 @@ def restore_drawn(
         progress()
         if isinstance(result, Died):
             shutil.rmtree(_place(task), ignore_errors=True)
-            result = _failure(task, "worker_died")
+            result = _unmade(task, NOT_DECODABLE, "decoder_died")
         tests.append(result)
     case.db.execute("create or replace table restored (backup varchar, study varchar)")
-    good = [(test.backup, test.study_instance_uid) for test in tests if test.outcome == RESTORED]
+    good = [
+        (test.backup, test.study_instance_uid)
+        for test in tests
+        if test.outcome in (RESTORED, NOT_DECODABLE) and test.instances
+    ]
     if good:
         case.db.executemany("insert into restored values (?, ?)", good)
     case.db.execute(
@@ -130,13 +151,14 @@ def restore_drawn(
 def restore_study(task: Task) -> RestoreTest:
     """Bring one study back from its backup and prove it. Runs in a worker; leaves nothing behind."""
     place = _place(task)
-    place.mkdir(mode=0o700)
     try:
+        place.mkdir(mode=0o700)
         return _restore(task, place)
     except StoreUnavailable as error:
-        return _failure(task, error.code)
+        return _unmade(task, NOT_TESTED, error.code)
     except OSError:
-        return _failure(task, "scratch_not_writable")
+        # What went wrong is on our side: it says nothing of the backup.
+        return _unmade(task, NOT_TESTED, "scratch_not_writable")
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -146,7 +168,7 @@ def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest]) -> RestoreS
     mine = [test for test in tests if test.backup == drawn.backup.name]
     random = [test for test in mine if not test.certainty]
     beside = [test for test in mine if test.certainty]
-    failed = sum(test.outcome == FAILED for test in random)
+    counts, counts_beside = _counts(random), _counts(beside)
     size, seconds = sum(test.bytes for test in mine), sum(test.seconds for test in mine)
     (whole,) = row(
         case.db,
@@ -157,16 +179,11 @@ def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest]) -> RestoreS
     return RestoreSummary(
         backup=drawn.backup.name,
         planned=len(drawn.random),
-        restored=len(random) - failed,
-        failed=failed,
-        not_decodable=sum(test.not_decodable > 0 for test in mine),
+        **counts,
+        left_out_why=drawn.left_out_why,
         bytes=size,
         seconds=round(seconds, 3),
-        certainty={
-            "planned": len(drawn.certainty),
-            "restored": sum(test.outcome == RESTORED for test in beside),
-            "failed": sum(test.outcome == FAILED for test in beside),
-        },
+        certainty={"planned": len(drawn.certainty), **counts_beside},
         sample=Sample(
             method=drawn.method,
             confidence=drawn.confidence,
@@ -175,8 +192,9 @@ def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest]) -> RestoreS
             frame_sha256=drawn.frame_sha256,
             frame=drawn.frame,
             left_out=drawn.left_out,
+            # What could not be tested may fail: it counts as if it did.
             upper_limit=(
-                upper_limit(drawn.frame, len(drawn.random), failed, drawn.confidence)
+                upper_limit(drawn.frame, len(drawn.random), len(random) - counts["restored"], drawn.confidence)
                 if drawn.method == "random"
                 else None
             ),
@@ -199,13 +217,20 @@ def read_tests(db: DuckDBPyConnection, path: Path) -> list[RestoreTest]:
     return [RestoreTest(**dict(zip(_TESTS, [*values, tuple(problems)], strict=True))) for *values, problems in found]
 
 
+def _counts(tests: Sequence[RestoreTest]) -> dict[str, int]:
+    found = Counter(test.outcome for test in tests)
+    return {outcome: found[outcome] for outcome in (RESTORED, FAILED, NOT_DECODABLE, NOT_TESTED)}
+
+
 def _restore(task: Task, place: Path) -> RestoreTest:
     problems: list[str] = []
     begun = perf_counter()
     arrived: dict[bytes, tuple[Path, bytes]] = {}
     size = 0
-    with open_store(task.backup) as store:
-        for copy, stream in store.read([copy for copy, _ in task.copies]):
+    # It was read minutes ago: without this the test would read memory and not the medium.
+    backup = replace(task.backup, options={**task.backup.options, "drop_cache": True})
+    with open_store(backup) as store:
+        for copy, stream in store.read({copy.key: copy for copy, _ in task.copies}.values()):
             path = place / f"{len(arrived):07}"
             digest = None if isinstance(stream, Problem) else _fetch(stream, path)
             if digest is None:
@@ -219,7 +244,7 @@ def _restore(task: Task, place: Path) -> RestoreTest:
         if copy.key not in arrived:
             continue
         path, digest = arrived[copy.key]
-        if digest != expected or sha256(path.read_bytes()).digest() != expected:
+        if digest != expected or _digest(path) != expected:
             problems.append("not_equal")
             continue
         problem, undecoded = _opens(path)
@@ -233,10 +258,15 @@ def _restore(task: Task, place: Path) -> RestoreTest:
         instances=len(arrived),
         bytes=size,
         seconds=seconds,
-        outcome=FAILED if problems else RESTORED,
+        outcome=FAILED if problems else NOT_DECODABLE if undecodable else RESTORED,
         not_decodable=undecodable,
         problems=tuple(sorted(set(problems))),
     )
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").digest()
 
 
 def _opens(path: Path) -> tuple[str | None, bool]:
@@ -277,7 +307,7 @@ def _tasks(case: Case, draws: Sequence[Draw], scratch: Path) -> Iterable[Task]:
         for beside, studies in ((False, drawn.random), (True, drawn.certainty)):
             for study in studies:
                 found = case.db.cursor().execute(
-                    """select o.backup_key, c.size, o.primary_sha256, o.backup_sha256, o.outcome
+                    """select distinct o.backup_key, c.size, o.primary_sha256, o.backup_sha256, o.outcome
                        from outcomes o join objects c on c.store = o.backup and c.key = o.backup_key
                        where o.backup = ? and o.study = ? order by o.backup_key""",
                     [drawn.backup.name, study],
@@ -302,7 +332,7 @@ def _place(task: Task) -> Path:
     return task.scratch / name
 
 
-def _failure(task: Task, problem: str) -> RestoreTest:
+def _unmade(task: Task, outcome: str, problem: str) -> RestoreTest:
     return RestoreTest(
         backup=task.backup.name,
         study_instance_uid=task.study_instance_uid,
@@ -310,6 +340,6 @@ def _failure(task: Task, problem: str) -> RestoreTest:
         instances=0,
         bytes=0,
         seconds=0.0,
-        outcome=FAILED,
+        outcome=outcome,
         problems=(problem,),
     )

@@ -3,7 +3,7 @@
 A check returns a Finding, a NotChecked with what would answer it, or None where there is no exception.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -27,15 +27,29 @@ class Checked:
     result: Result
 
 
-def run_checks(evidence: Evidence) -> Iterator[Checked]:
-    """Ask every check about every target of its scope."""
+def run_checks(evidence: Evidence, remember: Callable[[Finding], Finding]) -> list[Checked]:
+    """Ask every check about every target of its scope, and at last the check about the findings themselves.
+
+    `remember` adds to a finding what earlier records know of it.
+    """
+    done: list[Checked] = []
     for check in CHECKS.values():
         if check.scope is Scope.AUDIT:
-            yield _checked(check, check.ask(evidence), "audit", evidence)
+            done.append(_checked(check, check.ask(evidence), "audit", evidence, remember))
             continue
-        for store in evidence.stores:
-            if check.scope is Scope.STORE or store.role.value == check.scope.value:
-                yield _checked(check, check.ask(evidence, store), store.name, evidence)
+        done += (
+            _checked(check, check.ask(evidence, store), store.name, evidence, remember)
+            for store in evidence.stores
+            if check.scope is Scope.STORE or store.role.value == check.scope.value
+        )
+    found = [item.result for item in done if isinstance(item.result, Finding)]
+    today = evidence.started.date()
+    done += (
+        _checked(check, check.ask(found, today), "audit", evidence, remember)
+        for check in CHECKS.values()
+        if check.scope is Scope.FINDINGS
+    )
+    return done
 
 
 def finding_id(check: str, target: str) -> str:
@@ -43,12 +57,14 @@ def finding_id(check: str, target: str) -> str:
     return "F-" + sha256(f"{check}\0{target}".encode()).hexdigest()[:8]
 
 
-def _checked(check: Check, result: Result, target: str, evidence: Evidence) -> Checked:
+def _checked(
+    check: Check, result: Result, target: str, evidence: Evidence, remember: Callable[[Finding], Finding]
+) -> Checked:
     if isinstance(result, NotChecked):
         result = replace(result, check=check.name, target=target)
     elif isinstance(result, Finding):
         days = evidence.due_days.get(result.severity.value)
-        result = replace(
+        known = replace(
             result,
             check=check.name,
             target=target,
@@ -56,4 +72,5 @@ def _checked(check: Check, result: Result, target: str, evidence: Evidence) -> C
             owner=evidence.it if check.owner == "it" else evidence.security_official,
             due=evidence.started.date() + timedelta(days=days) if days is not None else None,
         )
+        result = remember(known)
     return Checked(check.name, target, result)

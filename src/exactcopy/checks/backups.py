@@ -58,18 +58,18 @@ def copies_are_exact(evidence: Evidence, backup: StoreFacts) -> Result:
     if backup.error:
         return unexamined(backup)
     pairs = pairs_of(evidence, backup)
-    different, altered = total(pairs, "different"), total(pairs, "altered")
+    # Against a damaged primary a copy that differs may well be the right one: primary-is-sound speaks of those.
+    different = total(pairs, "different") - sum(pair.against_damaged for pair in pairs)
+    altered = total(pairs, "altered")
     if different or altered:
-        sides = {side: sum(c.changed_side.get(side, 0) for c in pairs) for side in ("primary", "backup", "unknown")}
         return finding(
             Severity.HIGH,
-            sum(c.gap_studies.get("different", 0) + c.gap_studies.get("altered", 0) for c in pairs),
+            sum(pair.gap_studies["different"] + pair.gap_studies["altered"] for pair in pairs),
             title=f"{so_many(different + altered, 'image on', 'images on')} {backup.name} "
             f"{'differs' if different + altered == 1 else 'differ'} from the original",
-            message=f"{so_many(different, 'copy has', 'copies have')} different pixels or lost content; "
-            f"{so_many(altered, 'copy has', 'copies have')} the same pixels and other header elements. Of all that "
-            f"differ or cannot be read, the backup changed in {sides['backup']:,}, the primary in "
-            f"{sides['primary']:,}; in {sides['unknown']:,} it cannot be told.",
+            message=f"{so_many(different, 'copy has', 'copies have')} other pixels or lost content; "
+            f"{so_many(altered, 'copy has', 'copies have')} the same pixels and other header elements. Which side "
+            "changed, and how that is known, stands on the worklist where it can be told.",
             why="A copy that differs is not an exact copy: a restore brings back something else.",
             to_check=(
                 "Does the backup job compress or edit images?",
@@ -119,13 +119,12 @@ def drive_was_seen(evidence: Evidence, backup: StoreFacts) -> Result:
     if backup.name not in evidence.overdue_drives:
         return None
     days = evidence.overdue_drives[backup.name]
-    since = "no record has ever seen one" if days is None else f"the last one was examined {days} days ago"
     return finding(
         Severity.HIGH,
         1,
         unit="stores",
         title=f"No drive of {backup.name} has come back in time",
-        message=f"None of its drives is connected, and {since}: longer than `max_absent` allows.",
+        message=f"None of its drives is connected. One was last examined {days} days ago; `max_absent` is over.",
         why="A drive that nobody connects gets no new images, and nobody knows whether it still works.",
         to_check=("Where are the drives?", "Who carries them, and when last?"),
         remedy=("Connect one of the drives and audit again.",),
@@ -144,6 +143,7 @@ def backup_ran_on_schedule(evidence: Evidence, backup: StoreFacts) -> Result:
     on_primary = max((c.newest_on_primary for c in pairs if c.newest_on_primary), default=None)
     if newest is not None and (on_primary is None or newest >= on_primary):
         return None
+    # An image may wait for its RPO before a run has to take it.
     limit = (evidence.started - timedelta(hours=backup.schedule_hours + backup.rpo_hours)).isoformat()
     if newest is not None and newest >= limit:
         return None
@@ -152,7 +152,8 @@ def backup_ran_on_schedule(evidence: Evidence, backup: StoreFacts) -> Result:
         1,
         unit="stores",
         title=f"{backup.name} has not been written on schedule",
-        message=f"Its newest image is from {newest[:10] if newest else 'no known day'}; the primary has newer ones.",
+        message=f"Its newest image is from {newest[:10] if newest else 'no known day'}; the primary has newer ones. "
+        f"The schedule allows {span(backup.schedule_hours)} beside the limit of {span(backup.rpo_hours)}.",
         why="A job that stopped in silence is the commonest way to have no backup.",
         to_check=("Does the job still run?", "Did its password or key change?"),
         remedy=("Run the backup job by hand and read its messages.", AUDIT_AGAIN),
@@ -172,11 +173,11 @@ def extras_are_explained(evidence: Evidence, backup: StoreFacts) -> Result:
     if not unknown.instances:
         return None
     return finding(
-        Severity.HIGH if evidence.first else Severity.LOW,
+        Severity.HIGH,
         unknown.studies,
         title=f"{so_many(unknown.studies, 'study', 'studies')} on {backup.name} unknown to the primary",
         message=f"No primary knows {images(unknown.instances)} that {'is' if unknown.instances == 1 else 'are'} there"
-        + (": possible loss until explained." if evidence.first else "."),
+        + ": possible loss until explained.",
         why="They may be the last copies of studies that the primary has lost.",
         to_check=(
             "Were these studies deleted from the primary on purpose?",

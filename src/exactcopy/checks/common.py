@@ -22,6 +22,7 @@ class Scope(StrEnum):
     PRIMARY = "primary"
     BACKUP = "backup"
     AUDIT = "audit"
+    FINDINGS = "findings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def studies(count: int) -> str:
 
 def span(hours: float) -> str:
     """Return a length of time in words."""
-    return f"{hours:,.0f} hours" if hours < 72 else f"{hours / 24:,.0f} days"
+    return f"{int(hours):,} hours" if hours < 72 else f"{int(hours // 24):,} days"
 
 
 def sentence(parts: Iterable[str]) -> str:

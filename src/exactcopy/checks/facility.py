@@ -1,14 +1,18 @@
 """What is asked once of the whole audit."""
 
-from exactcopy.checks.common import Result, Scope, check, finding
-from exactcopy.model import Evidence, Role, Severity
+from collections.abc import Iterable
+from datetime import date
+
+from exactcopy.checks.common import Result, Scope, check, finding, not_checked, so_many
+from exactcopy.model import Evidence, Finding, Role, Severity
 
 
 @check("kept-off-site", Scope.AUDIT, owner="official")
 def kept_off_site(evidence: Evidence) -> Result:
     """At least one backup is elsewhere, as the configuration says."""
-    if any(store.offsite for store in evidence.stores if store.role is Role.BACKUP):
-        return None
+    named = [store.name for store in evidence.stores if store.role is Role.BACKUP and store.offsite]
+    if named:
+        return not_checked(f"The configuration says that {', '.join(named)} is off-site. Attest EC-BK-09.")
     return finding(
         Severity.HIGH,
         1,
@@ -24,7 +28,7 @@ def kept_off_site(evidence: Evidence) -> Result:
 def security_official_named(evidence: Evidence) -> Result:
     """The security official is named (45 CFR 164.308(a)(2))."""
     if evidence.security_official:
-        return None
+        return not_checked(f"The configuration names {evidence.security_official}. Attest EC-SO-01.")
     return finding(
         Severity.MEDIUM,
         1,
@@ -36,17 +40,27 @@ def security_official_named(evidence: Evidence) -> Result:
     )
 
 
-@check("findings-have-owners", Scope.AUDIT, owner="official")
-def findings_have_owners(evidence: Evidence) -> Result:
-    """Every finding has somebody who sees to it (45 CFR 164.308(a)(1)(ii)(B))."""
-    if evidence.it and evidence.security_official:
+@check("findings-are-treated", Scope.FINDINGS, owner="official")
+def findings_are_treated(findings: Iterable[Finding], today: date) -> Result:
+    """Every critical or high finding has an owner and is not overdue (45 CFR 164.308(a)(1)(ii)(B)).
+
+    Asked of the findings of all other checks, once they bear the dates of earlier audits.
+    """
+    heavy = [found for found in findings if found.severity in (Severity.CRITICAL, Severity.HIGH)]
+    ownerless = sum(found.owner is None for found in heavy)
+    overdue = sum(found.due is not None and found.due < today for found in heavy)
+    if not ownerless and not overdue:
         return None
     return finding(
         Severity.HIGH,
-        1,
-        unit="names",
-        title="Findings have no owner yet",
-        message="The configuration does not name both `it` and `security_official`.",
+        ownerless + overdue,
+        unit="findings",
+        title="Findings have no owner or are overdue",
+        message=f"Without an owner: {so_many(ownerless, 'finding', 'findings')}; past their date: "
+        f"{so_many(overdue, 'finding', 'findings')}.",
         why="A gap without an owner and a date stays open.",
-        remedy=("Add both names to [people] in the configuration.",),
+        remedy=(
+            "Name `it` and `security_official` under [people] in the configuration.",
+            "See what keeps the overdue ones open.",
+        ),
     )

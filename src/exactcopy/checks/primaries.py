@@ -14,7 +14,7 @@ from exactcopy.checks.common import (
     studies,
     unexamined,
 )
-from exactcopy.model import Evidence, Severity, StoreFacts
+from exactcopy.model import Evidence, Role, Severity, StoreFacts
 
 _MASS_CHANGE_SHARE = 0.02
 _MASS_CHANGE_STUDIES = 20
@@ -58,7 +58,7 @@ def primary_is_sound(evidence: Evidence, primary: StoreFacts) -> Result:
     hopeless, damaged = lost["no_sound_copy"], lost["damaged_on_primary"]
     if not hopeless.instances and not damaged.instances:
         return None
-    worst = Severity.CRITICAL if hopeless.instances else Severity.HIGH
+    seen = all(store.complete for store in evidence.stores if store.role is Role.BACKUP)
     parts = []
     if hopeless.instances:
         parts.append(
@@ -67,10 +67,11 @@ def primary_is_sound(evidence: Evidence, primary: StoreFacts) -> Result:
         )
     if damaged.instances:
         parts.append(
-            f"damaged here, with a sound copy elsewhere or a store that was not examined: {images(damaged.instances)}"
+            f"damaged here, while {'a whole copy is elsewhere' if seen else 'not every store was examined'}: "
+            f"{images(damaged.instances)} in {studies(damaged.studies)}"
         )
     return finding(
-        worst,
+        Severity.CRITICAL,
         hopeless.studies + damaged.studies,
         title=f"Images on {primary.name} are damaged",
         message=sentence(parts),
@@ -216,9 +217,11 @@ def file_times_are_plausible(evidence: Evidence, primary: StoreFacts) -> Result:
 
 @check("mammography-is-lossless", Scope.PRIMARY)
 def mammography_is_lossless(evidence: Evidence, primary: StoreFacts) -> Result:
-    """No mammogram is kept lossily compressed only (21 CFR 900.12(c)(4))."""
+    """No mammogram of the primary is lossily compressed (21 CFR 900.12(c)(4))."""
     if primary.error:
         return unexamined(primary)
+    if not primary.mammograms:
+        return not_checked(f"{primary.name} holds no mammogram.")
     if not primary.lossy_mammograms:
         return None
     return finding(

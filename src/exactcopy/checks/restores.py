@@ -15,6 +15,9 @@ from exactcopy.checks.common import (
 )
 from exactcopy.model import Evidence, Severity, StoreFacts
 
+# A month, and some days for the calendar. A default of the program: the rule in force names no interval.
+_PERIOD_DAYS = 35
+
 
 @check("restore-was-tested", Scope.BACKUP)
 def restore_was_tested(evidence: Evidence, backup: StoreFacts) -> Result:
@@ -22,8 +25,13 @@ def restore_was_tested(evidence: Evidence, backup: StoreFacts) -> Result:
     if backup.error:
         return unexamined(backup)
     restore = restore_of(evidence, backup)
-    if restore is not None and restore.planned and restore.restored + restore.failed == restore.planned:
+    if restore is not None and restore.planned and not restore.not_tested and not restore.certainty["not_tested"]:
         return None
+    if restore is not None and restore.planned:
+        return not_checked(
+            f"{studies(restore.not_tested + restore.certainty['not_tested'])} of {backup.name} could not be tested: "
+            "scratch was full or the store went away."
+        )
     if not any(pair.studies["total"] for pair in pairs_of(evidence, backup)):
         return not_checked(f"No primary that {backup.name} covers was examined, so there was nothing to draw from.")
     return finding(
@@ -41,7 +49,7 @@ def restore_was_tested(evidence: Evidence, backup: StoreFacts) -> Result:
 def restore_succeeded(evidence: Evidence, backup: StoreFacts) -> Result:
     """Every study that was restored came back whole and equal."""
     restore = restore_of(evidence, backup)
-    if backup.error or restore is None or not restore.planned:
+    if backup.error or restore is None or restore.planned == restore.not_tested:
         return not_checked(f"No test restore was made from {backup.name}.")
     failed = restore.failed + restore.certainty["failed"]
     if not failed:
@@ -77,8 +85,9 @@ def restored_images_open(evidence: Evidence, backup: StoreFacts) -> Result:
             remedy=(*INCIDENT, "Ask the modality or the PACS vendor whether the originals can be repaired."),
             worklist=f"worklist-{backup.name}.csv",
         )
-    if restore.not_decodable:
-        return not_checked(f"{studies(restore.not_decodable)} hold images that this program cannot decode.")
+    undecoded = restore.not_decodable + restore.certainty["not_decodable"]
+    if undecoded:
+        return not_checked(f"{studies(undecoded)} of {backup.name} came back equal, and cannot be decoded here.")
     return None
 
 
@@ -99,4 +108,26 @@ def recovery_within_rto(evidence: Evidence, backup: StoreFacts) -> Result:
         f"{evidence.rto_hours:g} hours.",
         why="While files are copied back, no earlier study can be read.",
         remedy=("Plan a faster medium or a longer RTO, and record the reason.",),
+    )
+
+
+@check("restores-are-periodic", Scope.BACKUP)
+def restores_are_periodic(evidence: Evidence, backup: StoreFacts) -> Result:
+    """The test restore before this one is no more than a month ago (45 CFR 164.308(a)(7)(ii)(D))."""
+    restore = restore_of(evidence, backup)
+    if backup.error or restore is None or not restore.restored:
+        return not_checked(f"No test restore was made from {backup.name}.")
+    days = evidence.days_since_restore.get(backup.name)
+    if days is None:
+        return not_checked(f"This is the first test restore from {backup.name}; one test does not show a period.")
+    if days <= _PERIOD_DAYS:
+        return None
+    return finding(
+        Severity.HIGH,
+        1,
+        unit="stores",
+        title=f"Test restores from {backup.name} are too far apart",
+        message=f"The test restore before this one was {days} days ago; monthly is the default of this program.",
+        why="Between two tests nobody knows whether the backup can be read.",
+        remedy=("Audit every month: `exactcopy audit` makes the test restores.",),
     )

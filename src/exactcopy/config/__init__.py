@@ -158,6 +158,8 @@ def _rules(file: "ConfigFile", base: Path, faulted: Collection["Where"]) -> Iter
     for where, store in stores.items():
         if not re.fullmatch(r"[a-z0-9-]{1,40}", str(where[1])):
             yield where, 'is no store name. Write 1 to 40 characters of a-z, 0-9 and "-".'
+        if "--" in str(where[1]):
+            yield where, 'holds "--", which parts two names in the names of files. Write a single "-".'
         for key in BACKUPS_ONLY:
             if where[0] == "primary" and key in store.model_fields_set:
                 yield (*where, key), "is a setting of backups only. Remove it."
@@ -195,6 +197,9 @@ def _together(store: "Store") -> Iterator[tuple[str, str, str]]:
     if store.restored_on and not store.restored_from:
         what = "is missing beside restored_on. Write what the folder was restored from."
         yield "restored_from", "restored_from", what
+    if store.volumes and store.read == "rotation":
+        what = "cannot be rotation beside volumes: what one drive proved says nothing of another. Write \"all\"."
+        yield "read", "volumes", what
     if store.max_absent and not store.volumes:
         yield "max_absent", "volumes", "needs volumes. List the drives in volumes, or remove it."
 

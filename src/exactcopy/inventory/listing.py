@@ -1,7 +1,6 @@
 """List a store: what it holds, and which parts of it could not be listed."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from exactcopy.errors import StoreUnavailable
 from exactcopy.inventory.database import save_rows
 from exactcopy.inventory.schema import LISTING
 from exactcopy.model import Copy, Gap, Target
+from exactcopy.records import shown_key
 from exactcopy.stores import Store, open_store
 
 _ROWS_AT_A_TIME = 50_000
@@ -25,6 +25,7 @@ class Listing:
     bytes: int
     gaps: tuple[tuple[str, str], ...]
     failure_domain: str | None
+    volume: str | None
     encrypted: bool | None
 
 
@@ -58,6 +59,7 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
         bytes=size,
         gaps=tuple(gaps),
         failure_domain=shown.failure_domain,
+        volume=shown.volume,
         encrypted=shown.encrypted,
     )
     partial = finished.with_suffix(".partial")
@@ -71,7 +73,7 @@ def _batches(store: Store, gaps: list[tuple[str, str]]) -> Iterator[list[Copy]]:
     for partition in store.partitions():
         for item in store.listing(partition):
             if isinstance(item, Gap):
-                gaps.append((os.fsdecode(item.scope).encode("utf-8", "backslashreplace").decode(), item.reason))
+                gaps.append((shown_key(item.scope), item.reason))
                 continue
             batch.append(item)
             if len(batch) == _ROWS_AT_A_TIME:

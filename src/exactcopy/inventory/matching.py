@@ -19,10 +19,10 @@ class Matched:
     nameless: int
 
 
-def match(db: DuckDBPyConnection, folder: Path, into: Path, known: Path | None, primaries: Sequence[Path]) -> Matched:
+def match(db: DuckDBPyConnection, folder: Path, into: Path, previous: Path | None, primaries: Sequence[Path]) -> Matched:
     """Join the parts in `folder` into the inventory `into`.
 
-    An object that could not be read is taken for the instance that had its key in `known`, this store's
+    An object that could not be read is taken for the instance that had its key in `previous`, this store's
     inventory in the last record, or else has its key on one of the `primaries`. While one stays nameless,
     no instance can be called missing there.
     """
@@ -35,7 +35,7 @@ def match(db: DuckDBPyConnection, folder: Path, into: Path, known: Path | None, 
         else f"create or replace view parts as {kept}"
     )
     db.execute("create or replace table names (key blob, study varchar, series varchar, sop varchar, rank int)")
-    for rank, source in enumerate([*([known] if known else []), *primaries]):
+    for rank, source in enumerate([*([previous] if previous else []), *primaries]):
         db.execute(
             f"insert into names select key, study_instance_uid, series_instance_uid, sop_instance_uid, {rank}"
             f" from {parquet(source)} where sop_instance_uid is not null and key in"

@@ -24,10 +24,10 @@ class Plan:
     carried: int
 
 
-def plan_reads(db: DuckDBPyConnection, target: Target, folder: Path, known: Path | None, started: int) -> Plan:
+def plan_reads(db: DuckDBPyConnection, target: Target, folder: Path, previous: Path | None, started: int) -> Plan:
     """Split the listing in `folder` into what is read (todo.parquet) and what is not (kept.parquet).
 
-    `known` is the inventory of this same store in the last record, or None; `started` is in nanoseconds
+    `previous` is the inventory of this same store in the last record, or None; `started` is in nanoseconds
     since 1970. Under rotation an object that the listing shows unchanged (size, time, inode) keeps its
     digest, unless that would grow older than the target's `reread` before the next audit. Links and special
     files are never read. A plan that is there already stands: the parts that were read belong to it.
@@ -35,10 +35,10 @@ def plan_reads(db: DuckDBPyConnection, target: Target, folder: Path, known: Path
     finished = folder / "plan.json"
     if finished.exists():
         return Plan(**json.loads(finished.read_text(encoding="utf-8")))
-    carries = known is not None and target.read is ReadPolicy.ROTATION
+    carries = previous is not None and target.read is ReadPolicy.ROTATION
     due = started - _nanoseconds(target.reread - _UNTIL_NEXT_AUDIT)
     db.execute(f"create or replace view listed as select * from {parquet(folder, 'listing-*.parquet')}")
-    source = parquet(known) if carries and known else nothing(INVENTORY)
+    source = parquet(previous) if carries and previous else nothing(INVENTORY)
     db.execute(
         f"""
         create or replace table planned as

@@ -38,7 +38,7 @@ def take_inventory(
     target: Target,
     work: Path,
     into: Path,
-    known: Path | None,
+    previous: Path | None,
     primaries: Sequence[Path],
     started: int,
     step: Step,
@@ -47,11 +47,11 @@ def take_inventory(
     try:
         step(f"Listing {target.name}", None, None)
         listing = list_store(db, target, work)
-        plan = plan_reads(db, target, work, known, started)
+        plan = plan_reads(db, target, work, previous, started)
         read_planned(db, pool, target, work, started, step(f"Reading {target.name}", plan.objects, plan.bytes))
     except StoreUnavailable as error:
         return Inventory(target=target, error=error.code, message=str(error))
-    matched = match(db, work, into, known, primaries)
+    matched = match(db, work, into, previous, primaries)
     if target.role is Role.PRIMARY and not matched.images:
         # An archive without a single image is a wrong path, not an archive that needs no backup.
         shutil.rmtree(into)

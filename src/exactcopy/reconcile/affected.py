@@ -1,7 +1,6 @@
 """Which studies a finding is about, and the worklist with which IT mends them."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,19 +8,22 @@ from typing import Any
 from exactcopy.inventory.database import literal, rows
 from exactcopy.model import Finding, Outcome, RestoreTest
 from exactcopy.reconcile.case import Case, Examined
-from exactcopy.reconcile.facts import extra_objects
-from exactcopy.records import write_csv
+from exactcopy.reconcile.facts import extra_objects, without_exact_copy
+from exactcopy.records import shown_key, write_csv
 
 _MOST_ELEMENTS = 10
 WORKLIST_COLUMNS = (
     "label",
     "what",
+    "primary",
     "study_instance_uid",
     "series_instance_uid",
     "sop_instance_uid",
     "key_on_primary",
-    "key_on_backup",
+    "store_of_copy",
+    "key_of_copy",
     "changed_side",
+    "told_by",
     "elements",
     "hint",
     "do",
@@ -29,20 +31,19 @@ WORKLIST_COLUMNS = (
 _DO = {
     "missing": "Copy this image from the primary to the backup.",
     "unreadable": "Keep the damaged copy, then replace it from the primary.",
-    "different": "Keep both versions; replace the one of the side that changed.",
-    "altered": "Keep both versions; find out which header is right before one is replaced.",
+    "different": "Keep both versions. Find out which one is right before one is replaced.",
+    "altered": "Keep both versions. Find out which header is right before one is replaced.",
     "unknown": "Make the store readable there and audit again.",
     "unverified": "Let the next audit read this copy.",
-    "pending": "Nothing yet: it is younger than the RPO.",
-    "equivalent": "Nothing: the same content in other packaging.",
     "not_known_on_primary": "Find out why the primary does not know it before anything is deleted.",
-    "lost_from_primary": "Restore it to the primary from this backup, or record its disposal.",
+    "lost_from_primary": "Restore it to the primary from this copy, or record its disposal.",
     "gone_everywhere": "Look for it on drives that are not configured, or record its disposal.",
     "no_sound_copy": "Ask the modality or the PACS vendor for the original.",
-    "damaged_on_primary": "Replace it on the primary from the sound copy.",
+    "damaged_on_primary": "Look at the whole copy; if it is right, replace the primary's file from it.",
     "changed_on_primary": "Compare it with the copies on the backups before those are replaced.",
     "no_exact_copy": "Copy it to a backup now.",
     "uid_conflict": "Decide which version is right.",
+    "restore_failed": "Read the study's files on this backup, then copy it again from the primary.",
 }
 
 
@@ -65,51 +66,47 @@ def labelled_studies(case: Case, tests: Iterable[RestoreTest]) -> list[str]:
     named = {study for (study,) in rows(case.db, "select distinct study from affected")}
     named |= {study for (study,) in rows(case.db, "select distinct study from study_states where state <> 'protected'")}
     named |= {study for (study,) in rows(case.db, "select distinct study from losses where kind <> 'only_copy'")}
+    for backup in case.backups:
+        case.db.execute(extra_objects(case, backup))
+        named |= {study for (study,) in rows(case.db, "select distinct study from extra_objects")}
     return sorted(named | {test.study_instance_uid for test in tests})
 
 
 def gap_rows(case: Case, findings: Sequence[Finding], labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Yield the rows of gaps.csv: one for each finding and study, no UID and no text from a file in it."""
-    counted = ", ".join(f"sum({outcome})::bigint as {outcome}" for outcome in Outcome)
-    case.db.execute(
-        f"""
-        create or replace table gap_rows as
-        with info as (select study, min(modality) as modality, min(year(study_date)) as year, count(distinct sop) as n
-                      from objects semi join affected using (study) group by study),
-        counts as (select backup, study, {counted} from study_states group by backup, study),
-        details as (select backup, study, list(distinct coalesce(changed_side, 'unknown')) as sides,
-                           list(distinct elements) as elements from outcomes
-                    where outcome in ('altered', 'different', 'unreadable') group by backup, study)
-        select a.id, a.study, coalesce(i.modality, '') as modality, i.year, coalesce(i.n, 0) as instances,
-               c.* exclude (backup, study), d.sides, d.elements, c.backup
-        from affected a left join info i on i.study = a.study
-        left join counts c on c.study = a.study left join details d on d.study = a.study and d.backup = c.backup
-        """
-    )
+    backups = {backup.target.name for backup in case.backups}
     for finding in findings:
-        of_backup = any(finding.target == backup.target.name for backup in case.backups)
+        if finding.target in backups:
+            counts = ", ".join(f"sum({outcome})::bigint" for outcome in Outcome)
+        else:
+            counts = ", ".join("null" for _ in Outcome)
         target = literal(finding.target)
-        source = (
-            f"select * from gap_rows where id = {literal(finding.id)} and (backup = {target} or backup is null)"
-            if of_backup
-            else f"select distinct on (study) * from gap_rows where id = {literal(finding.id)}"
+        found = case.db.cursor().execute(
+            f"""
+            with named as (select study from affected where id = {literal(finding.id)}),
+            info as (select study, min(modality) as modality, min(year(study_date)) as year, count(distinct sop) as n
+                     from objects semi join named using (study) group by study),
+            counted as (select study, {counts} from study_states where backup = {target} group by study),
+            details as (select study, list(distinct coalesce(changed_side, 'unknown')) as sides,
+                               list(distinct elements) as elements from outcomes
+                        where backup = {target} and outcome in ('altered', 'different', 'unreadable') group by study)
+            select n.study, i.modality, i.year, coalesce(i.n, 0), c.* exclude (study), d.sides, d.elements
+            from named n left join info i using (study) left join counted c using (study)
+            left join details d using (study) order by n.study"""
         )
-        for row in case.db.cursor().execute(f"{source} order by study").fetchall():
-            study, modality, year, instances = row[1:5]
-            outcomes = dict(zip((o.value for o in Outcome), row[5:14], strict=True)) if of_backup else {}
-            sides, elements = row[14], row[15]
+        for study, modality, year, instances, *outcomes, sides, elements in found.fetchall():
             yield {
                 "finding": finding.id,
                 "check": finding.check,
                 "severity": finding.severity.value,
                 "target": finding.target,
                 "label": labels[study],
-                "modality": modality,
+                "modality": modality or "",
                 "study_year": year,
                 "instances": instances,
-                **{outcome.value: outcomes.get(outcome.value) or 0 for outcome in Outcome},
-                "changed_side": "/".join(sorted(sides)) if of_backup and sides else "",
-                "elements": _keywords(elements) if of_backup else "",
+                **{outcome.value: count or 0 for outcome, count in zip(Outcome, outcomes, strict=True)},
+                "changed_side": "/".join(sorted(sides)) if sides else "",
+                "elements": _keywords(elements),
             }
 
 
@@ -123,101 +120,104 @@ def write_worklists(case: Case, findings: Iterable[Finding], labels: Mapping[str
 
 
 def _work(case: Case, store: Examined, labels: Mapping[str, str]) -> Iterator[tuple[object, ...]]:
-    name = literal(store.target.name)
-    select = _backup_work(case, store, name) if store in case.backups else _primary_work(name)
-    found = case.db.cursor().execute(select)
+    select = _backup_work(case, store) if store in case.backups else _primary_work(case, store)
+    found = case.db.cursor().execute(f"select * from ({select}) order by study, sop, what, key_of_copy")
     while batch := found.fetchmany(1000):
-        for what, study, series, sop, on_primary, on_backup, side, elements, hint in batch:
+        for what, primary, study, series, sop, on_primary, copy_store, copy, side, told_by, elements, hint in batch:
             yield (
                 labels.get(study, ""),
                 what,
+                primary,
                 study,
                 series,
                 sop,
-                _text(on_primary),
-                _text(on_backup),
+                None if on_primary is None else shown_key(on_primary),
+                copy_store,
+                None if copy is None else shown_key(copy),
                 side,
+                told_by,
                 _keywords([elements]),
                 hint,
                 _DO[what],
             )
 
 
-def _backup_work(case: Case, backup: Examined, name: str) -> str:
+def _backup_work(case: Case, backup: Examined) -> str:
+    name = literal(backup.target.name)
     case.db.execute(extra_objects(case, backup))
     return f"""
-        select o.outcome, o.study, o.series, o.sop, o.primary_key, o.backup_key, o.changed_side, o.elements,
-               case when h.key is not null then 'an object of this key is there: ' || h.problem end
+        select o.outcome as what, o.primary_store as "primary", o.study as study, o.series as series, o.sop as sop,
+               o.primary_key as key_on_primary, {name} as store_of_copy, o.backup_key as key_of_copy,
+               o.changed_side as side, o.told_by as told_by, o.elements as elements,
+               case when o.primary_damaged then 'the primary''s own file is damaged'
+                    when h.key is not null then 'an object of this key is there: ' || h.problem end as hint
         from outcomes o left join (select key, problem from objects where store = {name} and sop is null) h
           on h.key = o.primary_key and o.backup_key is null
         where o.backup = {name} and o.outcome not in ('identical', 'equivalent', 'pending')
         union all
-        select case when e.lost then 'lost_from_primary' else 'not_known_on_primary' end, e.study, b.series,
-               e.sop, null, b.key, null, null, null
+        select case when e.lost then 'lost_from_primary' else 'not_known_on_primary' end, null, e.study, b.series,
+               e.sop, null, {name}, b.key, null, null, null, null
         from extra_objects e join objects b on b.store = {name} and b.sop = e.sop
-        union all {_conflicts(name)}
         union all
-        select 'different', f.study, null, null, null, null, null, null, 'restore failed: ' || f.problems
+        select 'restore_failed', null, f.study, null, null, null, {name}, null, null, null, null, f.problems
         from failed_restores f where f.backup = {name}
-        order by 2, 4, 5"""
+        union all
+        select 'uid_conflict', null, study, series, sop, null, {name}, key, null, null, null, 'one of several versions'
+        from ({_conflicts(name)})"""
 
 
-def _primary_work(name: str) -> str:
+def _primary_work(case: Case, primary: Examined) -> str:
+    name = literal(primary.target.name)
+    elsewhere = f"filter (o.store <> {name} and not o.damaged and o.sha256 is not null)"
     return f"""
-        select l.kind, l.study, any_value(o.series), l.sop, min(o.key) filter (o.store = {name}),
-               min(o.key) filter (o.store <> {name} and not o.damaged), null, null,
-               'sound on: ' || string_agg(distinct o.store, ', ') filter (o.store <> {name} and not o.damaged)
+        select l.kind as what, {name} as "primary", l.study as study, min(o.series) as series, l.sop as sop,
+               min(o.key) filter (o.store = {name}) as key_on_primary,
+               arg_min(o.store, o.key) {elsewhere} as store_of_copy, min(o.key) {elsewhere} as key_of_copy,
+               null as side, null as told_by, null as elements,
+               'whole copies on: ' || string_agg(distinct o.store, ', ') {elsewhere} as hint
         from losses l left join objects o on o.sop = l.sop
         where l.store = {name} and l.kind <> 'only_copy' group by l.kind, l.study, l.sop
         union all
-        select 'no_exact_copy', min(study), min(series), sop, min(primary_key), null, null, null, null
-        from outcomes where primary_store = {name} group by sop having {_NOWHERE}
-        union all {_conflicts(name)}
-        order by 2, 4"""
+        select 'no_exact_copy', {name}, study, series, sop, primary_key, null, null, null, null, null, null
+        from ({without_exact_copy(case, primary)}) where not open
+        union all
+        select 'uid_conflict', {name}, study, series, sop, key, null, null, null, null, null, 'one of several versions'
+        from ({_conflicts(name)})"""
 
 
-def _conflicts(name: str) -> str:
-    return f"""
-        select 'uid_conflict', o.study, o.series, o.sop, o.key, null, null, null, 'one of several versions'
-        from objects o semi join (select sop from objects where store = {name} and sop is not null
-            and sha256 is not null group by sop having count(distinct sha256) > 1) c using (sop)
-        where o.store = {name}"""
-
-
-_NOWHERE = """not bool_or(outcome in ('identical', 'equivalent', 'unknown', 'unverified', 'pending'))"""
+def _conflicts(store: str) -> str:
+    return f"""select * from objects where store = {store} and sop in (
+        select sop from objects where store = {store} and sop is not null and sha256 is not null
+        group by sop having count(distinct sha256) > 1)"""
 
 
 def _studies(case: Case, check: str, target: str) -> str | None:
-    """Return the SQL of the studies that a finding of `check` on `target` is about; None where it is about none."""
+    """Return the SQL of the studies that a finding of `check` is about; None where it is about none."""
     name = literal(target)
     states = f"select study from study_states where backup = {name} and"
     lost = f"select study from losses where store = {name} and kind in"
-    if check == "extras-are-explained":
-        case.db.execute(extra_objects(case, next(b for b in case.backups if b.target.name == target)))
+    store = next((store for store in case.stores if store.target.name == target), None)
+    if check == "extras-are-explained" and store:
+        case.db.execute(extra_objects(case, store))
         return "select study from extra_objects where not lost"
+    if check == "every-instance-has-a-copy" and store:
+        return f"select study from ({without_exact_copy(case, store)}) where not open"
     return {
         "backup-is-complete": f"{states} missing > 0",
         "copies-are-exact": f"{states} altered + different > 0",
         "copies-are-readable": f"{states} unreadable > 0",
         "restore-succeeded": f"select study from failed_restores where backup = {name}",
         "restored-images-open": f"select study from failed_restores where backup = {name} and problems like '%not_%'",
-        "every-instance-has-a-copy": f"select min(study) as study from outcomes where primary_store = {name}"
-        f" group by sop having {_NOWHERE}",
         "primary-is-sound": f"{lost} ('no_sound_copy', 'damaged_on_primary')",
         "no-silent-alteration": f"{lost} ('changed_on_primary')",
         "no-unexplained-loss": f"{lost} ('gone_everywhere', 'lost_from_primary')",
         "no-mass-change": f"{lost} ('gone_everywhere', 'lost_from_primary', 'changed_on_primary')",
-        "no-uid-conflict": f"select study from objects where store = {name} and sop in (select sop from objects"
-        f" where store = {name} and sha256 is not null group by sop having count(distinct sha256) > 1)",
+        "no-uid-conflict": f"select study from ({_conflicts(name)})",
         "file-times-are-plausible": "select study from study_states where state = 'pending'"
         f" and primary_store = {name}",
     }.get(check)
 
 
-def _keywords(found: Iterable[str | None]) -> str:
+def _keywords(found: Iterable[str | None] | None) -> str:
     names = sorted({name for stored in found or () if stored for name in json.loads(stored)})
     return ", ".join(names[:_MOST_ELEMENTS]) + (" and more" if len(names) > _MOST_ELEMENTS else "")
-
-
-def _text(key: bytes | None) -> str | None:
-    return None if key is None else os.fsdecode(key).encode("utf-8", "backslashreplace").decode()

@@ -94,6 +94,10 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
         newest_copy=_iso(copied),
         newest_on_primary=_iso(newest),
         oldest_unprotected_hours=_hours(exposed),
+        against_damaged=row(
+            case.db,
+            f"select count(*) from outcomes where {where} and outcome = 'different' and primary_damaged",
+        )[0],
         changed_side={
             **{side.value: sides.get(side.value, 0) for side in Side},
             "unknown": sides.get("unknown", 0),
@@ -171,6 +175,7 @@ def store_facts(case: Case, store: Examined, listing: Listing | None, error: str
         modalities=dict(modalities),
         problems=problems,
         failure_domain=listing.failure_domain,
+        volume=listing.volume,
         encrypted=listing.encrypted,
     )
 
@@ -189,29 +194,33 @@ def _settings(target: Target) -> dict[str, Any]:
         "restored_on": restored_on.isoformat() if restored_on else None,
         "rpo_hours": target.rpo.total_seconds() / 3600,
         "schedule_hours": target.schedule.total_seconds() / 3600 if target.schedule else None,
-        "volumes": bool(target.options.get("volumes")),
+        "volumes_configured": len(target.options.get("volumes") or ()),
     }
+
+
+def without_exact_copy(case: Case, store: Examined) -> str:
+    """Return the SQL of a primary's instances without an exact copy on any backup: study, sop, open.
+
+    `open` where a copy was not examined, so that it cannot be told. What is pending counts as without a copy
+    once it is older than the shortest RPO of the backups that should have it.
+    """
+    hours = min((backup.target.rpo.total_seconds() / 3600 for backup in case.covering(store)), default=0.0)
+    return f"""
+        select min(study) as study, min(series) as series, sop, min(primary_key) as primary_key,
+               bool_or(outcome in ('unknown', 'unverified')) as open
+        from outcomes where primary_store = {literal(store.target.name)} group by sop
+        having not bool_or(outcome in ('identical', 'equivalent'))
+           and not (bool_or(outcome = 'pending') and max(age_hours) <= {hours})"""
 
 
 def _without_exact_copy(case: Case, store: Examined) -> tuple[Count, Count]:
     """Count a primary's instances that no backup holds exactly, and those of which it cannot be told."""
-    found = rows(
+    studies, instances, open_studies, open_instances = row(
         case.db,
-        f"""
-        with best as (
-            select sop, min(study) as study, bool_or(outcome in ('unknown', 'unverified')) as open,
-                   bool_or(outcome = 'pending') as pending
-            from outcomes where primary_store = {literal(store.target.name)} group by sop
-            having not bool_or(outcome in ('identical', 'equivalent')))
-        select count(distinct study) filter (not open and not pending),
-               count(*) filter (not open and not pending),
-               count(distinct study) filter (open), count(*) filter (open) from best""",
+        f"""select count(distinct study) filter (not open), count(*) filter (not open),
+            count(distinct study) filter (open), count(*) filter (open) from ({without_exact_copy(case, store)})""",
     )
-    studies, instances, open_studies, open_instances = found[0]
-    return (
-        Count(studies=studies, instances=instances),
-        Count(studies=open_studies, instances=open_instances),
-    )
+    return Count(studies=studies, instances=instances), Count(studies=open_studies, instances=open_instances)
 
 
 def _assurance(case: Case, where: str) -> dict[str, int]:

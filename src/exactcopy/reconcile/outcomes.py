@@ -86,13 +86,16 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
            {verdict} as outcome, w.read_at as read_at, w.primary_key as primary_key, w.backup_key as backup_key,
            w.content as primary_sha256, w.backup_sha256 as backup_sha256, w.primary_damaged as primary_damaged,
            w.backup_damaged as backup_damaged, w.copied as copied, w.elements as elements, age_hours,
-           null::varchar as changed_side, false as restored, w.rank as rank
+           null::varchar as changed_side, null::varchar as told_by, false as restored, w.rank as rank
     from worst join ages using (sop)
     """.replace("case rank when", "case w.rank when")
 
 
 def _tell_which_side_changed(case: Case) -> None:
-    """Set `changed_side` where the last record, an object's own damage or the other backups tell it."""
+    """Set `changed_side`, and `told_by` what: the last record, an object's own damage, or other stores.
+
+    That other stores agree with one side is a hint and no proof: a mirror copies a change within a day.
+    """
     case.db.execute(
         """
         create or replace table suspects as
@@ -108,23 +111,24 @@ def _tell_which_side_changed(case: Case) -> None:
                               and b.sha256 = s.backup_sha256)
                   and not exists (from baseline b where b.store = s.primary_store and b.sop = s.sop
                                   and b.sha256 = s.primary_sha256)
-                 then 'primary'
+                 then 'primary:last record'
                  when exists (from baseline b where b.store = s.primary_store and b.sop = s.sop
                               and b.sha256 = s.primary_sha256)
                   and exists (from baseline b where b.store = s.backup and b.sop = s.sop)
                   and not exists (from baseline b where b.store = s.backup and b.sop = s.sop
                                   and b.sha256 = s.backup_sha256)
-                 then 'backup'
-                 when s.primary_damaged and not s.backup_damaged then 'primary'
-                 when s.backup_damaged and not s.primary_damaged then 'backup'
+                 then 'backup:last record'
+                 when s.primary_damaged and not s.backup_damaged then 'primary:own damage'
+                 when s.backup_damaged and not s.primary_damaged then 'backup:own damage'
                  when exists (from elsewhere e where e.sop = s.sop and e.sha256 = s.primary_sha256
-                              and e.store not in (s.primary_store, s.backup)) then 'backup'
+                              and e.store not in (s.primary_store, s.backup)) then 'backup:other stores'
                  when exists (from elsewhere e where e.sop = s.sop and e.sha256 = s.backup_sha256
-                              and e.store not in (s.primary_store, s.backup)) then 'primary'
+                              and e.store not in (s.primary_store, s.backup)) then 'primary:other stores'
             end as side
         from suspects s;
-        update outcomes set changed_side = sides.side from sides
-        where sides.primary_store = outcomes.primary_store and sides.backup = outcomes.backup
+        update outcomes set changed_side = split_part(sides.side, ':', 1), told_by = split_part(sides.side, ':', 2)
+        from sides
+        where sides.side is not null and sides.primary_store = outcomes.primary_store and sides.backup = outcomes.backup
           and sides.sop = outcomes.sop;
         """
     )

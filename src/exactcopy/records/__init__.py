@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import grp
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import Any
 
 from exactcopy import __version__
 from exactcopy.config import Config
-from exactcopy.errors import RecordError, RunLocked
+from exactcopy.errors import ConfigError, RecordError, RunLocked
 
 SCHEMA = 1
 MANIFEST = "manifest-sha256.txt"
@@ -50,7 +51,6 @@ class Unfinished:
     id: str
     started: datetime
     root: Path
-    resumed: bool
 
     @property
     def folder(self) -> Path:
@@ -66,6 +66,21 @@ class Unfinished:
     def work(self) -> Path:
         """Listings, plans and parts."""
         return self.root / "work"
+
+
+def check_group(config: Config) -> None:
+    """Raise ConfigError where records could not be given to `restricted_group`: before hours of reading."""
+    group = config.restricted_group
+    if group is None:
+        return
+    try:
+        number = grp.getgrnam(group).gr_gid
+    except KeyError:
+        fault = f"{config.path.name}: restricted_group: there is no group {group}. Make it, or leave the key out."
+        raise ConfigError([fault]) from None
+    if os.geteuid() != 0 and number not in (os.getegid(), *os.getgroups()):
+        fault = f"{config.path.name}: restricted_group: this account is not in {group}. Add it, or leave the key out."
+        raise ConfigError([fault])
 
 
 @contextmanager
@@ -107,10 +122,10 @@ def begin(config: Config, now: datetime) -> Unfinished:
         started = datetime.fromisoformat(begun["started"]) if begun else None
         if begun and started and begun["stamp"] == stamp and timedelta() <= now - started < _RESUMABLE:
             shutil.rmtree(root / "record", ignore_errors=True)
-            return _prepared(Unfinished(id=root.name, started=started, root=root, resumed=True))
+            return _prepared(Unfinished(id=root.name, started=started, root=root))
         shutil.rmtree(root)
     now = now.replace(microsecond=0)
-    unfinished = Unfinished(id=_free_id(config, now), started=now, root=home / _free_id(config, now), resumed=False)
+    unfinished = Unfinished(id=_free_id(config, now), started=now, root=home / _free_id(config, now))
     unfinished.root.mkdir(mode=0o700)
     _write(unfinished.root / "begun.json", json.dumps({"started": now.isoformat(), "stamp": stamp}))
     return _prepared(unfinished)
@@ -124,7 +139,7 @@ def seal(config: Config, unfinished: Unfinished, previous: Record | None) -> Rec
         lines.append(f"{previous.manifest_sha256}  ../{previous.id}/{MANIFEST}")
     _write(unfinished.folder / MANIFEST, "\n".join(lines) + "\n")
     config.records.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _protect(unfinished.folder, config.restricted_group)
+    _protect(config.records, unfinished.folder, config.restricted_group)
     final = config.records / unfinished.id
     try:
         unfinished.folder.rename(final)
@@ -190,9 +205,9 @@ def read_labels(restricted: Path) -> dict[str, str]:
         return {row["study_instance_uid"]: row["label"] for row in csv.DictReader(file)}
 
 
-def add_labels(labels: dict[str, str], studies: Iterable[str]) -> dict[str, str]:
-    """Return `labels` with one more for each study that has none; no label is ever used twice."""
-    number = max((int(label.removeprefix("E-")) for label in labels.values()), default=0)
+def add_labels(labels: dict[str, str], studies: Iterable[str], highest: int) -> dict[str, str]:
+    """Return `labels` with one more for each study that has none; none up to `highest` is used again."""
+    number = max([highest, *(int(label.removeprefix("E-")) for label in labels.values())])
     # In an order that tells nothing of who was examined when.
     new = sorted(set(studies) - labels.keys(), key=lambda uid: sha256(uid.encode()).digest())
     return labels | {uid: f"E-{number + place:04}" for place, uid in enumerate(new, start=1)}
@@ -209,20 +224,27 @@ def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        writer.writerows([_cell(value) for value in row] for row in rows)
+        writer.writerows([safe_cell(value) for value in row] for row in rows)
+
+
+def safe_cell(value: object) -> object:
+    """Return a value that no spreadsheet takes for a formula and no terminal for a command."""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    plain = "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in value)
+    return f"'{plain}" if plain.startswith(_FORMULA) else plain
+
+
+def shown_key(key: bytes) -> str:
+    """Return a key as text from which its bytes can be had again: what does not print becomes \\xNN."""
+    text = key.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
 
 
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def _cell(value: object) -> object:
-    if not isinstance(value, str):
-        return "" if value is None else value
-    plain = "".join(character if character.isprintable() else "\ufffd" for character in value)
-    return f"'{plain}" if plain.startswith(_FORMULA) else plain
 
 
 def _prepared(unfinished: Unfinished) -> Unfinished:
@@ -239,14 +261,18 @@ def _free_id(config: Config, now: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H%M%SZ")
 
 
-def _protect(folder: Path, group: str | None) -> None:
-    """Leave records to their owner; restricted/ to its group too, where there is one."""
+def _protect(records: Path, folder: Path, group: str | None) -> None:
+    """Leave records to their owner; let the group, where there is one, pass through and read restricted/."""
     for path in [folder, *folder.rglob("*")]:
-        inside = path.is_relative_to(folder / RESTRICTED)
-        shared = 0o050 if path.is_dir() else 0o040
-        path.chmod((0o700 if path.is_dir() else 0o600) | (shared if group else 0))
-        if group and inside:
-            shutil.chown(path, group=group)
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    if not group:
+        return
+    for path in (records, folder):
+        shutil.chown(path, group=group)
+        path.chmod(0o710)
+    for path in [folder / RESTRICTED, *(folder / RESTRICTED).rglob("*")]:
+        shutil.chown(path, group=group)
+        path.chmod(0o750 if path.is_dir() else 0o640)
 
 
 def _json(path: Path) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from exactcopy.config import Config
 from exactcopy.model import Assessment, Attestation, Evidence, Finding, NotChecked, Role, StoreFacts
 from exactcopy.records import SCHEMA, Record, Unfinished
 
+# What reads, compares and decodes: its version is part of the method.
+_LIBRARIES = ("pydicom", "numpy", "pillow", "python-gdcm", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "duckdb")
 _NOT_EXAMINED = {
     "missing": "its folder was not there",
     "empty": "nothing at all was stored there, as on an unmounted drive",
@@ -30,7 +33,7 @@ class Document:
     evidence: Evidence
     findings: Sequence[Finding]
     assessments: Sequence[Assessment]
-    attestations: Mapping[str, Attestation]
+    attestations: Sequence[Attestation]
     checks: Sequence[tuple[str, str, Finding | NotChecked | None]]
     citations: Mapping[str, Sequence[str]]
     deciding: frozenset[str]
@@ -41,6 +44,7 @@ class Document:
     decisions_sha256: str
     restricted_manifest_sha256: str
     gaps_rows: int
+    highest_label: int
     timing: Mapping[str, float]
 
 
@@ -85,6 +89,7 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
             "config_sha256": config.digest,
             "decisions_sha256": said.decisions_sha256,
             "operator": config.operator,
+            "libraries": {name: version(name) for name in _LIBRARIES},
             "first": evidence.first,
         },
         "previous": {"id": previous.id, "manifest_sha256": previous.manifest_sha256} if previous else None,
@@ -92,6 +97,7 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
             "rpo_hours": config.rpo.total_seconds() / 3600,
             "rto_hours": evidence.rto_hours,
             "sample": config.sample,
+            "read": {store.name: store.read for store in config.stores},
             "reread_days": {store.name: store.reread.days for store in config.stores},
         },
         "people": {"security_official": config.security_official, "it": config.it},
@@ -113,14 +119,15 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
         "evidence": {
             "restricted_manifest_sha256": said.restricted_manifest_sha256,
             "gaps_rows": said.gaps_rows,
+            "highest_label": said.highest_label,
             "self_test": None,
         },
     }
 
 
-def _control(assessment: Assessment, attestations: Mapping[str, Attestation]) -> dict[str, Any]:
+def _control(assessment: Assessment, attestations: Sequence[Attestation]) -> dict[str, Any]:
     control = assessment.control
-    stated = attestations.get(control.id)
+    stated = [asdict(one) for one in attestations if one.control == control.id]
     return {
         "id": control.id,
         "citation": control.citation,
@@ -133,7 +140,8 @@ def _control(assessment: Assessment, attestations: Mapping[str, Attestation]) ->
         "status": assessment.status,
         "observed": assessment.observed,
         "findings": list(assessment.findings),
-        "attested_by": asdict(stated) if stated else None,
+        "attested_by": stated[0] if stated else None,
+        "attestations": stated,
     }
 
 

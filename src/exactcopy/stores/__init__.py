@@ -22,6 +22,7 @@ class Safeguards:
     """What a store shows of its own protection; None means that it cannot be seen from here."""
 
     failure_domain: str | None = None
+    volume: str | None = None
     encrypted: bool | None = None
 
 

@@ -28,6 +28,7 @@ class FolderStore:
         self._target = target
         self._root = os.fsencode(str(target.options["path"]))
         self._drop_cache = bool(target.options.get("drop_cache", False))
+        self._volume: str | None = None
 
     def __enter__(self) -> Self:
         """Make sure that the folder is there and is the configured volume."""
@@ -49,7 +50,8 @@ class FolderStore:
             raise StoreUnavailable("missing", where, "this is no folder", "Name a folder in `path`.")
         if volumes:
             seen = volume_ids(self._root)
-            if not seen.intersection(volumes):
+            self._volume = next((volume for volume in volumes if volume in seen), None)
+            if self._volume is None:
                 if not seen and not _holds_anything(self._root):
                     raise _drive_absent(where)
                 raise StoreUnavailable(
@@ -113,7 +115,7 @@ class FolderStore:
         except OSError:
             # Hardware, hypervisor and file-system encryption do not show here: not seen is not absent.
             encrypted = None
-        return Safeguards(failure_domain=f"device {device}", encrypted=encrypted)
+        return Safeguards(failure_domain=f"device {device}", volume=self._volume, encrypted=encrypted)
 
 
 class _Watched(io.FileIO):
