@@ -15,7 +15,17 @@ import pytest
 from tests.clinic import Clinic, environment
 
 # What depends on the moment or the machine, not on what is stored.
-_MOMENT = {"audit", "timing", "evidence", "findings", "oldest_read_at", "last_examined", "seconds", "copy_back_hours"}
+_MOMENT = {
+    "audit",
+    "timing",
+    "restricted_manifest_sha256",
+    "first_seen",
+    "due",
+    "oldest_read_at",
+    "last_examined",
+    "seconds",
+    "copy_back_hours",
+}
 
 
 def figures(value: Any) -> Any:

@@ -58,6 +58,8 @@ def store(name: str, role: str = "backup", kind: str = "folder", **changes: Any)
         "oldest_year": 2019,
         "newest_year": 2026,
         "encrypted": None,
+        "volumes_configured": 0,
+        "volume": None,
         "rpo_hours": 24,
         "modalities": {"CR": 12, "CT": 9, "MG": 6, "US": 13},
     }
@@ -121,10 +123,12 @@ def restore_test(backup: str, planned: int, frame: int, **changes: Any) -> Audit
         "restored": planned,
         "failed": 0,
         "not_decodable": 0,
+        "not_tested": 0,
         "bytes": 2_914_338_201,
         "seconds": 212.4,
-        "certainty": {"planned": 3, "restored": 3, "failed": 0},
+        "certainty": {"planned": 3, "restored": 3, "failed": 0, "not_decodable": 0, "not_tested": 0},
         "sample": sample | changes.pop("sample", {}),
+        "left_out_why": {"gap": 0, "pending": 0, "not_checked": 0, "damaged": 0} | changes.pop("left_out_why", {}),
         "copy_back_hours": 0.1,
         "destination": "scratch folder",
         "reason": None,
@@ -191,6 +195,7 @@ STATEMENT = {
     "expires": "2027-10-02",
     "statement": "The plan of May 2026 names every image store.",
     "document": "contingency-plan-2026.pdf",
+    "party": None,
 }
 
 
@@ -205,7 +210,8 @@ def controls(findings: Iterable[Audit], **statuses: str) -> list[Audit]:
         status = statuses.get(name.replace("-", "_"), given.get(name, "not checked"))
         attested = dict(STATEMENT) if status in {"attested", "alternative documented"} else None
         row = {key: control[key] for key in ("id", "citation", "title", "text", "specification", "kind")}
-        row |= {"decides": control.get("decides", False), "status": status, "attested_by": attested}
+        row |= {"decides": control.get("decides", False), "status": status, "checks": control.get("checks", [])}
+        row |= {"attested_by": attested, "attestations": [attested] if attested else []}
         row["observed"] = OBSERVED.get(status, control.get("answered_by", ""))
         row["findings"] = ids[:2] if status == "exception" else []
         out.append(row)
@@ -251,6 +257,7 @@ def audit(stores: list[Audit], comparisons: list[Audit], **changes: Any) -> Audi
             "version": "0.1.0",
             "config_sha256": digest("config"),
             "operator": "svc-exactcopy",
+            "libraries": {"pydicom": "3.0.2", "pylibjpeg": "2.1.0"},
             "first": False,
         },
         "previous": {"id": "2026-10-27T060000Z", "manifest_sha256": digest("previous")},
@@ -258,6 +265,7 @@ def audit(stores: list[Audit], comparisons: list[Audit], **changes: Any) -> Audi
             "rpo_hours": 24,
             "rto_hours": 72,
             "sample": "standard",
+            "read": {each["name"]: "rotation" if each["kind"] == "dicomweb" else "all" for each in stores},
             "reread_days": {each["name"]: 92 for each in stores},
         },
         "people": {"security_official": "Dana Reyes", "it": "Sam Ortiz"},
@@ -306,7 +314,17 @@ def first() -> tuple[Audit, Rows]:
         store("pacs", "primary", studies=34, instances=331, series=48),
         store("satellite", "primary", studies=6, instances=81, series=13, site="Lake View", bytes=310_000_000),
         store("nas", studies=37, instances=396, damaged=1, not_dicom=3, duplicates=4),
-        store("usb-drives", site="Owner's home", offsite=True, studies=36, instances=402, encrypted=True),
+        store(
+            "usb-drives",
+            site="Owner's home",
+            offsite=True,
+            studies=36,
+            instances=402,
+            encrypted=True,
+            volumes_configured=2,
+            volume="RIVERSIDE-A",
+            rpo_hours=168,
+        ),
         store("second-drive", studies=21, instances=188, complete=False, error="parts_unreadable", unlisted=1),
     ]
     found = [
@@ -428,9 +446,18 @@ def first() -> tuple[Audit, Rows]:
             }
         ],
         restore_tests=[
-            restore_test("nas", 32, 32, sample={"left_out": 6}),
-            restore_test("usb-drives", 39, 39, sample={"left_out": 1}),
-            restore_test("second-drive", 20, 20, sample={"left_out": 20}, not_decodable=1),
+            restore_test("nas", 32, 32, sample={"left_out": 8}, left_out_why={"gap": 6, "pending": 2}),
+            restore_test("usb-drives", 39, 39, sample={"left_out": 1}, left_out_why={"gap": 1}),
+            restore_test(
+                "second-drive",
+                20,
+                20,
+                restored=18,
+                not_decodable=1,
+                not_tested=1,
+                sample={"left_out": 20},
+                left_out_why={"not_checked": 20},
+            ),
         ],
         previous=None,
     )
@@ -501,7 +528,7 @@ def loss() -> tuple[Audit, Rows]:
         findings=found,
         conclusion="exceptions noted",
         headline="lost",
-        restore_tests=[restore_test("nas", 37, 37, sample={"left_out": 1})],
+        restore_tests=[restore_test("nas", 37, 37, sample={"left_out": 1}, left_out_why={"damaged": 1})],
     )
     out["losses"] |= {
         "lost_from_primary": {"studies": 2, "instances": 16},
@@ -764,8 +791,8 @@ def hostile() -> tuple[Audit, Rows]:
     for each in out["findings"]:
         each["owner"] = "<script src=//x>url(http://x.example)"
     for each in out["controls"]:
-        if each["attested_by"]:
-            each["attested_by"]["statement"] = "{% include '/etc/passwd' %}" + HOSTILE
+        for said in each["attestations"]:
+            said["statement"] = "{% include '/etc/passwd' %}" + HOSTILE
     return out, rows
 
 

@@ -1,11 +1,12 @@
 """Made records, and the one PDF that most of its tests look at."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from exactcopy.report import Record, load_record, write_gaps, write_json
+from exactcopy.report import Record, load_record, write_gaps
 from tests.report import audits
 
 Make = Callable[..., Record]
@@ -15,7 +16,8 @@ def record(folder: Path, made: tuple[audits.Audit, audits.Rows], **changes: obje
     """Write a made audit as a record and load it."""
     audit, rows = made
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(audit | changes, folder / "audit.json")
+    text = json.dumps(audit | changes, indent=1, ensure_ascii=False)
+    (folder / "audit.json").write_text(text + "\n", encoding="utf-8")
     write_gaps(rows, folder / "gaps.csv")
     return load_record(folder)
 

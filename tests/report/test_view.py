@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from exactcopy.report import Record, html
+from exactcopy.report import Record, gaps, html, restores, words
 from exactcopy.report.controls import citations
 from exactcopy.report.evidence import DISCLAIMER
-from exactcopy.report.verdict import HEADLINES
+from exactcopy.report.formats import GAP_COLUMNS
 from tests.report import audits
 
 Make = Callable[..., Record]
@@ -51,24 +52,18 @@ def test_headlines(made: Make, code: str, text: str) -> None:
     assert verdict["sentence"].endswith(".")
 
 
-@pytest.mark.parametrize("code", ["none", "other_exceptions"])
-def test_an_incomplete_audit_is_gray_whatever_its_headline_says(made: Make, code: str) -> None:
-    for changes in ({"complete": False}, {"conclusion": "incomplete"}):
-        verdict = made("incomplete", headline=code, **changes).view()["verdict"]
-        assert (verdict["headline"], verdict["tone"]) == (HEADLINES["not_enough"][0], "unchecked")
-
-
 def test_page_one_of_the_first_audit(made: Make) -> None:
     verdict = made("first").view()["verdict"]
     assert verdict["sentence"] == (
-        "6 of 40 studies have no exact copy on at least one backup: 6 of 40 on nas and 1 of 40 on usb-drives."
-        " 1 study of these is on no backup at all."
+        "6 of 40 studies have a gap on at least one backup: 6 of 40 on nas (2 more pending), 1 of 40 on usb-drives "
+        "and 0 of 40 on second-drive (20 not checked). In 1 study, at least one image has an exact copy on no backup."
     )
     assert verdict["not_examined"] == "second-drive: 1 folder could not be listed."
     assert verdict["scope"] == ("Covers DICOM images in: pacs, satellite. Not: PACS database, reports, other records.")
     assert verdict["first_audit"]
-    assert [each["value"] for each in verdict["figures"]] == ["20 of 40", "8 d 20 h", "91 of 91", "This run"]
-    assert verdict["figures"][3]["note"] == "limit 92 d · nas"
+    assert [each["value"] for each in verdict["figures"]] == ["20 of 40", "8 d 20 h", "89 of 91", "This run"]
+    notes = [each["note"] for each in verdict["figures"]]
+    assert notes[1:] == ["limit 24 h · nas", "2 not tested · on 3 of 3 backups", "limit 92 d"]
     assert verdict["bars"][0]["words"] == "32 proven in this run · 2 pending · 6 with a gap"
     assert [each["status"] for each in verdict["bars"]] == ["exception", "exception", "not checked"]
     assert len(verdict["actions"]) == 6
@@ -98,7 +93,7 @@ def test_gaps_that_rows_and_counts_do_not_agree_on_are_not_added_up(made: Make) 
     audit, _ = audits.first()
     audit["comparisons"][0]["studies"] |= {"protected": 26, "gap": 6}
     sentence = made("first", comparisons=audit["comparisons"]).view()["verdict"]["sentence"]
-    assert sentence.startswith("Studies without an exact copy: 7 of 40 on nas and 1 of 40 on usb-drives.")
+    assert sentence.startswith("Studies with a gap: 7 of 40 on nas (2 more pending), 1 of 40 on usb-drives and 0 of")
 
 
 def test_what_the_result_says_nothing_about_is_counted(made: Make) -> None:
@@ -128,8 +123,147 @@ def test_sampling_words(made: Make) -> None:
     assert "59 were drawn by simple random sampling without replacement" in passed
     assert "is below 5 % (upper limit 4.8 %, at most 59 studies)." in passed
     assert passed.endswith("This does not show that every study is restorable.")
-    assert "1 of 59 studies failed. Point estimate 1.7 %; 95 % one-sided upper limit 7.7 % (at most 781" in failed
+    assert (
+        "58 of 59 matched and opened; 1 failed. Point estimate 1.7 %; 95 % one-sided upper limit 7.7 % (at most 781"
+        in failed
+    )
     assert "was not reached" in failed
+
+
+def test_what_was_not_restored_is_told_apart_and_never_called_restored(made: Make) -> None:
+    view = made("first").view()
+    assert [each["text"] for each in view["verdict"]["samples"]] == [
+        "All 32 of 32 studies were restored and matched; 8 left out (6 gap, 2 pending).",
+        "All 39 of 39 studies were restored and matched; 1 left out (1 gap).",
+        "18 of 20 studies were restored and matched; 1 arrived equal but could not be opened here; "
+        "1 could not be tested; 20 left out (20 not checked).",
+    ]
+    row, statement = view["method"]["tests"][2], view["method"]["statements"][2]["text"]
+    assert (row["restored"], row["otherwise"], row["status"]) == (
+        "18 of 20",
+        ["1 not opened", "1 not tested"],
+        "not checked",
+    )
+    assert "were to be restored from second-drive alone" in statement
+    assert "20 studies were left out of the list: 20 not checked." in statement
+
+
+def test_a_sample_that_was_not_tested_whole_estimates_nothing_of_the_rest() -> None:
+    test = audits.restore_test("nas", 59, 1_240, restored=56, failed=1, not_tested=2, sample={"upper_limit": 150})
+    text = restores.statement(test)
+    assert "56 of 59 matched and opened; 1 failed; 2 could not be tested." in text
+    assert "Point estimate" not in text
+    assert "(at most 150 of 1,240; what was not tested counts as failed here)" in text
+    [short] = restores.page_one_sentences({"restore_tests": [test]})
+    assert "Up to 149 others could still fail, those not tested among them" in short["text"]
+
+
+def test_an_older_record_without_the_newer_keys_is_still_printed(made: Make) -> None:
+    audit, _ = audits.first()
+    for test in audit["restore_tests"]:
+        del test["left_out_why"], test["not_tested"]
+        test["certainty"] = {key: test["certainty"][key] for key in ("planned", "restored", "failed")}
+    for each in audit["controls"]:
+        del each["attestations"], each["checks"]
+    for each in audit["stores"]:
+        del each["volume"], each["volumes_configured"]
+    del audit["policy"]["read"], audit["audit"]["libraries"]
+    record = made("first", **{key: audit[key] for key in ("restore_tests", "controls", "stores", "policy", "audit")})
+    assert record.view()["verdict"]["samples"][0]["text"].endswith("; 8 left out.")
+    assert html(record.view())
+
+
+def test_a_figure_names_one_backup_only_where_it_differs(made: Make) -> None:
+    audit, _ = audits.sound()
+    assert made("sound").view()["verdict"]["figures"][1]["note"] == "limit 24 h"
+    audit["policy"]["reread_days"]["cloud"] = None
+    figures = made("sound", policy=audit["policy"]).view()["verdict"]["figures"]
+    assert figures[3]["note"] == "limit 92 d · nas"
+    assert (figures[2]["label"], figures[2]["value"]) == ("Test restores", "76 of 76")
+    assert figures[2]["note"] == "matching · on 2 of 2 backups"
+
+
+def test_section_4_states_limits_drives_and_method(made: Make) -> None:
+    method = made("first").view()["method"]
+    scope = {each["name"]: each["text"] for each in method["scope"]}
+    assert scope["Backups"] == "nas, usb-drives (drive RIVERSIDE-A, 1 of 2) and second-drive"
+    assert scope["Limits set by the facility"].startswith(
+        "A new image is on nas and second-drive within 24 h and on usb-drives within 7 d; restored within 3 d; "
+    )
+    how = {each["name"]: each["text"] for each in method["how"]}
+    assert "SOP Instance UID (0008,0018)" in how["Identity"]
+    assert "at most 1" in how["Equivalent"]
+    assert "no proof" in how["Which side changed"]
+    assert how["Read, by policy"].endswith("every byte, each audit.")
+    assert how["Made with"] == "exactcopy 0.1.0, pydicom 3.0.2, pylibjpeg 2.1.0"
+    reading = made("large").view()["method"]["how"][2]["text"]
+    assert reading.startswith("pacs: new and longest unread objects first, each object again within 92 d; ")
+
+
+def test_the_draw_is_said_truly_for_a_first_audit_and_a_later_one(made: Make) -> None:
+    first, later = (made(name).view()["evidence"]["chance"] for name in ("first", "sound"))
+    assert "whoever can change the list can draw again" in first
+    assert "the sealed record before" in later
+
+
+@pytest.mark.parametrize(
+    ("check", "found"),
+    [
+        ("no-uid-conflict", "in several versions"),
+        ("primary-is-sound", "damaged here"),
+        ("extras-are-explained", "not on the primary"),
+        ("no-unexplained-loss", "gone"),
+        ("no-silent-alteration", "changed"),
+        ("every-instance-has-a-copy", "no exact copy"),
+        ("backup-is-complete", "all missing"),
+    ],
+)
+def test_what_was_found_of_a_study(check: str, found: str) -> None:
+    each = audits.finding(check, "pacs", "high", 1, "x")
+    audit, _ = audits.tiny()
+    shown = gaps.studies(audit, pd.DataFrame([audits.gap_row(1, each, "missing", 3, 3)], columns=GAP_COLUMNS))
+    assert shown is not None
+    assert [(row["found"], row["tone"]) for row in shown["rows"]] == [(found, "bad")]
+
+
+def test_a_row_without_counts_prints_none_of_them() -> None:
+    row = audits.gap_row(1, audits.finding("no-unexplained-loss", "pacs", "critical", 1, "x"), "missing", 0, 0)
+    shown = gaps.studies(audits.tiny()[0], pd.DataFrame([row], columns=GAP_COLUMNS))
+    assert shown is not None
+    assert (shown["rows"][0]["found"], shown["rows"][0]["instances"]) == ("gone", words.NONE)
+
+
+def test_facility_policy_is_told_where_its_citation_stands(made: Make) -> None:
+    view = made("first").view()
+    exact = next(each for each in view["gaps"]["cards"] if each["id"] == audits.first()[0]["findings"][0]["id"])
+    assert "facility policy, speaks to 164.308(a)(7)(ii)(A)" in exact["since"]
+    rows = {row["id"]: row for group in view["controls"]["groups"] for row in group["rows"]}
+    assert rows["EC-BK-03"]["policy"]
+    assert not rows["EC-BK-01"]["policy"]
+    tallies = {each["citation"]: each["text"] for each in view["controls"]["tallies"]}
+    marked = {"check": "x", "id": "F", "citations": ["45 CFR 1.2(a)", "45 CFR 1.2(a) (facility policy)"]}
+    assert gaps.cited(marked, []) == ["45 CFR 1.2(a)", "facility policy, speaks to 1.2(a)"]
+    law, policy = tallies["164.308(a)(7)(ii)(A)"].split("; facility policy: ")
+    assert "with an exception" in law
+    assert "2 with an exception" in policy
+
+
+def test_every_attestation_is_a_line_and_none_is_invented(made: Make) -> None:
+    audit, _ = audits.first()
+    said = [audits.STATEMENT | {"party": party} for party in ("Google", "Safe Deposit Co")]
+    for each in audit["controls"]:
+        if each["id"] == "EC-DR-06":
+            each["attestations"] = said
+        if each["id"] == "EC-SO-01":
+            each["attestations"], each["attested_by"] = [], None
+    groups = {each["key"]: each for each in made("first", controls=audit["controls"]).view()["controls"]["groups"]}
+    rows = {row["id"]: row for row in groups["attested"]["rows"]}
+    assert [line.split(" With: ")[1].split(".")[0] for line in rows["EC-DR-06"]["attested"]] == [
+        "Google",
+        "Safe Deposit Co",
+    ]
+    assert "EC-SO-01" not in rows
+    assert [row["id"] for row in groups["configured"]["rows"]] == ["EC-SO-01"]
 
 
 def test_a_whole_frame_is_no_estimate(made: Make) -> None:

@@ -63,6 +63,11 @@ def test_age(hours: float | None, expected: str) -> None:
     assert words.age(hours) == expected
 
 
+@given(st.floats(72, 10**6))
+def test_an_age_is_never_rounded_up(hours: float) -> None:
+    assert words.age(hours).split(" d")[0] == f"{int(hours // 24):,}"
+
+
 def test_times_are_the_facilitys_own() -> None:
     clock = words.Clock("America/Chicago")
     assert clock.time("2026-11-24T04:31:13+00:00") == "23 Nov 2026, 22:31 CST"

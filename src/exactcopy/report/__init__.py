@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from exactcopy.errors import ConfigError, RecordError
+from exactcopy.records import SCHEMA
 from exactcopy.report.formats import (
     GAP_COLUMNS,
     html,
@@ -18,7 +19,6 @@ from exactcopy.report.formats import (
     templates,
     write_gaps,
     write_html,
-    write_json,
     write_junit,
     write_pdf,
 )
@@ -36,12 +36,10 @@ __all__ = [
     "view",
     "write_gaps",
     "write_html",
-    "write_json",
     "write_junit",
     "write_pdf",
 ]
 
-SCHEMA = 1
 TEXT_COLUMNS = ("finding", "check", "severity", "target", "label", "modality", "changed_side", "elements")
 
 
@@ -103,6 +101,7 @@ def _read_gaps(path: Path) -> pd.DataFrame:
         message = "gaps.csv has other columns"
         raise ValueError(message)
     counts = [name for name in GAP_COLUMNS if name not in {*TEXT_COLUMNS, "study_year"}]
+    rows[counts] = rows[counts].replace("", "0")
     return rows.astype(dict.fromkeys(counts, "int64"))
 
 

@@ -9,6 +9,7 @@ from exactcopy.report import words
 
 View = dict[str, Any]
 
+POLICY = "facility policy"
 TONES = {
     "no exception": "good",
     "attention": "warn",
@@ -36,6 +37,11 @@ GROUPS = (
     ),
     ("measured", "Other measured controls", "Measured in this run. They do not decide the result."),
     ("attested", "Attested by a person", "Stated by the person named, and not tested."),
+    (
+        "configured",
+        "Taken from the configuration",
+        "Named there, and not tested. No statement of a person is on record for these.",
+    ),
     (
         "unanswered",
         "Not checked",
@@ -73,12 +79,20 @@ def _group(control: View) -> str:
     if control["status"] == "not checked":
         return "unanswered"
     if control["status"] in {"attested", "alternative documented"}:
-        return "attested"
+        return "attested" if attestations(control) else "configured"
     return "measured"
 
 
+def attestations(control: View) -> list[View]:
+    """Give what people state of a control; older records hold one statement at most."""
+    said: list[View] = control.get("attestations") or []
+    first = control.get("attested_by")
+    return said or ([first] if first else [])
+
+
 def _row(control: View, known: set[str], clock: words.Clock) -> View:
-    said = control["attested_by"]
+    # A catalogue citation that names no section of law, as a facility's own rule, speaks for itself.
+    policy = control["specification"] == POLICY and bool(citations(control["citation"]))
     return {
         "id": control["id"],
         "citation": control["citation"].replace("45 CFR ", "").removeprefix("proposed "),
@@ -89,7 +103,8 @@ def _row(control: View, known: set[str], clock: words.Clock) -> View:
         "tone": TONES[control["status"]],
         "observed": words.sentence(control["observed"]),
         "findings": [each for each in control["findings"] if each in known],
-        "attested": _attested(said, clock) if said else None,
+        "attested": [_attested(each, clock) for each in attestations(control)],
+        "policy": policy,
         "proposed": control["specification"] == "proposed",
     }
 
@@ -98,30 +113,36 @@ def _attested(said: View, clock: words.Clock) -> str:
     who = ", ".join(each for each in (said["by"], said["title"]) if each)
     dates = f"{clock.day(said['on'])}, until {clock.day(said['expires'])}"
     document = f" Document: {said['document']}." if said.get("document") else ""
-    return f"“{said['statement']}” {who}, {dates}.{document}"
+    party = f" With: {said['party']}." if said.get("party") else ""
+    return f"“{said['statement']}” {who}, {dates}.{party}{document}"
 
 
 def tallies(controls: list[View]) -> list[View]:
-    """Quote each citation once and count its tests by status; proposed rules stay out."""
-    counted: dict[str, Counter[str]] = {}
+    """Quote each citation once and count its tests by status, the facility's policy apart; proposed rules stay out."""
+    counted: dict[str, dict[bool, Counter[str]]] = {}
     quotes: dict[str, str] = {}
     for control in controls:
         if control["specification"] == "proposed":
             continue
+        policy = control["specification"] == POLICY
         for place, citation in enumerate(citations(control["citation"])):
-            counted.setdefault(citation, Counter())[control["status"]] += 1
+            counts = counted.setdefault(citation, {False: Counter(), True: Counter()})
+            counts[policy][control["status"]] += 1
             # A control quotes the first section that it cites.
             if place == 0 and control["text"]:
                 quotes.setdefault(citation, control["text"])
     return [
-        {
-            "citation": citation,
-            "quote": quotes.get(citation),
-            "text": f"Tests relating to {citation}: "
-            + ", ".join(f"{counts[status]} {name}" for status, name in TALLY if counts[status]),
-        }
+        {"citation": citation, "quote": quotes.get(citation), "text": _tally(citation, counts[False], counts[True])}
         for citation, counts in sorted(counted.items(), key=lambda pair: (" CFR " in pair[0], pair[0]))
     ]
+
+
+def _tally(citation: str, law: Counter[str], policy: Counter[str]) -> str:
+    by_law, by_policy = (
+        ", ".join(f"{counts[status]} {name}" for status, name in TALLY if counts[status]) for counts in (law, policy)
+    )
+    parts = [by_law, f"facility policy: {by_policy}" if by_policy else ""]
+    return f"Tests relating to {citation}: " + "; ".join(part for part in parts if part)
 
 
 def citations(text: str) -> list[str]:

@@ -129,7 +129,9 @@ def _store(store: View, clock: words.Clock) -> View:
     held_by = "held by the facility" if store["held_by"] == "us" else f"held by {store['held_by']}"
     return {
         "name": store["name"],
-        "what": words.joined([store["role"], store["kind"], store["site"], place, held_by, of, _remark(store, clock)]),
+        "what": words.joined(
+            [store["role"], store["kind"], store["site"], place, held_by, drive(store), of, _remark(store, clock)]
+        ),
         **figures,
         "size": words.size(store["bytes"]) if examined else words.NONE,
         "last_examined": clock.date(store["last_examined"]),
@@ -137,6 +139,14 @@ def _store(store: View, clock: words.Clock) -> View:
         "listing": "whole listing" if store["complete"] else ERRORS.get(store["error"] or "", "not whole"),
         "encrypted": {True: "encrypted", False: "not encrypted", None: None}[store["encrypted"]],
     }
+
+
+def drive(store: View) -> str | None:
+    """Say which of the configured drives was examined; None where none was told apart."""
+    configured = store.get("volumes_configured") or 0
+    if not store.get("volume"):
+        return None
+    return f"drive {store['volume']}{f', 1 of {configured}' if configured > 1 else ''}"
 
 
 def _remark(store: View, clock: words.Clock) -> str | None:

@@ -6,19 +6,28 @@ import pandas as pd
 
 from exactcopy.model import Severity
 from exactcopy.report import words
+from exactcopy.report.controls import POLICY
 from exactcopy.report.fit import shortened
 
 View = dict[str, Any]
 
 PRINTED_ROWS = 200
-# So few follow what stands before them on its page.
-FLOW_ROWS = 12
-FLOW_CARDS = 1
+# What a record writes after a citation behind which only the facility's policy stands.
+POLICY_MARK = f" ({POLICY})"
 NO_OWNER = "No owner yet"
 NO_DATE = "no date yet"
 BAD = ("missing", "different", "altered", "unreadable", "unverified", "unknown", "pending")
-# Counts that make a study a gap; the others are not yet or not known.
-GAP_COLUMNS = ["altered", "different", "missing", "unreadable"]
+# Outcomes that make a study a gap; the others are not yet or not known.
+GAP_OUTCOMES = ["altered", "different", "missing", "unreadable"]
+# Where no outcome of a copy says what was found, the check does.
+FOUND = {
+    "no-uid-conflict": "in several versions",
+    "primary-is-sound": "damaged here",
+    "extras-are-explained": "not on the primary",
+    "no-unexplained-loss": "gone",
+    "no-silent-alteration": "changed",
+    "every-instance-has-a-copy": "no exact copy",
+}
 
 
 def worst_first(findings: list[View]) -> list[View]:
@@ -48,12 +57,12 @@ def actions(findings: list[View], clock: words.Clock) -> list[View]:
     ]
 
 
-def cards(findings: list[View], clock: words.Clock) -> list[View]:
+def cards(findings: list[View], controls: list[View], clock: words.Clock) -> list[View]:
     """Give a card for every finding but those of proposed rules; accepted ones bear that word."""
-    return [_card(each, clock) for each in worst_first(findings) if each["severity"] != Severity.INFO]
+    return [_card(each, controls, clock) for each in worst_first(findings) if each["severity"] != Severity.INFO]
 
 
-def _card(finding: View, clock: words.Clock) -> View:
+def _card(finding: View, controls: list[View], clock: words.Clock) -> View:
     times = finding["times_seen"]
     return {
         "id": finding["id"],
@@ -63,7 +72,7 @@ def _card(finding: View, clock: words.Clock) -> View:
         "since": words.joined(
             [
                 f"First seen {clock.day(finding['first_seen'])}, {times} {'time' if times == 1 else 'times'}",
-                *finding["citations"],
+                *cited(finding, controls),
             ]
         ),
         "state": None if finding["state"] == "open" else finding["state"].replace("_", " "),
@@ -80,6 +89,26 @@ def _card(finding: View, clock: words.Clock) -> View:
     }
 
 
+def cited(finding: View, controls: list[View]) -> list[str]:
+    """Give the citations of a finding; one behind which only the facility's policy stands says so."""
+    asked = [
+        each
+        for each in controls
+        if (finding["check"] in each["checks"] if "checks" in each else finding["id"] in each["findings"])
+    ]
+    out = []
+    for written in finding["citations"]:
+        citation = written.removesuffix(POLICY_MARK)
+        behind = {each["specification"] == POLICY for each in asked if each["citation"] == citation}
+        if citation != written or behind == {True}:
+            out.append(f"facility policy, speaks to {citation.removeprefix('45 CFR ')}")
+        else:
+            out.append(citation)
+            if True in behind and citation + POLICY_MARK not in finding["citations"]:
+                out.append("facility policy")
+    return out
+
+
 def distinct_gaps(audit: View, rows: pd.DataFrame) -> int | None:
     """Count the studies that are a gap on some backup, each once; None where rows and counts disagree."""
     backups = {row["backup"] for row in audit["comparisons"]}
@@ -88,7 +117,7 @@ def distinct_gaps(audit: View, rows: pd.DataFrame) -> int | None:
         per_backup[row["backup"]] = per_backup.get(row["backup"], 0) + row["studies"]["gap"]
     if rows.empty:
         return None
-    on_backups = rows[rows["target"].isin(backups) & (rows[GAP_COLUMNS].sum(axis=1) > 0)]
+    on_backups = rows[rows["target"].isin(backups) & (rows[GAP_OUTCOMES].sum(axis=1) > 0)]
     seen = on_backups.groupby("target")["label"].nunique()
     if any(seen.get(name, 0) != count for name, count in per_backup.items()):
         return None
@@ -110,23 +139,26 @@ def studies(audit: View, rows: pd.DataFrame) -> View | None:
         "lead": lead,
         "rows": [_study(row) for row in records],
         "sides": sides,
-        "long": len(records) > FLOW_ROWS,
     }
 
 
 def _study(row: View) -> View:
-    found = [f"{words.number(int(row[key]))} {key}" for key in BAD if int(row[key])]
-    if found and int(row["missing"]) == int(row["instances"]):
+    # Rows about a primary or about extra studies count no outcome of a copy.
+    counts = {} if row["check"] in FOUND else {key: int(row[key]) for key in BAD if int(row[key])}
+    found = [f"{words.number(count)} {key}" for key, count in counts.items()]
+    if counts.get("missing") and counts["missing"] == int(row["instances"]):
         found = ["all missing"]
+    if row["check"] in FOUND:
+        found = [FOUND[row["check"]]]
     sides = [{"unknown": "cannot be told"}.get(side, side) for side in str(row["changed_side"]).split("/") if side]
-    gap = any(int(row[key]) for key in GAP_COLUMNS)
+    gap = row["check"] in FOUND or any(key in counts for key in GAP_OUTCOMES)
     return {
         "label": row["label"],
         "finding": row["finding"],
         "target": row["target"],
         "modality": row["modality"] or words.NONE,
         "year": str(row["study_year"] or words.NONE),
-        "instances": words.number(int(row["instances"])),
+        "instances": words.number(int(row["instances"]) or None),
         "found": ", ".join(found) or "see the finding",
         "tone": "bad" if gap else "unchecked" if found else "",
         "side": " or ".join(sides) or words.NONE,

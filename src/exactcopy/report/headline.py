@@ -6,12 +6,7 @@ from exactcopy.report import words
 
 View = dict[str, Any]
 
-
-def headline_code(audit: View) -> str:
-    """Give the headline's code; an incomplete audit never bears one that sounds like a pass."""
-    code: str = audit["headline"]
-    short = not audit["complete"] or audit["conclusion"] == "incomplete"
-    return "not_enough" if short and code in {"none", "other_exceptions"} else code
+MOST_NAMED = 3
 
 
 def explain(code: str, audit: View, sums: list[View], distinct_gaps: int | None) -> str:
@@ -71,31 +66,49 @@ def _lost(audit: View) -> str:
 
 
 def _incomplete(audit: View, sums: list[View], distinct_gaps: int | None) -> str:
-    per_backup = [f"{words.out_of(each['gap'], each['total'])} on {each['name']}" for each in sums if each["gap"]]
-    shown = per_backup if len(per_backup) <= 3 else [*per_backup[:2], f"gaps on {len(per_backup) - 2} other backups"]
+    short = [each for each in sums if each["gap"] or each["pending"] or each["not_checked"]]
+    with_gap = [each for each in short if each["gap"]]
+    shown = [_short_of(each) for each in short]
+    if len(shown) > MOST_NAMED:
+        rest = [each for each in short if each not in with_gap[:2]]
+        shown = [*(_short_of(each) for each in with_gap[:2]), f"more on {len(rest)} other backups"]
+    if len(short) == 1:
+        [only] = short
+        share = words.percent(only["gap"], only["total"])
+        aside = _aside(only)
+        text = (
+            f"{words.out_of(only['gap'], only['total'])} studies{f' ({share})' if share else ''} "
+            f"{'has' if only['gap'] == 1 else 'have'} a gap on {only['name']}{f'; {aside}' if aside else ''}."
+        )
+    elif distinct_gaps is None:
+        text = f"Studies with a gap: {words.listed(shown)}."
+    else:
+        total = sum({row["primary"]: row["studies"]["total"] for row in audit["comparisons"]}.values())
+        have = "has" if distinct_gaps == 1 else "have"
+        text = (
+            f"{words.out_of(distinct_gaps, total)} studies {have} a gap on at least one backup: {words.listed(shown)}."
+        )
     uncovered = sum(
         each["count"]
         for each in audit["findings"]
         if each["check"] == "every-instance-has-a-copy" and each["unit"] in {"study", "studies"}
     )
-    total = max((each["total"] for each in sums), default=0)
-    if distinct_gaps is None or len(per_backup) < 2:
-        text = f"Studies without an exact copy: {words.listed(shown)}."
-        if len(per_backup) == 1:
-            only = next(each for each in sums if each["gap"])
-            share = words.percent(only["gap"], only["total"])
-            text = (
-                f"{words.out_of(only['gap'], only['total'])} studies{f' ({share})' if share else ''} "
-                f"have no exact copy on {only['name']}."
-            )
-    else:
-        text = (
-            f"{words.out_of(distinct_gaps, total)} studies have no exact copy on at least one backup: "
-            f"{words.listed(shown)}."
-        )
     if uncovered:
-        text += f" {words.counted(uncovered, 'studies')} of these {_be(uncovered)} on no backup at all."
+        text += f" In {words.counted(uncovered, 'studies')}, at least one image has an exact copy on no backup."
     return text
+
+
+def _short_of(sums: View) -> str:
+    aside = _aside(sums)
+    return f"{words.out_of(sums['gap'], sums['total'])} on {sums['name']}{f' ({aside})' if aside else ''}"
+
+
+def _aside(sums: View) -> str:
+    """Name what has no exact copy there either, and is no gap."""
+    parts = [f"{words.number(sums['pending'])} more pending"] if sums["pending"] else []
+    if sums["not_checked"]:
+        parts.append(f"{words.number(sums['not_checked'])} not checked")
+    return ", ".join(parts)
 
 
 def _not_enough(sums: list[View]) -> str:

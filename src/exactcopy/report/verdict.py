@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from exactcopy.report import gaps, method, words
+from exactcopy.report import gaps, restores, words
 from exactcopy.report.coverage import STATES, by_backup, last_known, line
 from exactcopy.report.fit import Parts, fit
-from exactcopy.report.headline import explain, headline_code
+from exactcopy.report.headline import explain
 
 View = dict[str, Any]
 
@@ -29,15 +29,17 @@ TICKS = (
 ACTIONS_SHOWN = 6
 SENTENCES_SHOWN = 3
 BARS_SHOWN = 6
+# What the link after the safeguards takes of its line.
+LINK = " section 5 (p. 12)"
 
 
 def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: words.Clock) -> View:
     """Give all that page one prints; `backups` are the bars of section 1."""
-    code = headline_code(audit)
+    code = audit["headline"]
     text, tone = HEADLINES[code]
     sums = by_backup(audit)
     actions = gaps.actions(audit["findings"], clock)
-    samples = method.page_one_sentences(audit)
+    samples = restores.page_one_sentences(audit)
     not_examined = " ".join(words.sentence(each["text"]) for each in audit["not_examined"])
     scope = f"{_covers(audit)}. Not: {audit['scope']['not']}."
     first = FIRST_AUDIT if audit["audit"]["first"] else None
@@ -53,7 +55,7 @@ def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: 
         ],
         actions=actions[:ACTIONS_SHOWN],
         bars=[_bar(bar, each, clock) for bar, each in _worst_bars(backups, sums)],
-        words=f"{safeguards(audit, sums)} section 5 (p. 12)",
+        words=safeguards(audit, sums) + LINK,
         samples=samples[:SENTENCES_SHOWN],
     )
     density = fit(parts)
@@ -153,8 +155,11 @@ def _waiting(audit: View) -> View:
     late = [row for row in audit["comparisons"] if row["oldest_unprotected_hours"] is not None]
     if late:
         worst = max(late, key=lambda row: row["oldest_unprotected_hours"])
-        limit = words.age(limits.get(worst["backup"], audit["policy"]["rpo_hours"]))
-        return _figure(label, words.age(worst["oldest_unprotected_hours"]), f"limit {limit} · {worst['backup']}")
+        tied = {row["backup"] for row in late if row["oldest_unprotected_hours"] == worst["oldest_unprotected_hours"]}
+        limit = f"limit {words.age(limits.get(worst['backup'], audit['policy']['rpo_hours']))}"
+        told = len(tied) == 1 or len({limits.get(name) for name in tied}) > 1
+        note = f"{limit} · {worst['backup']}" if told else limit
+        return _figure(label, words.age(worst["oldest_unprotected_hours"]), note)
     open_rows = [row for row in audit["comparisons"] if row["instances"]["missing"] or row["instances"]["pending"]]
     examined = any(row["studies"]["not_checked"] < row["studies"]["total"] for row in audit["comparisons"])
     if open_rows or not examined:
@@ -163,18 +168,20 @@ def _waiting(audit: View) -> View:
 
 
 def _restores(audit: View) -> View:
-    label = "Studies test-restored"
+    label = "Test restores"
     tests = [each for each in audit["restore_tests"] if each["planned"]]
     if not tests:
         return _figure(label, "None", "not checked: no restore was made")
-    planned, restored = (sum(each[key] for each in tests) for key in ("planned", "restored"))
-    failed = sum(each["failed"] for each in tests)
-    result = f"{words.number(failed)} failed" if failed else "matching"
-    backups = {each["name"] for each in audit["stores"] if each["role"] == "backup"}
+    planned, restored, failed = (sum(each[key] for each in tests) for key in ("planned", "restored", "failed"))
+    untested = sum(restores.untested(each) for each in tests)
+    parts = [
+        f"{words.number(failed)} failed" if failed else "",
+        f"{words.number(untested)} not tested" if untested else "",
+    ]
+    result = ", ".join(part for part in parts if part) or "matching"
+    backups = sum(each["role"] == "backup" for each in audit["stores"])
     return _figure(
-        label,
-        words.out_of(restored, planned),
-        f"{result} · {len(tests)} of {words.counted(len(backups), 'backups')}",
+        label, words.out_of(restored, planned), f"{result} · on {len(tests)} of {words.counted(backups, 'backups')}"
     )
 
 
@@ -186,13 +193,13 @@ def _oldest_proof(audit: View) -> View:
     worst = min(known, key=lambda row: words.parse(row["oldest_read_at"]))
     hours = words.hours_between(worst["oldest_read_at"], audit["audit"]["started"])
     limits = audit["policy"].get("reread_days", {})
-    days = limits.get(worst["backup"])
-    limit = (
-        f"limit {words.number(days)} d"
-        if days
-        else "no limit set"
-        if worst["backup"] in limits
-        else "limit not recorded"
-    )
-    value = "This run" if hours == 0 else words.age(hours)
-    return _figure(label, value, f"{limit} · {worst['backup']}")
+    limit = _reread(limits, worst["backup"])
+    # Naming one of several with the same limit would single it out for nothing.
+    note = f"{limit} · {worst['backup']}" if len({_reread(limits, row["backup"]) for row in known}) > 1 else limit
+    return _figure(label, "This run" if hours == 0 else words.age(hours), note)
+
+
+def _reread(limits: View, store: str) -> str:
+    if store not in limits:
+        return "limit not recorded"
+    return f"limit {words.number(limits[store])} d" if limits[store] else "no limit set"

@@ -16,7 +16,7 @@ def view(audit: Mapping[str, Any], rows: pd.DataFrame, hashes: Mapping[str, str]
     clock = words.Clock(clean["time_zone"])
     run = clean["audit"]
     covered = coverage.section(clean, clock)
-    cards = gaps.cards(clean["findings"], clock)
+    cards = gaps.cards(clean["findings"], clean["controls"], clock)
     return {
         "facility": clean["facility"],
         "title": f"DICOM backup audit, {clean['facility']}, {clock.day(run['started'])}",
@@ -29,7 +29,7 @@ def view(audit: Mapping[str, Any], rows: pd.DataFrame, hashes: Mapping[str, str]
         "evidence_sha256": hashes.get("audit.json"),
         "verdict": verdict.section(clean, covered["backups"], gaps.distinct_gaps(clean, rows), clock),
         "coverage": covered,
-        "gaps": {"cards": cards, "lead": _lead(cards), "long": len(cards) > gaps.FLOW_CARDS},
+        "gaps": {"cards": cards, "lead": _lead(cards)},
         "studies": gaps.studies(clean, rows),
         "method": method.section(clean, clock),
         "controls": controls.section(clean, clock),

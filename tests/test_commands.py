@@ -1,0 +1,158 @@
+"""The command line as a person meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.clinic import Clinic, environment
+
+HEAVY = {"duckdb", "pandas", "pydantic", "pydicom", "numpy", "weasyprint", "jinja2", "boto3"}
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Clinic:
+    """A clinic with one gap, audited once."""
+    clinic = Clinic(tmp_path_factory.mktemp("audited"))
+    clinic.fill(studies=2, instances=2)
+    clinic.path("nas", 1, 0).unlink()
+    clinic.audit(expected=1)
+    return clinic
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; sys.argv = ['exactcopy', '--help']; from exactcopy import cli\n"
+        f"try: cli.main()\nfinally: print({HEAVY} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize("command", ["audit", "check", "explain", "report"])
+def test_every_command_has_help_and_stands_in_the_readme(command: str, tmp_path: Path) -> None:
+    done = Clinic(tmp_path).run(command, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"exactcopy {command}" in readme
+
+
+def test_a_bad_configuration_ends_with_two_and_every_fault(tmp_path: Path) -> None:
+    (tmp_path / "exactcopy.toml").write_text('facilty = "x"\n[primary.pacs]\nkind = "folder"\n', encoding="utf-8")
+    done = Clinic(tmp_path).run("audit")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) >= 3
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_configuration_says_what_to_do(tmp_path: Path) -> None:
+    done = Clinic(tmp_path).run("audit", "nowhere.toml")
+    assert done.returncode == 2
+    assert "nowhere.toml" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_summary_names_the_result_the_gap_and_the_pdf(audited: Clinic) -> None:
+    done = audited.run("audit")
+    assert done.returncode == 1
+    assert "Exact copies are not complete" in done.stdout
+    assert "1 study is incomplete or missing on nas" in done.stdout
+    assert "report.pdf" in done.stdout
+    assert done.stderr == "", "progress goes to a terminal only"
+
+
+def test_check_says_what_is_ready_and_what_is_not(audited: Clinic, tmp_path: Path) -> None:
+    ready = audited.run("check")
+    assert ready.returncode == 0
+    assert "✗" not in ready.stdout
+    clinic = Clinic(tmp_path)
+    clinic.fill(studies=1, instances=1)
+    for path in (clinic.root / "usb").rglob("*.dcm"):
+        path.unlink()
+    (clinic.root / "usb" / "study 0").rmdir()
+    clinic.configure()
+    missing = clinic.run("check")
+    assert missing.returncode == 1
+    assert "✗ usb: nothing is stored there" in missing.stdout
+
+
+def test_plan_reads_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    clinic = Clinic(tmp_path)
+    clinic.fill(studies=3, instances=2)
+    clinic.configure()
+    done = clinic.run("audit", "--plan")
+    assert done.returncode == 0
+    assert "nas: 6 files" in done.stdout
+    assert not (clinic.root / "records").exists()
+    assert not [path for path in (clinic.root / ".exactcopy").rglob("*") if path.name != "lock"]
+
+
+def test_explain_names_the_worklist_and_the_studies(audited: Clinic) -> None:
+    listed = audited.run("audit").stdout
+    name = next(word for word in listed.split() if word.startswith("F-"))
+    done = audited.run("explain", name)
+    assert done.returncode == 0
+    assert "Owner: Sam Ortiz" in done.stdout
+    label = done.stdout.split("Studies: ")[1].split(",")[0].strip()
+    study = audited.run("explain", label)
+    assert study.returncode == 0
+    assert "missing" in study.stdout
+    for unknown in ("E-9999", "F-00000000"):
+        nothing = audited.run("explain", unknown)
+        assert nothing.returncode == 2
+        assert unknown in nothing.stderr
+
+
+def test_any_format_can_be_made_again(audited: Clinic, tmp_path: Path) -> None:
+    record = audited.record()
+    done = audited.run("report", str(record), "--format", "html", "--format", "junit", "--out", str(tmp_path))
+    assert done.returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["junit.xml", "report.html"]
+    assert (tmp_path / "report.html").read_bytes() == (record / "report.html").read_bytes()
+
+
+def test_without_pango_the_audit_ends_with_html(tmp_path: Path) -> None:
+    clinic = Clinic(tmp_path / "clinic")
+    clinic.fill(studies=1, instances=1)
+    clinic.configure()
+    # What dlopen meets on a machine that has no Pango.
+    program = (
+        "import cffi; real = cffi.FFI.dlopen\n"
+        "def dlopen(self, name, *rest):\n"
+        "    if 'pango' in str(name): raise OSError('cannot load library')\n"
+        "    return real(self, name, *rest)\n"
+        "cffi.FFI.dlopen = dlopen\n"
+        "from exactcopy.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "audit"],
+        cwd=clinic.root,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "libpango-1.0-0" in done.stderr
+    assert "report.html" in done.stdout
+    assert sorted(path.name for path in clinic.record().iterdir() if path.name.startswith("report")) == ["report.html"]
+
+
+def test_restricted_may_be_read_by_its_group(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("giving files to a group of choice takes root")
+    clinic = Clinic(tmp_path, backups=("nas",), settings='restricted_group = "daemon"')
+    clinic.fill(studies=1, instances=1)
+    clinic.audit(expected=0)
+    record = clinic.record()
+    assert record.stat().st_mode & 0o777 == 0o710
+    assert (record / "report.pdf").stat().st_mode & 0o777 == 0o600
+    assert (record / "restricted").stat().st_mode & 0o777 == 0o750
+    assert (record / "restricted" / "key.csv").stat().st_mode & 0o777 == 0o640
+    assert (record / "restricted" / "key.csv").group() == "daemon"
