@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -29,7 +30,7 @@ from exactcopy.reconcile.differences import find_differences
 from exactcopy.reconcile.facts import LastKnown, compare_facts, find_studies, store_facts
 from exactcopy.reconcile.losses import find_losses, save_known
 from exactcopy.reconcile.outcomes import find_outcomes
-from exactcopy.records import Record, Unfinished, shown_key
+from exactcopy.records import History, Record, Unfinished, shown_key
 from exactcopy.records.document import Document, write_document
 from exactcopy.restore import FAILED, Draw, draw_studies, frame_of, read_tests, restore_drawn, summarize, write_tests
 from exactcopy.sampling import ALL_UP_TO, PRESETS
@@ -51,27 +52,27 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
     # The workers start first: they are forked, and must not hold the lock when this process is gone.
     records.check_group(config)
     with Pool() as pool, records.locked(config), records.scratch(config) as scratch:
-        chain = records.chain(config)
+        history = History(records.chain(config))
         unfinished = records.begin(config, now)
         begun = monotonic()
         with database(unfinished.work / "spill") as db:
-            inventories = _take_inventories(db, pool, config, unfinished, chain, step)
+            inventories = _take_inventories(db, pool, config, unfinished, history, step)
             read_seconds = monotonic() - begun
-            case = open_case(db, [_examined(item, chain) for item in inventories], _nanoseconds(unfinished.started))
+            case = open_case(db, [_examined(item, history) for item in inventories], _nanoseconds(unfinished.started))
             find_differences(case, pool, _counter(step("Comparing what differs", None, None)))
             find_outcomes(case)
             find_studies(case)
-            tests, draws = _test_restores(case, pool, config, unfinished, chain, scratch, step)
+            tests, draws = _test_restores(case, pool, config, unfinished, history, scratch, step)
             step("Writing the report", None, None)
-            evidence = _evidence(case, config, decisions, chain, inventories, draws, tests)
+            evidence = _evidence(case, config, decisions, history, inventories, draws, tests)
             timing = {"read_seconds": round(read_seconds, 3), "read_bytes": _read_bytes(inventories)}
-            return _record(case, config, decisions, unfinished, chain, inventories, evidence, tests, timing)
+            return _record(case, config, decisions, unfinished, history, inventories, evidence, tests, timing)
 
 
 def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
     """Yield what an audit of `config` would list, read and restore, and for how long. No record is written."""
-    chain = records.chain(config)
-    timing = chain[0].audit["timing"] if chain else {}
+    history = History(records.chain(config))
+    timing = history.last.audit["timing"] if history.last else {}
     rate = timing["read_bytes"] / timing["read_seconds"] if timing.get("read_seconds") else 0.0
     total = 0
     with records.locked(config), records.scratch(config) as work, database(work / "spill") as db:
@@ -80,7 +81,9 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
             try:
                 step(f"Listing {target.name}", None, None)
                 listing = list_store(db, target, folder)
-                plan = plan_reads(db, target, folder, last_inventory(chain, target), _nanoseconds(now))
+                plan = plan_reads(
+                    db, target, folder, last_inventory(history, target, listing.medium), _nanoseconds(now)
+                )
             except StoreUnavailable as error:
                 yield str(error)
                 continue
@@ -102,7 +105,7 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
 
 
 def _take_inventories(
-    db: DuckDBPyConnection, pool: Pool, config: Config, unfinished: Unfinished, chain: Sequence[Record], step: Step
+    db: DuckDBPyConnection, pool: Pool, config: Config, unfinished: Unfinished, history: History, step: Step
 ) -> list[Inventory]:
     """Take the inventory of every store, primaries first: backups are matched against them."""
     taken: list[Inventory] = []
@@ -114,7 +117,7 @@ def _take_inventories(
             target,
             unfinished.work / target.name,
             unfinished.restricted / "inventory" / target.name,
-            last_inventory(chain, target),
+            partial(last_inventory, history),
             [folder for folder in primaries if target.role is Role.BACKUP],
             _nanoseconds(unfinished.started),
             step,
@@ -123,29 +126,30 @@ def _take_inventories(
     return taken
 
 
-def last_inventory(chain: Sequence[Record], target: Target) -> Path | None:
-    """Return the inventory of this very store in the last record that has one."""
-    for record in chain:
-        folder = record.restricted / "inventory" / target.name
-        if any(folder.glob("*.parquet")):
-            identities = json.loads((record.restricted / "stores.json").read_text(encoding="utf-8"))
-            return folder if identities.get(target.name) == target.identity else None
+def last_inventory(history: History, target: Target, medium: str | None) -> Path | None:
+    """Return the last inventory of this very store on this very medium; of a medium that shows no name, none."""
+    for record in history.holding(f"inventory/{target.name}"):
+        stores = json.loads((record.restricted / "stores.json").read_text(encoding="utf-8"))
+        same = stores.get(target.name) == {"identity": target.identity, "medium": medium}
+        return record.restricted / "inventory" / target.name if same and medium else None
     return None
 
 
-def _examined(item: Inventory, chain: Sequence[Record]) -> Examined:
+def _examined(item: Inventory, history: History) -> Examined:
+    name = item.target.name
     whole = item.listing is not None and not item.listing.gaps
-    known = next(
-        (path for r in chain if (path := r.restricted / "known" / f"{item.target.name}.parquet").is_file()),
-        None,
-    )
+    matched = item.matched
+    known = next(history.holding(f"known/{name}.parquet"), None)
+    previous = next(history.holding(f"inventory/{name}"), None)
+    hidden = matched is not None and matched.outside > 0 and item.target.role is Role.PRIMARY
     return Examined(
         target=item.target,
         inventory=item.folder,
-        previous=last_inventory(chain, item.target),
-        known=known,
-        complete=whole and item.matched is not None and not item.matched.unread,
-        absence_shows=whole and item.matched is not None and not item.matched.nameless,
+        previous=previous.restricted / "inventory" / name if previous else None,
+        known=known.restricted / "known" / f"{name}.parquet" if known else None,
+        known_from=known.id if known else None,
+        complete=whole and matched is not None and not matched.unread and not hidden,
+        absence_shows=whole and matched is not None and not matched.nameless and not hidden,
     )
 
 
@@ -154,19 +158,19 @@ def _test_restores(
     pool: Pool,
     config: Config,
     unfinished: Unfinished,
-    chain: Sequence[Record],
+    history: History,
     scratch: Path,
     step: Step,
 ) -> tuple[list[RestoreTest], list[Draw]]:
     """Draw, write the draw down, then restore: nobody can choose again after seeing a failure."""
-    previous = chain[0] if chain else None
+    previous = history.last
     draws = [
         draw_studies(
             case,
             backup,
             config.sample,
             previous.manifest_sha256 if previous else None,
-            _failed_before(case.db, previous, backup.target.name),
+            _failed_before(case.db, history, backup.target.name),
         )
         for backup in case.backups
         if backup.inventory is not None
@@ -186,12 +190,12 @@ def _evidence(
     case: Case,
     config: Config,
     decisions: Decisions,
-    chain: Sequence[Record],
+    history: History,
     inventories: Sequence[Inventory],
     draws: Sequence[Draw],
     tests: Sequence[RestoreTest],
 ) -> Evidence:
-    last = {item.target.name: _last_known(chain, item.target.name) for item in inventories}
+    last = {item.target.name: _last_known(history, item.target.name) for item in inventories}
     stores = tuple(
         store_facts(case, examined, item.listing, item.error, last[item.target.name])
         for examined, item in zip(case.stores, inventories, strict=True)
@@ -200,23 +204,25 @@ def _evidence(
     today = datetime.fromtimestamp(case.started / 1e9, UTC)
     return Evidence(
         started=today,
-        first=not chain,
+        first=history.last is None,
         rto_hours=config.rto.total_seconds() / 3600,
         due_days={severity.value: days for severity, days in config.due.items()},
         security_official=config.security_official,
         it=config.it,
         stores=stores,
         comparisons=tuple(compare_facts(case, p, b, last[b.target.name]) for p, b in case.pairs()),
-        losses=find_losses(case, chain[0].id if chain else None),
+        losses=find_losses(case),
         restores=tuple(summarize(case, drawn, tests) for drawn in draws),
         agreements=frozenset(
             store.held_by.casefold()
             for store in stores
             if attestation(decisions, AGREEMENT, today.date(), store.held_by)
         ),
+        previous=history.last.id if history.last else None,
+        left_out_stores=_left_out(case, history),
         tolerated=tolerated,
         overdue_drives=overdue,
-        days_since_restore=_days_since_restore(chain, today),
+        days_since_restore=_days_since_restore(history, today),
     )
 
 
@@ -231,11 +237,21 @@ def _absent_drives(case: Case, stores: Sequence[StoreFacts]) -> tuple[dict[str, 
         if facts.error != "drive_absent" or allowed is None or facts.last_examined is None:
             continue
         absent = now - datetime.fromisoformat(facts.last_examined)
+        covered = [primary for primary in case.primaries if primary.target.name in backup.target.covers]
         if absent > allowed:
             overdue[facts.name] = absent.days
-        elif others:
+        elif absent >= timedelta() and all(
+            any(other.target.name in others for other in case.covering(primary)) for primary in covered
+        ):
             tolerated[facts.name] = absent.days
     return tolerated, overdue
+
+
+def _left_out(case: Case, history: History) -> tuple[str, ...]:
+    """Return the stores of the last record that are no longer configured."""
+    now = {store.target.name for store in case.stores}
+    before = [store["name"] for store in history.last.audit["stores"]] if history.last else []
+    return tuple(name for name in before if name not in now)
 
 
 def _record(
@@ -243,15 +259,15 @@ def _record(
     config: Config,
     decisions: Decisions,
     unfinished: Unfinished,
-    chain: Sequence[Record],
+    history: History,
     inventories: Sequence[Inventory],
     evidence: Evidence,
     tests: Sequence[RestoreTest],
     timing: Mapping[str, float],
 ) -> Audited:
-    previous = chain[0] if chain else None
+    previous = history.last
     controls = load_controls()
-    checked = run_checks(evidence, lambda finding: _remembered(finding, chain, unfinished))
+    checked = run_checks(evidence, lambda finding: _remembered(finding, history, unfinished))
     deciding = frozenset(name for control in controls if control.decides for name in control.checks)
     findings = sorted(
         (item.result for item in checked if isinstance(item.result, Finding)),
@@ -259,7 +275,7 @@ def _record(
     )
     complete = _complete(evidence)
     concluded = conclude(findings, controls, evidence, complete)
-    gaps, highest_label = _write_restricted(case, config, unfinished, chain, inventories, findings, tests)
+    gaps, highest_label = _write_restricted(case, config, unfinished, history, inventories, findings, tests)
     folder = unfinished.folder
     from exactcopy.report import write_gaps
 
@@ -289,6 +305,11 @@ def _record(
         ),
     )
     warnings = [item.message for item in inventories if item.message]
+    if previous and previous.restricted.exists() and not history.intact(previous):
+        warnings.append(
+            f"{previous.id}: restricted/ is not what its manifest says, so nothing was compared with it. Put it back"
+            " from a copy; until then losses since that record do not show."
+        )
     warnings += _write_reports(folder)
     return Audited(record=records.seal(config, unfinished, previous), warnings=tuple(warnings))
 
@@ -308,7 +329,7 @@ def _write_restricted(
     case: Case,
     config: Config,
     unfinished: Unfinished,
-    chain: Sequence[Record],
+    history: History,
     inventories: Sequence[Inventory],
     findings: Sequence[Finding],
     tests: Sequence[RestoreTest],
@@ -319,8 +340,9 @@ def _write_restricted(
     """
     folder = unfinished.restricted
     find_affected(case, findings, tests)
-    before = next((known for record in chain if (known := records.read_labels(record.restricted))), {})
-    highest = max((record.audit["evidence"]["highest_label"] for record in chain), default=0)
+    keyed = next(history.holding("key.json"), None)
+    before = records.read_labels(keyed.restricted) if keyed else {}
+    highest = max((record.audit["evidence"]["highest_label"] for record in history.records), default=0)
     labels = records.add_labels(before, labelled_studies(case, tests), highest)
     records.write_labels(folder, labels)
     write_worklists(case, findings, labels, folder)
@@ -329,13 +351,17 @@ def _write_restricted(
     for primary, backup in case.pairs():
         save(
             case.db,
-            f"""select * exclude (rank) from outcomes where primary_store = {literal(primary.target.name)}
+            f"""select * from outcomes where primary_store = {literal(primary.target.name)}
                 and backup = {literal(backup.target.name)} and outcome <> 'identical'""",
             folder / "comparison" / f"{primary.target.name}--{backup.target.name}.parquet",
         )
     write_tests(case.db, folder / "restores.parquet", tests)
-    identities = {target.name: target.identity for target in config.stores}
-    (folder / "stores.json").write_text(json.dumps(identities, indent=1), encoding="utf-8")
+    examined = (item for item in inventories if item.listing)
+    stores = {
+        item.target.name: {"identity": item.target.identity, "medium": item.listing.medium if item.listing else None}
+        for item in examined
+    }
+    (folder / "stores.json").write_text(json.dumps(stores, indent=1), encoding="utf-8")
     if config.decisions.is_file():
         shutil.copyfile(config.decisions, folder / "decisions.toml")
     _write_errors(case, inventories, folder / "errors.log")
@@ -373,12 +399,12 @@ def _write_reports(folder: Path) -> list[str]:
     return []
 
 
-def _remembered(finding: Finding, chain: Sequence[Record], unfinished: Unfinished) -> Finding:
+def _remembered(finding: Finding, history: History, unfinished: Unfinished) -> Finding:
     """Return the finding with when it was first seen, and how often in a row.
 
     A month in which its check could not be asked neither ends nor lengthens the row.
     """
-    for record in chain:
+    for record in history.records:
         seen = next((before for before in record.audit["findings"] if before["id"] == finding.id), None)
         if seen is not None:
             return replace(
@@ -402,18 +428,18 @@ def _current(decisions: Decisions, evidence: Evidence) -> list[Attestation]:
     return [one for one in found if one is not None]
 
 
-def _days_since_restore(chain: Sequence[Record], started: datetime) -> dict[str, int]:
+def _days_since_restore(history: History, started: datetime) -> dict[str, int]:
     """Return, for each backup, how many days ago the last record restored a study from it."""
     days: dict[str, int] = {}
-    for record in reversed(chain):
+    for record in reversed(history.records):
         age = started - datetime.fromisoformat(record.audit["audit"]["started"])
         days |= {test["backup"]: age.days for test in record.audit["restore_tests"] if test["restored"]}
     return days
 
 
-def _last_known(chain: Sequence[Record], name: str) -> LastKnown:
+def _last_known(history: History, name: str) -> LastKnown:
     """Return what the last record that examined the store said of it."""
-    for record in chain:
+    for record in history.records:
         store = next((store for store in record.audit["stores"] if store["name"] == name), None)
         if store and store["error"] is None:
             studies = {
@@ -429,14 +455,13 @@ def _last_known(chain: Sequence[Record], name: str) -> LastKnown:
     return LastKnown()
 
 
-def _failed_before(db: DuckDBPyConnection, previous: Record | None, backup: str) -> list[str]:
+def _failed_before(db: DuckDBPyConnection, history: History, backup: str) -> list[str]:
     """Return the studies whose restore from `backup` failed in the last record."""
-    path = previous.restricted / "restores.parquet" if previous else None
-    if path is None or not path.is_file():
+    record = next(history.holding("restores.parquet"), None)
+    if record is None:
         return []
-    return [
-        test.study_instance_uid for test in read_tests(db, path) if test.backup == backup and test.outcome == FAILED
-    ]
+    tests = read_tests(db, record.restricted / "restores.parquet")
+    return [test.study_instance_uid for test in tests if test.backup == backup and test.outcome == FAILED]
 
 
 def _read_bytes(inventories: Sequence[Inventory]) -> int:

@@ -80,6 +80,7 @@ class Problem(StrEnum):
 
     # Never opened: only counted.
     LINK = "link"
+    LINK_OUTSIDE = "link_outside"
     SPECIAL = "special"
     # Not read to the end: the store is incomplete, nothing is said of the content.
     PERMISSION = "permission"
@@ -104,7 +105,7 @@ class Problem(StrEnum):
     INFLATES_TOO_FAR = "inflates_too_far"
 
 
-NEVER_OPENED = frozenset({Problem.LINK, Problem.SPECIAL})
+NEVER_OPENED = frozenset({Problem.LINK, Problem.LINK_OUTSIDE, Problem.SPECIAL})
 UNREAD = frozenset({Problem.PERMISSION, Problem.IO_ERROR, Problem.VANISHED, Problem.CHANGING})
 NO_INSTANCE = frozenset({Problem.EMPTY, Problem.NOT_DICOM, Problem.DICOMDIR})
 DAMAGED = frozenset(
@@ -321,8 +322,13 @@ class StoreFacts:
     mammograms: int = 0
     modalities: Mapping[str, int]
     problems: Mapping[str, int]
-    failure_domain: str | None = None
+    nameless_damaged: int = 0
+    device: str | None = None
+    disk: str | None = None
     encrypted: bool | None = None
+    # The record that showed what was on this primary before, and whether that shows its contents too.
+    baseline_record: str | None = None
+    content_before: bool = False
     no_exact_copy: Count = Count()
     copies_undetermined: Count = Count()
 
@@ -420,6 +426,8 @@ class Evidence:
     losses: Losses
     restores: tuple[RestoreSummary, ...]
     agreements: frozenset[str]
+    previous: str | None
+    left_out_stores: tuple[str, ...]
     tolerated: Mapping[str, int]
     overdue_drives: Mapping[str, int]
     days_since_restore: Mapping[str, int]

@@ -56,12 +56,16 @@ class Pool:
         waiting = iter(tasks)
         running: dict[Future[Result], Task] = {}
         while True:
+            broken: deque[Task] = deque()
             for task in islice(waiting, 2 * self.workers - len(running)):
-                running[self._executor.submit(work, task)] = task
-            if not running:
+                try:
+                    running[self._executor.submit(work, task)] = task
+                except BrokenProcessPool:
+                    broken.append(task)
+                    break
+            if not running and not broken:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
-            broken: deque[Task] = deque()
             for future in done:
                 task = running.pop(future)
                 try:

@@ -75,11 +75,12 @@ def draw_studies(case: Case, backup: Examined, sample: str, previous: str | None
     preset = PRESETS[sample]
     ranked = rows(
         case.db,
-        f"""select o.study, coalesce(max(day), 0), sum(size)::bigint from outcomes o
+        f"""select m.study, coalesce(max(day), 0), sum(size)::bigint from outcomes o
+            join members m on m.store = o.primary_store and m.sop = o.sop
             join (select sop, max(epoch(study_date))::bigint as day, max(size) as size from objects
-                  where store = {name} and sop is not null group by sop) c using (sop)
-            where backup = {name} and o.study in (select study from ({_frame(name)}))
-            group by o.study""",
+                  where store = {name} and sop is not null group by sop) c on c.sop = o.sop
+            where backup = {name} and m.study in (select study from ({_frame(name)}))
+            group by m.study""",
     )
     frame = [study for study, _, _ in ranked]
     left_out = Counter(
@@ -142,8 +143,9 @@ def restore_drawn(
     if good:
         case.db.executemany("insert into restored values (?, ?)", good)
     case.db.execute(
-        "update outcomes set restored = true from restored r where r.backup = outcomes.backup"
-        " and r.study = outcomes.study and outcomes.backup_key is not null"
+        "update outcomes set restored = true from restored r join members m on m.study = r.study"
+        " where r.backup = outcomes.backup and m.store = outcomes.primary_store and m.sop = outcomes.sop"
+        " and outcomes.backup_key is not null"
     )
     return sorted(tests, key=lambda test: (test.backup, test.certainty, test.study_instance_uid))
 
@@ -309,7 +311,8 @@ def _tasks(case: Case, draws: Sequence[Draw], scratch: Path) -> Iterable[Task]:
                 found = case.db.cursor().execute(
                     """select distinct o.backup_key, c.size, o.primary_sha256, o.backup_sha256, o.outcome
                        from outcomes o join objects c on c.store = o.backup and c.key = o.backup_key
-                       where o.backup = ? and o.study = ? order by o.backup_key""",
+                       join members m on m.store = o.primary_store and m.sop = o.sop
+                       where o.backup = ? and m.study = ? order by o.backup_key""",
                     [drawn.backup.name, study],
                 )
                 copies = tuple(

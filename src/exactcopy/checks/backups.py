@@ -18,7 +18,7 @@ from exactcopy.checks.common import (
     total,
     unexamined,
 )
-from exactcopy.model import Evidence, Role, Severity, StoreFacts
+from exactcopy.model import Evidence, Severity, StoreFacts
 
 _PROPOSED_HOURS = 48
 
@@ -193,16 +193,23 @@ def separate_failure_domain(evidence: Evidence, backup: StoreFacts) -> Result:
     """The backup does not lie on the primary's own disk."""
     if backup.error:
         return unexamined(backup)
-    primaries = [store for store in evidence.stores if store.role is Role.PRIMARY]
-    shared = [primary.name for primary in primaries if primary.failure_domain == backup.failure_domain is not None]
+    covered = {pair.primary for pair in pairs_of(evidence, backup)}
+    primaries = [store for store in evidence.stores if store.name in covered and store.error is None]
+    shared = [
+        primary.name
+        for primary in primaries
+        if (primary.device is not None and primary.device == backup.device)
+        or (primary.disk is not None and primary.disk == backup.disk)
+    ]
     if not shared:
-        return None
+        seen = backup.disk is not None and primaries and all(primary.disk for primary in primaries)
+        return None if seen else not_checked(f"This computer does not show on which disk {backup.name} lies.")
     return finding(
         Severity.HIGH,
         len(shared),
         unit="stores",
         title=f"{backup.name} shares a disk with {shared[0]}",
-        message=f"{backup.name} and {', '.join(shared)} lie on one volume of this computer.",
+        message=f"{backup.name} and {', '.join(shared)} lie on one disk of this computer.",
         why="One failing disk or one infected computer takes both.",
         remedy=("Keep this copy on another disk, best in another building.",),
     )

@@ -16,6 +16,9 @@ from exactcopy.checks.common import (
 )
 from exactcopy.model import Evidence, Role, Severity, StoreFacts
 
+_NOTHING_BEFORE = "No earlier record shows what was there before; the next audit can compare."
+_STRANGE_FILES = 5
+_STRANGE_SHARE = 0.2
 _MASS_CHANGE_SHARE = 0.02
 _MASS_CHANGE_STUDIES = 20
 _PENDING_SHARE = 0.05
@@ -56,8 +59,9 @@ def primary_is_sound(evidence: Evidence, primary: StoreFacts) -> Result:
         return unexamined(primary)
     lost = evidence.losses.by_primary[primary.name]
     hopeless, damaged = lost["no_sound_copy"], lost["damaged_on_primary"]
-    if not hopeless.instances and not damaged.instances:
-        return None
+    nameless = primary.nameless_damaged
+    if not hopeless.instances and not damaged.instances and not nameless:
+        return not_checked(_some_unread(primary)) if primary.unread or primary.unlisted else None
     seen = all(store.complete for store in evidence.stores if store.role is Role.BACKUP)
     parts = []
     if hopeless.instances:
@@ -70,6 +74,8 @@ def primary_is_sound(evidence: Evidence, primary: StoreFacts) -> Result:
             f"damaged here, while {'a whole copy is elsewhere' if seen else 'not every store was examined'}: "
             f"{images(damaged.instances)} in {studies(damaged.studies)}"
         )
+    if nameless:
+        parts.append(f"damaged so far that no image can be named: {so_many(nameless, 'file', 'files')}")
     return finding(
         Severity.CRITICAL,
         hopeless.studies + damaged.studies,
@@ -90,20 +96,45 @@ def primary_is_sound(evidence: Evidence, primary: StoreFacts) -> Result:
     )
 
 
+@check("files-are-images", Scope.PRIMARY)
+def files_are_images(evidence: Evidence, primary: StoreFacts) -> Result:
+    """Few files of the archive are empty or no DICOM: ransomware and cut-off copies leave many."""
+    if primary.error:
+        return unexamined(primary)
+    empty = primary.problems.get("empty", 0)
+    strange = empty + primary.problems.get("not_dicom", 0)
+    many = strange >= _STRANGE_FILES and strange > _STRANGE_SHARE * primary.objects
+    if not many and not empty:
+        return None
+    return finding(
+        Severity.HIGH if many else Severity.MEDIUM,
+        strange if many else empty,
+        unit="files",
+        title=f"Files on {primary.name} hold no image",
+        message=f"Of {so_many(primary.objects, 'file', 'files')}, {empty:,} are empty, {strange - empty:,} no DICOM.",
+        why="What was an image before it was emptied or encrypted cannot be told from what never was one.",
+        to_check=("Do names and places of these files look like those of images?", "When were they last written?"),
+        remedy=(*INCIDENT, "Restore what was an image from a backup, or move other files out of the archive."),
+        worklist=f"worklist-{primary.name}.csv",
+    )
+
+
 @check("no-silent-alteration", Scope.PRIMARY)
 def no_silent_alteration(evidence: Evidence, primary: StoreFacts) -> Result:
     """No image changed since the last record without a reason on record (45 CFR 164.312(c)(2))."""
-    if evidence.first or primary.error:
-        return not_checked("There is no earlier record to compare with; the next audit answers it.")
+    if primary.error:
+        return unexamined(primary)
     changed = evidence.losses.by_primary[primary.name]["changed_on_primary"]
     if not changed.instances:
-        return None
+        if not primary.content_before:
+            return not_checked(_NOTHING_BEFORE)
+        return not_checked(_some_unread(primary)) if primary.unread or primary.unlisted else None
     return finding(
         Severity.CRITICAL,
         changed.studies,
-        title=f"{images(changed.instances)} on {primary.name} changed since the last record",
-        message=f"The bytes of {images(changed.instances)} in {studies(changed.studies)} are not those that the "
-        "last record saw.",
+        title=f"{images(changed.instances)} on {primary.name} changed since first recorded",
+        message=f"The bytes of {images(changed.instances)} in {studies(changed.studies)} are not those that "
+        "the first record of them saw.",
         why="Images do not change by themselves: this is a correction, a conversion, damage or tampering.",
         to_check=(
             "Was a patient merged or a study corrected?",
@@ -121,14 +152,16 @@ def no_silent_alteration(evidence: Evidence, primary: StoreFacts) -> Result:
 @check("no-unexplained-loss", Scope.PRIMARY)
 def no_unexplained_loss(evidence: Evidence, primary: StoreFacts) -> Result:
     """Nothing that a record saw on the primary is gone without a disposal (45 CFR 164.312(c)(1))."""
-    if evidence.first:
-        return not_checked("There is no earlier record to compare with; the next audit answers it.")
-    if not primary.complete:
-        return not_checked(f"{primary.name} could not be examined whole, so an absence does not show.")
+    if primary.error:
+        return unexamined(primary)
     lost = evidence.losses.by_primary[primary.name]
     gone, left = lost["gone_everywhere"], lost["lost_from_primary"]
     if not gone.instances and not left.instances:
-        return None
+        if primary.baseline_record is None:
+            return not_checked(_NOTHING_BEFORE)
+        if primary.baseline_record != evidence.previous:
+            return not_checked(f"The last record that shows what was on {primary.name} is {primary.baseline_record}.")
+        return None if primary.complete else not_checked(_some_unread(primary))
     parts = []
     if gone.instances:
         parts.append(f"gone from every store: {images(gone.instances)} in {studies(gone.studies)}")
@@ -173,20 +206,22 @@ def baseline_complete(evidence: Evidence, primary: StoreFacts) -> Result:
 @check("no-mass-change", Scope.PRIMARY)
 def no_mass_change(evidence: Evidence, primary: StoreFacts) -> Result:
     """No large share of the archive changed or vanished at once (45 CFR 164.308(a)(5)(ii)(B))."""
-    if evidence.first or not primary.complete:
-        return not_checked("It takes an earlier record and a primary that was examined whole.")
+    if primary.error:
+        return unexamined(primary)
     lost = evidence.losses.by_primary[primary.name]
     kinds = ("gone_everywhere", "lost_from_primary", "changed_on_primary")
     studies = sum(lost[kind].studies for kind in kinds)
     instances = sum(lost[kind].instances for kind in kinds)
     before = primary.instances + lost["gone_everywhere"].instances + lost["lost_from_primary"].instances
     if studies <= _MASS_CHANGE_STUDIES or instances <= _MASS_CHANGE_SHARE * before:
-        return None
+        if primary.baseline_record is None:
+            return not_checked(_NOTHING_BEFORE)
+        return None if primary.complete else not_checked(_some_unread(primary))
     return finding(
         Severity.CRITICAL,
         studies,
         title=f"A large part of {primary.name} changed or vanished",
-        message=f"{images(instances)} of {before:,} changed or went since the last record.",
+        message=f"{images(instances)} of {before:,} changed or went since they were first recorded.",
         why="Ransomware, a failing disk and a botched migration look like this.",
         to_check=("Can the images still be opened?", "Did a migration or a conversion run this month?"),
         remedy=(*INCIDENT, "Disconnect backups that could still be overwritten.", AUDIT_AGAIN),
@@ -234,3 +269,7 @@ def mammography_is_lossless(evidence: Evidence, primary: StoreFacts) -> Result:
         why="FDA guidance asks for original or losslessly compressed mammograms; this is not a HIPAA rule.",
         remedy=("Ask your medical physicist or PACS vendor for the originals.",),
     )
+
+
+def _some_unread(primary: StoreFacts) -> str:
+    return f"Parts of {primary.name} could not be read, so a change or an absence there does not show."

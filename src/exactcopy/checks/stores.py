@@ -10,7 +10,7 @@ from exactcopy.checks.common import (
     so_many,
     unexamined,
 )
-from exactcopy.model import Evidence, Severity, StoreFacts
+from exactcopy.model import Evidence, Role, Severity, StoreFacts
 
 _ERRORS = {
     "missing": "The folder of {name} is not there.",
@@ -65,15 +65,19 @@ def nothing_left_unopened(evidence: Evidence, store: StoreFacts) -> Result:
         return unexamined(store)
     if not store.not_opened:
         return None
+    outside = store.problems.get("link_outside", 0)
+    hides = outside > 0 and store.role is Role.PRIMARY
     return finding(
-        Severity.LOW,
+        Severity.HIGH if hides else Severity.LOW,
         store.not_opened,
         unit="files",
         title=f"{store.name} holds links or special files",
-        message=f"{so_many(store.not_opened, 'link or special file was', 'links or special files were')} counted and "
-        "not opened.",
-        why="A link is not a copy: what it points to may lie outside this store and is not part of the audit.",
-        remedy=("Replace links to images by the images, or add the place they point to as a store.",),
+        message=f"Counted and not opened: {so_many(store.not_opened, 'link or special file', 'links or special files')}"
+        f", {outside:,} of them leading out of the store.",
+        why="Images behind a link that leads elsewhere belong to the archive and were not examined."
+        if hides
+        else "A link is not a copy: what it points to may lie outside this store.",
+        remedy=("Add the place that a link leads to as a store of its own, or replace the link by the images.",),
     )
 
 

@@ -168,7 +168,7 @@ def _rules(file: "ConfigFile", base: Path, faulted: Collection["Where"]) -> Iter
                 yield (*where, key), what
     yield from _names(file)
     places = {where: _resolved(base, store.path) for where, store in stores.items() if store.path}
-    yield from _places(places, str(base), _resolved(base, file.records))
+    yield from _places(places, str(base), _resolved(base, file.records), _resolved(base, STATE))
 
 
 def _names(file: "ConfigFile") -> Iterator["Fault"]:
@@ -198,13 +198,13 @@ def _together(store: "Store") -> Iterator[tuple[str, str, str]]:
         what = "is missing beside restored_on. Write what the folder was restored from."
         yield "restored_from", "restored_from", what
     if store.volumes and store.read == "rotation":
-        what = "cannot be rotation beside volumes: what one drive proved says nothing of another. Write \"all\"."
+        what = 'cannot be rotation beside volumes: what one drive proved says nothing of another. Write "all".'
         yield "read", "volumes", what
     if store.max_absent and not store.volumes:
         yield "max_absent", "volumes", "needs volumes. List the drives in volumes, or remove it."
 
 
-def _places(places: Mapping["Where", str], base: str, records: str) -> Iterator["Fault"]:
+def _places(places: Mapping["Where", str], base: str, records: str, state: str) -> Iterator["Fault"]:
     from exactcopy.config.border import dotted
 
     for (where, path), (other, other_path) in combinations(places.items(), 2):
@@ -219,11 +219,14 @@ def _places(places: Mapping["Where", str], base: str, records: str) -> Iterator[
                 ("records",),
                 f"lies inside {dotted(where)}. Write a folder outside it: a store is never written to.",
             )
-        if _inside(base, path):
+        if _inside(base, path) or _inside(state, path):
             yield (
                 (*where, "path"),
                 "holds the configuration, which exactcopy writes beside. Move that file out.",
             )
+        elif _inside(path, state) or _inside(path, records):
+            what = "lies where exactcopy keeps what is its own, and removes what is old. Write another folder."
+            yield (*where, "path"), what
 
 
 def _inside(path: str, folder: str) -> bool:

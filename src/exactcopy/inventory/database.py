@@ -1,5 +1,6 @@
 """DuckDB over Parquet: tables of any size in bounded memory."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def literal(text: str) -> str:
 
 def parquet(folder: Path, pattern: str = "*.parquet") -> str:
     """Return the SQL table of all files in `folder` that match; its own name is taken literally."""
-    return f"read_parquet({literal(f'{_plain(folder)}/{pattern}')})"
+    # Folders named like `sop=1` are just folders.
+    return f"read_parquet({literal(f'{_plain(folder)}/{pattern}')}, hive_partitioning = false)"
 
 
 def nothing(columns: Mapping[str, str]) -> str:
@@ -54,6 +56,8 @@ def save(db: duckdb.DuckDBPyConnection, sql: str, path: Path, values: Sequence[A
         f"copy ({sql}) to {literal(str(partial))} (format parquet, compression zstd, kv_metadata {metadata})",
         list(values),
     )
+    with partial.open("rb") as written:
+        os.fsync(written.fileno())
     partial.rename(path)
 
 

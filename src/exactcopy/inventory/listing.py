@@ -1,6 +1,7 @@
 """List a store: what it holds, and which parts of it could not be listed."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from exactcopy.errors import StoreUnavailable
 from exactcopy.inventory.database import save_rows
 from exactcopy.inventory.schema import LISTING
 from exactcopy.model import Copy, Gap, Target
-from exactcopy.records import shown_key
+from exactcopy.records import shown_key, write_whole
 from exactcopy.stores import Store, open_store
 
 _ROWS_AT_A_TIME = 50_000
@@ -24,8 +25,11 @@ class Listing:
     objects: int
     bytes: int
     gaps: tuple[tuple[str, str], ...]
-    failure_domain: str | None
+    identity: str
+    device: str | None
+    disk: str | None
     volume: str | None
+    medium: str | None
     encrypted: bool | None
 
 
@@ -37,13 +41,19 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
     """
     finished = folder / "listing.json"
     if finished.exists():
-        return _load(finished)
+        listing = _load(finished)
+        with open_store(target) as store:
+            # A drive that was changed since then is another store: nothing of the listing is true of it.
+            if listing.medium == store.safeguards().medium and listing.identity == target.identity:
+                return listing
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("listing-*.parquet"):
         stale.unlink()
     gaps: list[tuple[str, str]] = []
     objects = size = 0
     with open_store(target) as store:
+        save_rows(db, LISTING, [], folder / "listing-none.parquet")
         for number, copies in enumerate(_batches(store, gaps)):
             rows = [(copy.key, copy.size, copy.modified, copy.inode, copy.problem) for copy in copies]
             save_rows(db, LISTING, rows, folder / f"listing-{number:05}.parquet")
@@ -58,13 +68,14 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
         objects=objects,
         bytes=size,
         gaps=tuple(gaps),
-        failure_domain=shown.failure_domain,
+        identity=target.identity,
+        device=shown.device,
+        disk=shown.disk,
         volume=shown.volume,
+        medium=shown.medium,
         encrypted=shown.encrypted,
     )
-    partial = finished.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(listing)), encoding="utf-8")
-    partial.rename(finished)
+    write_whole(finished, json.dumps(asdict(listing)))
     return listing
 
 

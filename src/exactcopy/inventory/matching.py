@@ -12,14 +12,20 @@ from exactcopy.model import UNREAD
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """How many distinct instances a store holds, how many objects stay unread, how many of these nameless."""
+    """How many distinct instances a store holds, how many objects stay unread, how many of these nameless.
+
+    `outside`: links that lead out of the store, to what may be images.
+    """
 
     images: int
     unread: int
     nameless: int
+    outside: int
 
 
-def match(db: DuckDBPyConnection, folder: Path, into: Path, previous: Path | None, primaries: Sequence[Path]) -> Matched:
+def match(
+    db: DuckDBPyConnection, folder: Path, into: Path, previous: Path | None, primaries: Sequence[Path]
+) -> Matched:
     """Join the parts in `folder` into the inventory `into`.
 
     An object that could not be read is taken for the instance that had its key in `previous`, this store's
@@ -55,6 +61,7 @@ def match(db: DuckDBPyConnection, folder: Path, into: Path, previous: Path | Non
     found = row(
         db,
         f"""select count(distinct sop_instance_uid), count(*) filter (problem in ({unread})),
-            count(*) filter (problem in ({unread}) and sop_instance_uid is null) from {parquet(into)}""",
+            count(*) filter (problem in ({unread}) and sop_instance_uid is null),
+            count(*) filter (problem = 'link_outside') from {parquet(into)}""",
     )
     return Matched(*found)

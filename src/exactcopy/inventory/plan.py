@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 from exactcopy.inventory.database import nothing, parquet, row, save
 from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import ReadPolicy, Target
+from exactcopy.records import write_whole
 
 # The next audit may come this late without any proof growing older than `reread`.
 _UNTIL_NEXT_AUDIT = timedelta(days=35)
@@ -44,7 +45,7 @@ def plan_reads(db: DuckDBPyConnection, target: Target, folder: Path, previous: P
         create or replace table planned as
         select l.key, l.size, l.modified, l.inode, k.* exclude (key, size, modified, inode, problem),
                coalesce(l.problem, k.problem) as problem,
-               l.problem is null and (k.read_at is null or k.read_at <= {due}) as todo
+               l.problem is null and (k.read_at is null or k.read_at <= {due} or k.read_at > {started}) as todo
         from listed l left join (select * from {source} where sha256 is not null) k
           on k.key = l.key and k.size = l.size and k.modified = l.modified
          and k.inode is not distinct from l.inode
@@ -67,9 +68,7 @@ def plan_reads(db: DuckDBPyConnection, target: Target, folder: Path, previous: P
         " count(*) filter (not todo and sha256 is not null) from planned",
     )
     plan = Plan(objects=objects, bytes=size, carried=carried)
-    partial = finished.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(plan)), encoding="utf-8")
-    partial.rename(finished)
+    write_whole(finished, json.dumps(asdict(plan)))
     return plan
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
 from exactcopy.errors import StoreUnavailable
@@ -16,6 +17,7 @@ from exactcopy.model import Role, Target
 from exactcopy.pool import Pool
 
 Advance = Callable[[int, int], None]
+Previous = Callable[[Target, str | None], Path | None]
 Step = Callable[[str, int | None, int | None], Advance]
 
 
@@ -38,23 +40,47 @@ def take_inventory(
     target: Target,
     work: Path,
     into: Path,
-    previous: Path | None,
+    find_previous: Previous,
     primaries: Sequence[Path],
     started: int,
     step: Step,
 ) -> Inventory:
-    """List, plan, read and match `target`; `work` keeps what a killed audit need not do again."""
+    """List, plan, read and match `target`; `work` keeps what a killed audit need not do again.
+
+    `find_previous` gives the last inventory of the medium that a listing found, if there is one.
+    """
     try:
-        step(f"Listing {target.name}", None, None)
-        listing = list_store(db, target, work)
-        plan = plan_reads(db, target, work, previous, started)
-        read_planned(db, pool, target, work, started, step(f"Reading {target.name}", plan.objects, plan.bytes))
+        try:
+            return _take(db, pool, target, work, into, find_previous, primaries, started, step)
+        except (duckdb.Error, ValueError):
+            if not work.is_dir():
+                raise
+            # What a power cut left of an earlier try cannot be read: begin this store anew, once.
+            shutil.rmtree(work)
+            return _take(db, pool, target, work, into, find_previous, primaries, started, step)
     except StoreUnavailable as error:
         return Inventory(target=target, error=error.code, message=str(error))
+
+
+def _take(
+    db: DuckDBPyConnection,
+    pool: Pool,
+    target: Target,
+    work: Path,
+    into: Path,
+    find_previous: Previous,
+    primaries: Sequence[Path],
+    started: int,
+    step: Step,
+) -> Inventory:
+    step(f"Listing {target.name}", None, None)
+    listing = list_store(db, target, work)
+    previous = find_previous(target, listing.medium)
+    plan = plan_reads(db, target, work, previous, started)
+    read_planned(db, pool, target, work, started, step(f"Reading {target.name}", plan.objects, plan.bytes))
     matched = match(db, work, into, previous, primaries)
     if target.role is Role.PRIMARY and not matched.images:
         # An archive without a single image is a wrong path, not an archive that needs no backup.
         shutil.rmtree(into)
-        message = f"{target.name}: no DICOM image was found. Check `path`."
-        return Inventory(target=target, error="no_instances", message=message)
+        raise StoreUnavailable("no_instances", target.name, "no DICOM image was found", "Check `path`.")
     return Inventory(target=target, folder=into, listing=listing, plan=plan, matched=matched)

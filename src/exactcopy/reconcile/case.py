@@ -15,7 +15,8 @@ from exactcopy.model import DAMAGED, UNREAD, Role, Target
 class Examined:
     """One store as it was examined. `inventory` is None where it could not be; `previous` is its last one.
 
-    `known` (primaries only) lists every instance that a record ever saw on it. `complete`: every object was
+    `known` (primaries only) lists every instance that a record ever saw on it, with its first contents;
+    `known_from` names the record that it is from. `complete`: every object was
     listed and read to its end. `absence_shows`: every object was listed, and what could not be read is at
     least known by its UID, so that what is not there can be said not to be there.
     """
@@ -24,6 +25,7 @@ class Examined:
     inventory: Path | None
     previous: Path | None = None
     known: Path | None = None
+    known_from: str | None = None
     complete: bool = False
     absence_shows: bool = False
 
@@ -60,7 +62,7 @@ _COLUMNS = f"""key, size, modified, sha256, read_at, problem, modality, study_da
     coalesce(study_instance_uid, 'without a study: ' || sop_instance_uid) as study,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(UNREAD))}), false) as unread,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(DAMAGED))}), false) as damaged"""
-_KNOWN = {"study": "varchar", "sop": "varchar", "first_seen": "bigint"}
+_KNOWN = {"study": "varchar", "sop": "varchar", "first_seen": "bigint", "contents": "blob[]"}
 
 
 def open_case(db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], started: int) -> Case:

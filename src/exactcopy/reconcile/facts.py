@@ -39,15 +39,18 @@ def find_studies(case: Case) -> None:
     """Fill the table `study_states`: what each study of a primary is on each backup, and how it is known."""
     case.db.execute(
         f"""
+        create or replace table members as
+        select distinct store, study, sop from objects where sop is not null;
         create or replace table study_states as
-        select primary_store, backup, study, count(*) as instances,
+        select primary_store, backup, m.study as study, count(*) as instances,
                case when bool_or(outcome in {_GAPS}) then 'gap'
                     when bool_or(outcome in ('unknown', 'unverified')) then 'not_checked'
                     when bool_or(outcome = 'pending') then 'pending' else 'protected' end as state,
-               case when min(read_at) >= {case.started} then 'this_run' else 'earlier' end as proof,
+               case when min(read_at) = {case.started} then 'this_run' else 'earlier' end as proof,
                count(*) filter (backup_damaged) as damaged,
                {", ".join(f"count(*) filter (outcome = '{outcome}') as {outcome}" for outcome in Outcome)}
-        from outcomes group by primary_store, backup, study
+        from outcomes o join members m on m.store = o.primary_store and m.sop = o.sop
+        group by primary_store, backup, m.study
         """
     )
 
@@ -72,14 +75,15 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
     )
     oldest, copied, exposed = row(
         case.db,
-        f"""select min(read_at), max(copied), max(age_hours) filter (outcome in ('missing', 'pending'))
-            from outcomes where {where}""",
+        f"""select min(read_at), max(copied) filter (copied <= {case.started}),
+            max(age_hours) filter (outcome in ('missing', 'pending')) from outcomes where {where}""",
     )
     counted = ", ".join(f"count(*) filter ({outcome} > 0)" for outcome in Outcome)
     studies_with = row(case.db, f"select {counted} from study_states where {where}")
     (newest,) = row(
         case.db,
-        f"select max(modified) from objects where store = {literal(primary.target.name)} and sop is not null",
+        f"select max(modified) filter (modified <= {case.started}) from objects"
+        f" where store = {literal(primary.target.name)} and sop is not null",
     )
     shown = {state.value: states.get(state.value, 0) for state in StudyState}
     return Comparison(
@@ -116,12 +120,13 @@ def store_facts(case: Case, store: Examined, listing: Listing | None, error: str
             **settings, complete=False, error=error, last_examined=last.finished, modalities={}, problems={}
         )
     where = f"store = {literal(target.name)}"
-    studies, series, instances, objects, size, damaged, baseline, oldest, newest = row(
+    studies, series, instances, objects, size, damaged, nameless, baseline, oldest, newest = row(
         case.db,
         f"""select count(distinct study), count(distinct series), count(distinct sop),
             count(*) filter (problem is null or problem not in {_sql(NEVER_OPENED)}),
             coalesce(sum(size) filter (problem is null or problem not in {_sql(NEVER_OPENED)}), 0)::bigint,
-            count(*) filter (damaged), count(distinct sop) filter (sha256 is not null),
+            count(*) filter (damaged), count(*) filter (damaged and sop is null),
+            count(distinct sop) filter (sha256 is not null),
             min(year(study_date)) filter (year(study_date) >= 1970), max(year(study_date))
             from objects where {where}""",
     )
@@ -174,8 +179,12 @@ def store_facts(case: Case, store: Examined, listing: Listing | None, error: str
         lossy_mammograms=lossy,
         modalities=dict(modalities),
         problems=problems,
-        failure_domain=listing.failure_domain,
+        nameless_damaged=nameless,
+        device=listing.device,
+        disk=listing.disk,
         volume=listing.volume,
+        baseline_record=store.known_from,
+        content_before=store.known is not None,
         encrypted=listing.encrypted,
     )
 
@@ -205,12 +214,17 @@ def without_exact_copy(case: Case, store: Examined) -> str:
     once it is older than the shortest RPO of the backups that should have it.
     """
     hours = min((backup.target.rpo.total_seconds() / 3600 for backup in case.covering(store)), default=0.0)
+    name = literal(store.target.name)
     return f"""
-        select min(study) as study, min(series) as series, sop, min(primary_key) as primary_key,
-               bool_or(outcome in ('unknown', 'unverified')) as open
-        from outcomes where primary_store = {literal(store.target.name)} group by sop
-        having not bool_or(outcome in ('identical', 'equivalent'))
-           and not (bool_or(outcome = 'pending') and max(age_hours) <= {hours})"""
+        select min(o.study) as study, min(o.series) as series, o.sop as sop, min(o.key) as primary_key,
+               coalesce(bool_or(c.open), false) as open
+        from objects o left join (
+            select sop, bool_or(outcome in ('unknown', 'unverified')) as open, max(age_hours) as age_hours,
+                   bool_or(outcome in ('identical', 'equivalent')) as exact, bool_or(outcome = 'pending') as pending
+            from outcomes where primary_store = {name} group by sop) c on c.sop = o.sop
+        where o.store = {name} and o.sop is not null group by o.sop
+        having not coalesce(bool_or(c.exact), false)
+           and not (coalesce(bool_or(c.pending), false) and max(c.age_hours) <= {hours})"""
 
 
 def _without_exact_copy(case: Case, store: Examined) -> tuple[Count, Count]:

@@ -10,7 +10,7 @@ from exactcopy.reconcile.case import Case, Examined
 _KINDS = ("gone_everywhere", "no_sound_copy", "lost_from_primary", "damaged_on_primary")
 
 
-def find_losses(case: Case, compared_with: str | None) -> Losses:
+def find_losses(case: Case) -> Losses:
     """Fill the table `losses` (store, study, sop, kind) and return its counts.
 
     A loss stays until it is explained: it is taken against all that any record saw on a primary, not only
@@ -34,21 +34,26 @@ def find_losses(case: Case, compared_with: str | None) -> Losses:
         primary.target.name: {kind: _count(case, kind, primary.target.name) for kind in kinds}
         for primary in case.primaries
     }
-    compared = compared_with if any(p.known and p.absence_shows for p in case.primaries) else None
+    compared = max((p.known_from for p in case.primaries if p.known_from and p.absence_shows), default=None)
     return Losses(compared_with=compared, by_primary=by_primary, **{kind: _count(case, kind, None) for kind in kinds})
 
 
 def save_known(case: Case, primary: Examined, path: Path) -> None:
-    """Write every instance that this or an earlier record saw on `primary`, with the first time it was seen."""
+    """Write every instance that this or an earlier record saw on `primary`, when first, and with what contents."""
     name = literal(primary.target.name)
     save(
         case.db,
         f"""
-        select sop, any_value(study) as study, min(first_seen) as first_seen from (
-            select sop, study, first_seen from known where store = {name}
+        select sop, any_value(study) as study, min(first_seen) as first_seen,
+               coalesce(max(contents) filter (not today), max(contents)) as contents from (
+            select sop, study, first_seen, contents, false as today from known
+            where store = {name} and len(contents) > 0
             union all by name
-            select sop, min(study) as study, {case.started}::bigint as first_seen from objects
-            where store = {name} and sop is not null group by sop)
+            select sop, study, first_seen, null::blob[] as contents, false as today from known where store = {name}
+            union all by name
+            select sop, min(study) as study, {case.started}::bigint as first_seen,
+                   list(distinct sha256) filter (sha256 is not null) as contents, true as today
+            from objects where store = {name} and sop is not null group by sop)
         group by sop""",
         path,
     )
@@ -95,16 +100,16 @@ def _find_damaged(case: Case, primary: Examined) -> None:
 
 
 def _find_changed(case: Case, primary: Examined) -> None:
+    """Find what is no longer what the first record that read it saw: it stays changed until it is explained."""
     name = literal(primary.target.name)
     case.db.execute(
         f"""
         insert into losses
-        select {name}, min(now.study), now.sop, 'changed_on_primary'
-        from (select * from objects where store = {name} and sop is not null and sha256 is not null) now
-        semi join (select sop from before where store = {name} and sha256 is not null) was using (sop)
-        anti join (select n.sop from objects n join before w on w.sop = n.sop and w.sha256 = n.sha256
-                   where n.store = {name} and w.store = {name}) same using (sop)
-        group by now.sop
+        select {name}, min(o.study), o.sop, 'changed_on_primary'
+        from objects o join (select sop, contents from known where store = {name} and len(contents) > 0) k
+          on k.sop = o.sop
+        where o.store = {name} and o.sha256 is not null
+        group by o.sop, k.contents having not bool_or(list_contains(k.contents, o.sha256))
         """
     )
 

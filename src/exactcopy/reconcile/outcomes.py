@@ -19,22 +19,48 @@ _BEST_FIRST = (
 _RANK = {outcome: rank for rank, outcome in enumerate(_BEST_FIRST)}
 # On a first audit file times may be those of the day on which an archive was copied together.
 _SETTLING = "interval 7 days"
+# A placeholder such as 99991231 tells no age, and does not fit into nanoseconds.
+_PLAUSIBLE = "study_date between '1900-01-01' and '2200-01-01'"
 _HOUR = 3.6e12
+_COLUMNS = {
+    "primary_store": "varchar",
+    "backup": "varchar",
+    "study": "varchar",
+    "series": "varchar",
+    "sop": "varchar",
+    "outcome": "varchar",
+    "read_at": "bigint",
+    "primary_key": "blob",
+    "backup_key": "blob",
+    "primary_sha256": "blob",
+    "backup_sha256": "blob",
+    "primary_damaged": "boolean",
+    "backup_damaged": "boolean",
+    "copied": "bigint",
+    "elements": "varchar",
+    "age_hours": "double",
+    "changed_side": "varchar",
+    "told_by": "varchar",
+    "restored": "boolean",
+}
 
 
 def find_outcomes(case: Case) -> None:
     """Fill the table `outcomes`: a row for each primary, backup and instance of the primary."""
-    case.db.execute("drop table if exists outcomes")
-    for number, (primary, backup) in enumerate(case.pairs()):
-        select = _outcomes(case, primary, backup)
-        case.db.execute(f"create table outcomes as {select}" if number == 0 else f"insert into outcomes {select}")
+    case.db.execute(f"create or replace table outcomes ({', '.join(f'{n} {kind}' for n, kind in _COLUMNS.items())})")
+    for primary, backup in case.pairs():
+        case.db.execute(f"insert into outcomes by name {_outcomes(case, primary, backup)}")
     _tell_which_side_changed(case)
 
 
 def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
     ranks = {outcome.name.lower(): rank for outcome, rank in _RANK.items()}
     name, other = literal(primary.target.name), literal(backup.target.name)
-    settled = f"epoch_ns((min(study_date) + {_SETTLING})::timestamp)" if primary.known is None else "null"
+    settled = (
+        f"epoch(min(study_date) filter ({_PLAUSIBLE}) + {_SETTLING})::bigint * 1000000000"
+        if primary.known is None
+        else "null"
+    )
     outcome_names = " ".join(f"when {rank} then '{outcome}'" for rank, outcome in enumerate(_BEST_FIRST))
     rpo = backup.target.rpo.total_seconds() / 3600
     if not backup.absence_shows:
@@ -86,7 +112,7 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
            {verdict} as outcome, w.read_at as read_at, w.primary_key as primary_key, w.backup_key as backup_key,
            w.content as primary_sha256, w.backup_sha256 as backup_sha256, w.primary_damaged as primary_damaged,
            w.backup_damaged as backup_damaged, w.copied as copied, w.elements as elements, age_hours,
-           null::varchar as changed_side, null::varchar as told_by, false as restored, w.rank as rank
+           null::varchar as changed_side, null::varchar as told_by, false as restored
     from worst join ages using (sop)
     """.replace("case rank when", "case w.rank when")
 

@@ -1,12 +1,13 @@
 """Audit folders: begun, resumed, sealed, chained; labels; the lock. Nothing sealed is ever changed."""
 
 import csv
+import errno
 import fcntl
 import grp
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -117,17 +118,23 @@ def begin(config: Config, now: datetime) -> Unfinished:
     home = config.state / "unfinished"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     stamp = {"config_sha256": config.digest, "version": __version__, "schema": SCHEMA}
-    for root in sorted(home.iterdir()):
+    for root in sorted(path for path in home.iterdir() if path.is_dir()):
         begun = _json(root / "begun.json")
         started = datetime.fromisoformat(begun["started"]) if begun else None
-        if begun and started and begun["stamp"] == stamp and timedelta() <= now - started < _RESUMABLE:
+        if (
+            begun
+            and started
+            and begun["stamp"] == stamp
+            and timedelta() <= now - started < _RESUMABLE
+            and not (config.records / root.name).exists()
+        ):
             shutil.rmtree(root / "record", ignore_errors=True)
             return _prepared(Unfinished(id=root.name, started=started, root=root))
         shutil.rmtree(root)
     now = now.replace(microsecond=0)
     unfinished = Unfinished(id=_free_id(config, now), started=now, root=home / _free_id(config, now))
     unfinished.root.mkdir(mode=0o700)
-    _write(unfinished.root / "begun.json", json.dumps({"started": now.isoformat(), "stamp": stamp}))
+    write_whole(unfinished.root / "begun.json", json.dumps({"started": now.isoformat(), "stamp": stamp}))
     return _prepared(unfinished)
 
 
@@ -137,18 +144,23 @@ def seal(config: Config, unfinished: Unfinished, previous: Record | None) -> Rec
     lines.append(f"{digest(unfinished.restricted / MANIFEST)}  {RESTRICTED}/{MANIFEST}")
     if previous is not None:
         lines.append(f"{previous.manifest_sha256}  ../{previous.id}/{MANIFEST}")
-    _write(unfinished.folder / MANIFEST, "\n".join(lines) + "\n")
+    write_whole(unfinished.folder / MANIFEST, "\n".join(lines) + "\n")
     config.records.mkdir(mode=0o700, parents=True, exist_ok=True)
     _protect(config.records, unfinished.folder, config.restricted_group)
     final = config.records / unfinished.id
     try:
         unfinished.folder.rename(final)
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
         # Another file system: copy beside the place first, so that the record still appears at once.
         arriving = config.records / f".{unfinished.id}"
         shutil.rmtree(arriving, ignore_errors=True)
-        shutil.copytree(unfinished.folder, arriving)
-        arriving.rename(final)
+        try:
+            shutil.copytree(unfinished.folder, arriving)
+            arriving.rename(final)
+        finally:
+            shutil.rmtree(arriving, ignore_errors=True)
     shutil.rmtree(unfinished.root, ignore_errors=True)
     return load(final)
 
@@ -157,7 +169,7 @@ def seal_restricted(unfinished: Unfinished) -> str:
     """Write the manifest of restricted/ and return its digest."""
     folder = unfinished.restricted
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    _write(folder / MANIFEST, "".join(f"{digest(folder / name)}  {name}\n" for name in names))
+    write_whole(folder / MANIFEST, "".join(f"{digest(folder / name)}  {name}\n" for name in names))
     return digest(folder / MANIFEST)
 
 
@@ -193,16 +205,55 @@ def chain(config: Config) -> list[Record]:
         record = found.pop(name)
         order.append(record)
         name = record.audit["previous"]["id"] if record.audit["previous"] else None
+    if found:
+        raise RecordError(
+            f"{config.records}: {', '.join(sorted(found))} stand in no line with the others. Move those that do not"
+            " belong here to another folder."
+        )
     return order
+
+
+class History:
+    """The records, newest first, and which of them may be built upon."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        """Take the chain."""
+        self.records = tuple(records)
+        self._intact: dict[str, bool] = {}
+
+    @property
+    def last(self) -> Record | None:
+        """The newest record."""
+        return self.records[0] if self.records else None
+
+    def holding(self, name: str) -> Iterator[Record]:
+        """Yield the records that have `name` under restricted/, which is what its manifest says it is."""
+        for record in self.records:
+            if (record.restricted / name).exists() and self.intact(record):
+                yield record
+
+    def intact(self, record: Record) -> bool:
+        """Whether restricted/ is there and unchanged: what was altered proves nothing."""
+        if record.id not in self._intact:
+            self._intact[record.id] = _intact(record)
+        return self._intact[record.id]
+
+
+def _intact(record: Record) -> bool:
+    try:
+        lines = (record.restricted / MANIFEST).read_text(encoding="utf-8").splitlines()
+        listed = [line.split("  ", 1) for line in lines]
+        return record.audit["evidence"]["restricted_manifest_sha256"] == digest(record.restricted / MANIFEST) and all(
+            digest(record.restricted / name) == expected for expected, name in listed
+        )
+    except (OSError, ValueError):
+        return False
 
 
 def read_labels(restricted: Path) -> dict[str, str]:
     """Return the label of each Study Instance UID that has one."""
-    path = restricted / "key.csv"
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {row["study_instance_uid"]: row["label"] for row in csv.DictReader(file)}
+    labels: dict[str, str] = json.loads((restricted / "key.json").read_text(encoding="utf-8"))
+    return labels
 
 
 def add_labels(labels: dict[str, str], studies: Iterable[str], highest: int) -> dict[str, str]:
@@ -214,7 +265,8 @@ def add_labels(labels: dict[str, str], studies: Iterable[str], highest: int) -> 
 
 
 def write_labels(restricted: Path, labels: Mapping[str, str]) -> None:
-    """Write key.csv."""
+    """Write key.csv for people, and key.json, in which no UID is changed to be safe in a spreadsheet."""
+    write_whole(restricted / "key.json", json.dumps(labels, indent=1))
     rows = sorted((label, uid) for uid, label in labels.items())
     write_csv(restricted / "key.csv", ("label", "study_instance_uid"), rows)
 
@@ -283,7 +335,11 @@ def _json(path: Path) -> dict[str, Any] | None:
     return loaded if isinstance(loaded, dict) else None
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that appears whole or not at all, even when the power fails."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(partial, path)

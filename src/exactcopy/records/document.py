@@ -10,7 +10,7 @@ from typing import Any
 
 from exactcopy import __version__
 from exactcopy.config import Config
-from exactcopy.model import Assessment, Attestation, Evidence, Finding, NotChecked, Role, StoreFacts
+from exactcopy.model import Assessment, Attestation, Evidence, Finding, NotChecked, Role
 from exactcopy.records import SCHEMA, Record, Unfinished
 
 # What reads, compares and decodes: its version is part of the method.
@@ -23,6 +23,7 @@ _NOT_EXAMINED = {
     "drive_absent": "none of its drives was connected",
     "unreadable": "its folder could not be read",
     "parts_unreadable": "parts of it could not be read",
+    "links_not_followed": "links lead out of it to what was not examined",
 }
 
 
@@ -54,11 +55,20 @@ def write_document(path: Path, config: Config, unfinished: Unfinished, previous:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def not_examined(stores: Sequence[StoreFacts]) -> list[dict[str, str]]:
+def not_examined(evidence: Evidence) -> list[dict[str, str]]:
     """Return what was not examined, or not whole, with a sentence of our own for each."""
-    found = []
-    for store in stores:
-        reason = store.error or (None if store.complete else "parts_unreadable")
+    found = [
+        {
+            "target": test.backup,
+            "reason": "restore_not_tested",
+            "text": f"{test.backup}: {untested:,} of the drawn studies could not be restored for a test",
+        }
+        for test in evidence.restores
+        if (untested := test.not_tested + test.certainty["not_tested"])
+    ]
+    for store in evidence.stores:
+        hidden = store.problems.get("link_outside", 0) and not store.unread and not store.unlisted
+        reason = store.error or (None if store.complete else "links_not_followed" if hidden else "parts_unreadable")
         if reason:
             found.append({"target": store.name, "reason": reason, "text": f"{store.name}: {_NOT_EXAMINED[reason]}"})
     return found
@@ -76,7 +86,7 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
         "conclusion": said.conclusion,
         "headline": said.headline,
         "complete": said.complete,
-        "not_examined": not_examined(evidence.stores),
+        "not_examined": not_examined(evidence),
         "scope": {
             "covers": f"DICOM images in: {', '.join(primaries)}",
             "not": "PACS database, reports, other records",

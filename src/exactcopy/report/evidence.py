@@ -32,7 +32,7 @@ LATER_DRAW = (
 )
 
 
-def section(audit: View, hashes: Mapping[str, str], clock: words.Clock) -> View:
+def section(audit: View, hashes: Mapping[str, str]) -> View:
     """Give all that section 6 prints."""
     run, previous, evidence = audit["audit"], audit["previous"], audit["evidence"]
     restricted = evidence["restricted_manifest_sha256"]
@@ -51,10 +51,9 @@ def section(audit: View, hashes: Mapping[str, str], clock: words.Clock) -> View:
         day = words.record_day(previous["id"])
         files.append((f"{previous['id']}/manifest-sha256.txt", f"Record before, {day}",
                       previous["manifest_sha256"]))  # fmt: skip
-    files += [
-        ("Configuration", "As read for this audit", run["config_sha256"]),
-        ("Decisions", "As read for this audit", run.get("decisions_sha256")),
-    ]
+    files.append(("Configuration", "As read for this audit", run["config_sha256"]))
+    if run.get("decisions_sha256"):
+        files.append(("Decisions", "As read for this audit", run["decisions_sha256"]))
     return {
         "files": [{"name": name, "what": what, "sha256": sha256 or "not known when this was printed"}
                   for name, what, sha256 in files],

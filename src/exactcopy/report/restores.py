@@ -133,7 +133,9 @@ def _drawn(test: View) -> str:
 def _result(test: View) -> str:
     """Give the deviations and, for a sample, the exact one-sided upper limit."""
     sample, planned, failed = test["sample"], test["planned"], test["failed"]
-    text = f"All {planned:,} matched and opened. No deviations were found."
+    text = f"All {planned:,} matched and opened."
+    if sample["method"] == "random":
+        text += " No deviations were found."
     if otherwise := _otherwise(test):
         text = f"{words.out_of(test['restored'], planned)} matched and opened; {'; '.join(otherwise)}."
     elif test["restored"] < planned:

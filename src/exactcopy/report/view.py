@@ -33,7 +33,7 @@ def view(audit: Mapping[str, Any], rows: pd.DataFrame, hashes: Mapping[str, str]
         "studies": gaps.studies(clean, rows),
         "method": method.section(clean, clock),
         "controls": controls.section(clean, clock),
-        "evidence": evidence.section(clean, hashes, clock),
+        "evidence": evidence.section(clean, hashes),
     }
 
 

@@ -19,10 +19,16 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Safeguards:
-    """What a store shows of its own protection; None means that it cannot be seen from here."""
+    """What a store shows of where it lies and how it is protected; None: it cannot be seen from here.
 
-    failure_domain: str | None = None
+    `device` is the file system, `disk` the piece of hardware under it, `volume` the configured one of those that
+    take turns, `medium` what tells this file system from any other that is connected at the same place.
+    """
+
+    device: str | None = None
+    disk: str | None = None
     volume: str | None = None
+    medium: str | None = None
     encrypted: bool | None = None
 
 

@@ -15,6 +15,7 @@ from exactcopy.model import Copy, Gap, Problem, Target
 from exactcopy.stores import Safeguards, Stream
 
 VOLUME_MARKER = ".exactcopy-volume"
+_LATEST = 2**63 - 1
 # Reading must not even change an access time, follow a link or wait for a FIFO.
 _SAFE_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
 _NO_ACCESS_TIME = getattr(os, "O_NOATIME", 0)
@@ -52,7 +53,8 @@ class FolderStore:
             seen = volume_ids(self._root)
             self._volume = next((volume for volume in volumes if volume in seen), None)
             if self._volume is None:
-                if not seen and not _holds_anything(self._root):
+                # An empty mount point shows the volume that it lies on: the drive is not there.
+                if not _holds_anything(self._root):
                     raise _drive_absent(where)
                 raise StoreUnavailable(
                     "wrong_volume",
@@ -86,12 +88,18 @@ class FolderStore:
                                 folders.append(key)
                                 continue
                             status = entry.stat(follow_symlinks=False)
+                            outside = entry.is_symlink() and self._leads_outside(entry.path)
                         except OSError as error:
                             yield Gap(scope=key, reason=_problem(error))
                             continue
-                        yield _copy(key, status)
+                        yield _copy(key, status, outside=outside)
             except OSError as error:
                 yield Gap(scope=folder, reason=_problem(error))
+
+    def _leads_outside(self, link: bytes) -> bool:
+        """Whether a link hides something that lies elsewhere, and so is no part of this store."""
+        root = os.path.realpath(self._root)
+        return os.path.commonpath([root, os.path.realpath(link)]) != root
 
     def read(self, copies: Iterable[Copy]) -> Iterator[tuple[Copy, Stream | Problem]]:
         """Yield each copy with its bytes, in the order given."""
@@ -107,15 +115,27 @@ class FolderStore:
                 yield stream.as_listed(copy), stream
 
     def safeguards(self) -> Safeguards:
-        """Return the device that the folder lies on, and whether Linux encrypts it (dm-crypt)."""
-        device = os.stat(self._root).st_dev
-        mapping = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/dm/uuid")
+        """Return what Linux shows of the file system, its disk, and whether it is encrypted (dm-crypt)."""
         try:
-            encrypted = mapping.read_text(encoding="ascii").startswith("CRYPT-") or None
+            status = os.stat(self._root)
+            identity = os.statvfs(self._root).f_fsid
+        except OSError:
+            return Safeguards(volume=self._volume)
+        device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+        named = sorted(volume_ids(self._root)) or ([f"{identity:x}"] if identity else [])
+        try:
+            mapping = Path(f"/sys/dev/block/{device}/dm/uuid").read_text(encoding="ascii")
+            encrypted = mapping.startswith("CRYPT-") or None
         except OSError:
             # Hardware, hypervisor and file-system encryption do not show here: not seen is not absent.
             encrypted = None
-        return Safeguards(failure_domain=f"device {device}", volume=self._volume, encrypted=encrypted)
+        return Safeguards(
+            device=device,
+            disk=_disk(device),
+            volume=self._volume,
+            medium=f"{' '.join(named)} {status.st_ino}" if named else None,
+            encrypted=encrypted,
+        )
 
 
 class _Watched(io.FileIO):
@@ -138,10 +158,7 @@ class _Watched(io.FileIO):
 
     def as_listed(self, copy: Copy) -> Copy:
         """Return `copy` as the open file is now: it may have been replaced since it was listed."""
-        status = self._before
-        if (status.st_size, status.st_mtime_ns) == (copy.size, copy.modified):
-            return copy
-        return _copy(copy.key, status)
+        return _copy(copy.key, self._before)
 
 
 def volume_ids(root: bytes) -> set[str]:
@@ -170,15 +187,18 @@ def _open_quietly(path: str, flags: int) -> int:
         return os.open(path, flags | _SAFE_FLAGS)
 
 
-def _copy(key: bytes, status: os.stat_result) -> Copy:
+def _copy(key: bytes, status: os.stat_result, *, outside: bool = False) -> Copy:
     mode = status.st_mode
     problem = None
-    if not stat.S_ISREG(mode):
-        problem = Problem.LINK if stat.S_ISLNK(mode) else Problem.SPECIAL
+    if stat.S_ISLNK(mode):
+        problem = Problem.LINK_OUTSIDE if outside else Problem.LINK
+    elif not stat.S_ISREG(mode):
+        problem = Problem.SPECIAL
     return Copy(
         key=key,
         size=status.st_size,
-        modified=status.st_mtime_ns,
+        # File systems hold times that 64 bits of nanoseconds do not.
+        modified=max(-_LATEST, min(status.st_mtime_ns, _LATEST)),
         inode=status.st_ino & (2**63 - 1),
         problem=problem,
     )
@@ -190,6 +210,19 @@ def _problem(error: OSError) -> Problem:
     if isinstance(error, FileNotFoundError):
         return Problem.VANISHED
     return Problem.IO_ERROR
+
+
+def _disk(device: str) -> str | None:
+    """Return the one disk under a file system; None for what is no single disk of this computer."""
+    place = Path(os.path.realpath(f"/sys/dev/block/{device}"))
+    if not place.is_dir():
+        return None
+    if (place / "partition").exists():
+        place = place.parent
+    under = list((place / "slaves").iterdir()) if (place / "slaves").is_dir() else []
+    if not under:
+        return place.name
+    return _disk((under[0] / "dev").read_text(encoding="ascii").strip()) if len(under) == 1 else None
 
 
 def _holds_anything(root: bytes) -> bool:
