@@ -19,4 +19,4 @@ def corpus() -> Path:
 @pytest.fixture
 def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the reports, which take longest and are tested elsewhere."""
-    monkeypatch.setattr("exactcopy.audit._write_reports", lambda folder: [])
+    monkeypatch.setattr("exactcopy.recording.write_reports", lambda folder: [])

@@ -14,7 +14,7 @@ import pytest
 from sample_data.generate import make_clinic
 from tests.clinic import Clinic, environment
 
-_UID = re.compile(r"\b[0-2](?:\.\d+){4,}\b")
+_UID = re.compile(r"\b(?=[0-9.]{16,})[0-2](?:\.\d+)+\b")
 _ELEMENTS = (
     "PatientName",
     "PatientID",

@@ -59,13 +59,15 @@ def test_links_and_special_files_are_listed_and_never_opened(tmp_path: Path) -> 
     (outside / "secret").write_bytes(b"not ours")
     (root / "link").symlink_to(outside / "secret")
     (root / "folder link").symlink_to(outside)
+    (root / "link within").symlink_to("image")
     os.mkfifo(root / "fifo")
     with open_store(target_of(root)) as store:
         copies = {copy.key: copy for copy in listed(store)}
         assert {key: copy.problem for key, copy in copies.items()} == {
             b"image": None,
-            b"link": Problem.LINK,
-            b"folder link": Problem.LINK,
+            b"link": Problem.LINK_OUTSIDE,
+            b"folder link": Problem.LINK_OUTSIDE,
+            b"link within": Problem.LINK,
             b"fifo": Problem.SPECIAL,
         }
         # Even where somebody swaps a file for a link or a FIFO after the listing.

@@ -224,7 +224,7 @@ def _places(places: Mapping["Where", str], base: str, records: str, state: str) 
                 (*where, "path"),
                 "holds the configuration, which exactcopy writes beside. Move that file out.",
             )
-        elif _inside(path, state) or _inside(path, records):
+        elif _inside(path, state) or (_inside(path, records) and not _inside(records, path)):
             what = "lies where exactcopy keeps what is its own, and removes what is old. Write another folder."
             yield (*where, "path"), what
 

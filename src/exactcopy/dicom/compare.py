@@ -116,9 +116,7 @@ def _compare_data_sets(left: DataSet, right: DataSet, path: tuple[int, ...], cha
             _compare_elements(tag, here, there, path, changes)
 
 
-def _compare_elements(
-    tag: int, left: Element, right: Element, path: tuple[int, ...], changes: list[_Change]
-) -> None:
+def _compare_elements(tag: int, left: Element, right: Element, path: tuple[int, ...], changes: list[_Change]) -> None:
     """Add what differs between two elements of one tag."""
     here, there = left.value, right.value
     named = {vr for vr in (left.vr, right.vr) if vr is not None and vr != "UN"}

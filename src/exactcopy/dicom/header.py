@@ -124,9 +124,7 @@ def _identity(walker: Walker, head: bytearray, size: int) -> Identity:
         problem = Problem.INFLATES_TOO_FAR
     else:
         cut = walker.cut or data_set.cut
-        problem = _damage(data_set, values, identity, cut=cut) or _remark(
-            values, identity, mismatch=walker.mismatch
-        )
+        problem = _damage(data_set, values, identity, cut=cut) or _remark(values, identity, mismatch=walker.mismatch)
     return replace(identity, problem=problem) if problem is not None else identity
 
 
@@ -176,9 +174,7 @@ def _remark(values: dict[int, bytes], identity: Identity, *, mismatch: bool) -> 
     study, series = identity.study_instance_uid, identity.series_instance_uid
     if study is None:
         return Problem.NO_STUDY_UID
-    if not (
-        _well_formed(study) and _well_formed(series) and _well_formed(sop_class) and _UID(instance or "")
-    ):
+    if not (_well_formed(study) and _well_formed(series) and _well_formed(sop_class) and _UID(instance or "")):
         return Problem.MALFORMED_UID
     meta_class, meta_instance = _text(values, _META_CLASS), _text(values, _META_INSTANCE)
     if mismatch or meta_class not in (None, sop_class) or meta_instance not in (None, instance):
@@ -221,9 +217,7 @@ def _slowly(walker: Walker, head: bytes, size: int) -> tuple[Walker, dict[int, b
         if element.VR not in (None, "UN", WANTED[element.tag]) or not isinstance(value, str | bytes):
             regular = False
         else:
-            values[int(element.tag)] = (
-                value if isinstance(value, bytes) else value.encode("latin-1", "replace")
-            )
+            values[int(element.tag)] = value if isinstance(value, bytes) else value.encode("latin-1", "replace")
     rest = _pixel_walker(head[stream.tell() :], size - len(head))
     return rest or walker, values, rest is not None and regular
 

@@ -12,14 +12,10 @@ DIRECTORY = "1.2.840.10008.1.3.10"
 NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED, EXPLICIT_BIG})
 
 # A whole video stream may lie in one fragment, whatever the number of its frames (PS3.5 A.4.6).
-VIDEO = frozenset(
-    [f"{SYNTAX}.4.{number}" for number in (*range(100, 109), *(f"{n}.1" for n in range(100, 107)))]
-)
+VIDEO = frozenset([f"{SYNTAX}.4.{number}" for number in (*range(100, 109), *(f"{n}.1" for n in range(100, 107)))])
 
 # The pixels are kept elsewhere and only referred to (PS3.5 A.6, A.7; PS3.5 A.11 for JPIP with HTJ2K).
-REFERENCED = frozenset(
-    f"{SYNTAX}.{number}" for number in ("4.94", "4.95", "4.204", "4.205", "7.1", "7.2", "7.3")
-)
+REFERENCED = frozenset(f"{SYNTAX}.{number}" for number in ("4.94", "4.95", "4.204", "4.205", "7.1", "7.2", "7.3"))
 
 # PS3.6 Table A-1.
 TRANSFER_SYNTAXES = (

@@ -43,6 +43,7 @@ _DO = {
     "changed_on_primary": "Compare it with the copies on the backups before those are replaced.",
     "no_exact_copy": "Copy it to a backup now.",
     "uid_conflict": "Decide which version is right.",
+    "no_image": "If this was an image, restore it from a backup; else move it out of the archive.",
     "restore_failed": "Read the study's files on this backup, then copy it again from the primary.",
 }
 
@@ -182,7 +183,10 @@ def _primary_work(case: Case, primary: Examined) -> str:
         from ({without_exact_copy(case, primary)}) where not open
         union all
         select 'uid_conflict', {name}, study, series, sop, key, null, null, null, null, null, 'one of several versions'
-        from ({_conflicts(name)})"""
+        from ({_conflicts(name)})
+        union all
+        select 'no_image', {name}, null, null, null, key, null, null, null, null, null, problem
+        from objects where store = {name} and (problem in ('empty', 'not_dicom') or (damaged and sop is null))"""
 
 
 def _conflicts(store: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from exactcopy import __version__
 from exactcopy.config import Config
+from exactcopy.decisions import Decisions
 from exactcopy.errors import ConfigError, RecordError, RunLocked
 
 SCHEMA = 1
@@ -82,6 +83,16 @@ def check_group(config: Config) -> None:
     if os.geteuid() != 0 and number not in (os.getegid(), *os.getgroups()):
         fault = f"{config.path.name}: restricted_group: this account is not in {group}. Add it, or leave the key out."
         raise ConfigError([fault])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One audit under way: what it was told, what came before, and where it writes."""
+
+    config: Config
+    decisions: Decisions
+    history: "History"
+    unfinished: Unfinished
 
 
 @contextmanager
@@ -284,7 +295,7 @@ def safe_cell(value: object) -> object:
     if not isinstance(value, str):
         return "" if value is None else value
     plain = "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in value)
-    return f"'{plain}" if plain.startswith(_FORMULA) else plain
+    return f"'{plain}" if plain.lstrip().startswith(_FORMULA) else plain
 
 
 def shown_key(key: bytes) -> str:

@@ -1,0 +1,146 @@
+"""What the checks may look at: today's facts, beside what earlier records say of the same stores."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from exactcopy.assess import AGREEMENT
+from exactcopy.decisions import attestation
+from exactcopy.inventory.taking import Inventory
+from exactcopy.model import Evidence, RestoreTest, Role, StoreFacts, Target
+from exactcopy.reconcile.case import Case, Examined
+from exactcopy.reconcile.facts import LastKnown, compare_facts, store_facts
+from exactcopy.reconcile.losses import find_losses
+from exactcopy.records import History, Run
+from exactcopy.restore import FAILED, Draw, read_tests, summarize
+
+
+def gather(
+    run: Run, case: Case, inventories: Sequence[Inventory], draws: Sequence[Draw], tests: Sequence[RestoreTest]
+) -> Evidence:
+    """Return the evidence of this audit."""
+    config, history = run.config, run.history
+    last = {item.target.name: _last_known(history, item.target.name) for item in inventories}
+    stores = tuple(
+        store_facts(case, examined, item.listing, item.error, last[item.target.name])
+        for examined, item in zip(case.stores, inventories, strict=True)
+    )
+    tolerated, overdue = _absent_drives(case, stores)
+    today = datetime.fromtimestamp(case.started / 1e9, UTC)
+    return Evidence(
+        started=today,
+        first=history.last is None,
+        rto_hours=config.rto.total_seconds() / 3600,
+        due_days={severity.value: days for severity, days in config.due.items()},
+        security_official=config.security_official,
+        it=config.it,
+        stores=stores,
+        comparisons=tuple(compare_facts(case, p, b, last[b.target.name]) for p, b in case.pairs()),
+        losses=find_losses(case),
+        restores=tuple(summarize(case, drawn, tests) for drawn in draws),
+        agreements=frozenset(
+            store.held_by.casefold()
+            for store in stores
+            if attestation(run.decisions, AGREEMENT, today.date(), store.held_by)
+        ),
+        previous=history.last.id if history.last else None,
+        left_out_stores=_left_out(case, history),
+        tolerated=tolerated,
+        overdue_drives=overdue,
+        days_since_restore=_days_since_restore(history, today),
+    )
+
+
+def examined(item: Inventory, history: History) -> Examined:
+    """Return a store as it was found, beside what records hold of it."""
+    name = item.target.name
+    whole = item.listing is not None and not item.listing.gaps
+    matched = item.matched
+    known = next(history.holding(f"known/{name}.parquet"), None)
+    previous = next(history.holding(f"inventory/{name}"), None)
+    hidden = matched is not None and matched.outside > 0 and item.target.role is Role.PRIMARY
+    return Examined(
+        target=item.target,
+        inventory=item.folder,
+        previous=previous.restricted / "inventory" / name if previous else None,
+        known=known.restricted / "known" / f"{name}.parquet" if known else None,
+        known_from=known.id if known else None,
+        complete=whole and matched is not None and not matched.unread and not hidden,
+        absence_shows=whole and matched is not None and not matched.nameless and not hidden,
+    )
+
+
+def last_inventory(history: History, target: Target, medium: str | None) -> Path | None:
+    """Return the last inventory of this very store on this very medium; of a medium that shows no name, none."""
+    for record in history.holding(f"inventory/{target.name}"):
+        stores = json.loads((record.restricted / "stores.json").read_text(encoding="utf-8"))
+        same = stores.get(target.name) == {"identity": target.identity, "medium": medium}
+        return record.restricted / "inventory" / target.name if same and medium else None
+    return None
+
+
+def failed_before(db: DuckDBPyConnection, history: History, backup: str) -> list[str]:
+    """Return the studies whose restore from `backup` failed in the last record."""
+    record = next(history.holding("restores.parquet"), None)
+    if record is None:
+        return []
+    tests = read_tests(db, record.restricted / "restores.parquet")
+    return [test.study_instance_uid for test in tests if test.backup == backup and test.outcome == FAILED]
+
+
+def _absent_drives(case: Case, stores: Sequence[StoreFacts]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the rotated drives that may be absent today, and those that are overdue, with days since seen."""
+    others = {store.name for store in stores if store.role is Role.BACKUP and store.error is None}
+    tolerated: dict[str, int] = {}
+    overdue: dict[str, int] = {}
+    now = datetime.fromtimestamp(case.started / 1e9, UTC)
+    for backup, facts in zip(case.stores, stores, strict=True):
+        allowed: timedelta | None = backup.target.options.get("max_absent")
+        if facts.error != "drive_absent" or allowed is None or facts.last_examined is None:
+            continue
+        absent = now - datetime.fromisoformat(facts.last_examined)
+        covered = [primary for primary in case.primaries if primary.target.name in backup.target.covers]
+        if absent > allowed:
+            overdue[facts.name] = absent.days
+        elif absent >= timedelta() and all(
+            any(other.target.name in others for other in case.covering(primary)) for primary in covered
+        ):
+            tolerated[facts.name] = absent.days
+    return tolerated, overdue
+
+
+def _left_out(case: Case, history: History) -> tuple[str, ...]:
+    """Return the stores of the last record that are no longer configured."""
+    now = {store.target.name for store in case.stores}
+    before = [store["name"] for store in history.last.audit["stores"]] if history.last else []
+    return tuple(name for name in before if name not in now)
+
+
+def _days_since_restore(history: History, started: datetime) -> dict[str, int]:
+    """Return, for each backup, how many days ago the last record restored a study from it."""
+    days: dict[str, int] = {}
+    for record in reversed(history.records):
+        age = started - datetime.fromisoformat(record.audit["audit"]["started"])
+        days |= {test["backup"]: age.days for test in record.audit["restore_tests"] if test["restored"]}
+    return days
+
+
+def _last_known(history: History, name: str) -> LastKnown:
+    """Return what the last record that examined the store said of it."""
+    for record in history.records:
+        store = next((store for store in record.audit["stores"] if store["name"] == name), None)
+        if store and store["error"] is None:
+            studies = {
+                comparison["primary"]: {
+                    "id": record.id,
+                    "finished": record.audit["audit"]["finished"],
+                    "studies": comparison["studies"],
+                }
+                for comparison in record.audit["comparisons"]
+                if comparison["backup"] == name
+            }
+            return LastKnown(finished=store["last_examined"], studies=studies)
+    return LastKnown()

@@ -1,0 +1,199 @@
+"""From evidence to a sealed record: checks, assessments, the files under restricted/, the reports."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from exactcopy import records
+from exactcopy.assess import assess, citations, conclude, load_controls
+from exactcopy.checks import run_checks
+from exactcopy.decisions import Decisions, attestation
+from exactcopy.errors import ExactCopyError
+from exactcopy.inventory.database import literal, save
+from exactcopy.inventory.taking import Inventory
+from exactcopy.model import Attestation, Evidence, Finding, RestoreTest
+from exactcopy.reconcile.affected import find_affected, gap_rows, labelled_studies, write_worklists
+from exactcopy.reconcile.case import Case
+from exactcopy.reconcile.losses import save_known
+from exactcopy.records import History, Record, Run, Unfinished, shown_key
+from exactcopy.records.document import Document, write_document
+from exactcopy.restore import write_tests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """What an audit leaves: its record, and what a person should hear besides."""
+
+    record: Record
+    warnings: tuple[str, ...]
+
+
+def record(
+    run: Run,
+    case: Case,
+    inventories: Sequence[Inventory],
+    evidence: Evidence,
+    tests: Sequence[RestoreTest],
+    timing: Mapping[str, float],
+) -> Audited:
+    """Judge the evidence, write everything, and let the record appear."""
+    config, history, unfinished = run.config, run.history, run.unfinished
+    previous = history.last
+    controls = load_controls()
+    checked = run_checks(evidence, lambda finding: _remembered(finding, history, unfinished))
+    deciding = frozenset(name for control in controls if control.decides for name in control.checks)
+    findings = sorted(
+        (item.result for item in checked if isinstance(item.result, Finding)),
+        key=lambda finding: (finding.severity.rank, finding.check not in deciding, -finding.count, finding.id),
+    )
+    concluded = conclude(findings, controls, evidence, _complete(evidence))
+    gaps, highest_label = _write_restricted(run, case, inventories, findings, tests)
+    folder = unfinished.folder
+    # pandas and jinja2 come with it: loaded while nothing waits.
+    from exactcopy.report import write_gaps
+
+    write_gaps(gaps, folder / "gaps.csv")
+    write_document(
+        folder / "audit.json",
+        config,
+        unfinished,
+        previous,
+        Document(
+            evidence=evidence,
+            findings=findings,
+            assessments=assess(checked, controls, run.decisions, evidence),
+            attestations=_current(run.decisions, evidence),
+            checks=[(item.check, item.target, item.result) for item in checked],
+            citations=citations(controls),
+            deciding=deciding,
+            conclusion=concluded.conclusion,
+            headline=concluded.headline,
+            complete=concluded.complete,
+            finished=datetime.now(UTC).replace(microsecond=0),
+            decisions_sha256=run.decisions.digest,
+            restricted_manifest_sha256=records.seal_restricted(unfinished),
+            gaps_rows=len(gaps),
+            highest_label=highest_label,
+            timing=timing,
+        ),
+    )
+    warnings = [item.message for item in inventories if item.message]
+    if previous and previous.restricted.exists() and not history.intact(previous):
+        warnings.append(
+            f"{previous.id}: restricted/ is not what its manifest says, so nothing was compared with it. Put it back"
+            " from a copy; until then losses since that record do not show."
+        )
+    warnings += write_reports(folder)
+    return Audited(record=records.seal(config, unfinished, previous), warnings=tuple(warnings))
+
+
+def write_reports(folder: Path) -> list[str]:
+    """Write what may travel; where the PDF cannot be made the printable HTML stands in, and a person is told."""
+    from exactcopy import report
+
+    record = report.load_record(folder)
+    report.render(record, ("html", "junit"), folder)
+    try:
+        report.render(record, ("pdf",), folder)
+    except ExactCopyError as error:
+        return [f"{error} The report is in report.html, which can be printed."]
+    except Exception as error:  # noqa: BLE001 - hours of reading must not be lost to a page that cannot be drawn
+        (folder / "report.pdf").unlink(missing_ok=True)
+        return [f"report.pdf: it could not be drawn ({type(error).__name__}). Print report.html instead."]
+    return []
+
+
+def _complete(evidence: Evidence) -> bool:
+    """Whether all that was planned was examined; a drive that may be absent is left aside."""
+    known = all(
+        not comparison.instances["unknown"] and not comparison.instances["unverified"]
+        for comparison in evidence.comparisons
+        if comparison.backup not in evidence.tolerated
+    )
+    tested = all(not test.not_tested and not test.certainty["not_tested"] for test in evidence.restores)
+    return known and tested and all(store.complete or store.name in evidence.tolerated for store in evidence.stores)
+
+
+def _write_restricted(
+    run: Run, case: Case, inventories: Sequence[Inventory], findings: Sequence[Finding], tests: Sequence[RestoreTest]
+) -> tuple[list[dict[str, Any]], int]:
+    """Write everything that names a patient's study, all under restricted/.
+
+    Return the rows of gaps.csv and the highest label that was ever given.
+    """
+    config, history, folder = run.config, run.history, run.unfinished.restricted
+    find_affected(case, findings, tests)
+    keyed = next(history.holding("key.json"), None)
+    before = records.read_labels(keyed.restricted) if keyed else {}
+    highest = max((record.audit["evidence"]["highest_label"] for record in history.records), default=0)
+    labels = records.add_labels(before, labelled_studies(case, tests), highest)
+    records.write_labels(folder, labels)
+    write_worklists(case, findings, labels, folder)
+    for primary in case.primaries:
+        save_known(case, primary, folder / "known" / f"{primary.target.name}.parquet")
+    for primary, backup in case.pairs():
+        save(
+            case.db,
+            f"""select * from outcomes where primary_store = {literal(primary.target.name)}
+                and backup = {literal(backup.target.name)} and outcome <> 'identical'""",
+            folder / "comparison" / f"{primary.target.name}--{backup.target.name}.parquet",
+        )
+    write_tests(case.db, folder / "restores.parquet", tests)
+    examined = (item for item in inventories if item.listing)
+    stores = {
+        item.target.name: {"identity": item.target.identity, "medium": item.listing.medium if item.listing else None}
+        for item in examined
+    }
+    (folder / "stores.json").write_text(json.dumps(stores, indent=1), encoding="utf-8")
+    if config.decisions.is_file():
+        shutil.copyfile(config.decisions, folder / "decisions.toml")
+    _write_errors(case, inventories, folder / "errors.log")
+    return list(gap_rows(case, findings, labels)), max([highest, *(int(label[2:]) for label in labels.values())])
+
+
+def _write_errors(case: Case, inventories: Sequence[Inventory], path: Path) -> None:
+    """Name each place that could not be listed or read, and each damaged object, for IT."""
+    with path.open("w", encoding="utf-8") as log:
+        for item in inventories:
+            if item.message:
+                log.write(f"{item.message}\n")
+            for key, reason in item.listing.gaps if item.listing else ():
+                log.write(f"{item.target.name}\t{reason}\tnot listed\t{key}\n")
+        found = case.db.cursor().execute(
+            "select store, problem, key from objects where unread or damaged order by store, key"
+        )
+        while batch := found.fetchmany(1000):
+            log.writelines(f"{store}\t{problem}\tobject\t{shown_key(key)}\n" for store, problem, key in batch)
+
+
+def _remembered(finding: Finding, history: History, unfinished: Unfinished) -> Finding:
+    """Return the finding with when it was first seen, and how often in a row.
+
+    A month in which its check could not be asked neither ends nor lengthens the row.
+    """
+    for record in history.records:
+        seen = next((before for before in record.audit["findings"] if before["id"] == finding.id), None)
+        if seen is not None:
+            return replace(
+                finding,
+                first_seen=seen["first_seen"],
+                times_seen=seen["times_seen"] + 1,
+                # The day by which it was to be mended does not move because it was not.
+                due=date.fromisoformat(seen["due"]) if seen["due"] else finding.due,
+            )
+        asked = (check for check in record.audit["checks"] if check["target"] == finding.target)
+        if any(check["check"] == finding.check and check["status"] != "not_checked" for check in asked):
+            break
+    return replace(finding, first_seen=unfinished.started.isoformat())
+
+
+def _current(decisions: Decisions, evidence: Evidence) -> list[Attestation]:
+    """Return the attestations that hold today, the newest of each control and party."""
+    today = evidence.started.date()
+    stated = {(one.control, one.party) for one in decisions.attestations}
+    found = (attestation(decisions, control, today, party) for control, party in sorted(stated, key=str))
+    return [one for one in found if one is not None]
