@@ -21,7 +21,15 @@ def inventory(root: Path, workers: int, work: Path) -> int:
 
         target = Target(name="bench", role=Role.PRIMARY, kind="folder", identity="bench", options={"path": str(root)})
         found = take_inventory(
-            database(work), pool, target, work, work / "inventory", None, [], time_ns(), lambda *_: lambda *_: None
+            database(work),
+            pool,
+            target,
+            work,
+            work / "inventory",
+            lambda *_: None,
+            [],
+            time_ns(),
+            lambda *_: lambda *_: None,
         )
     if found.listing is None:
         raise SystemExit(found.message)

@@ -136,7 +136,8 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         ),
         (
             TOP + PACS + NAS + 'volumes = ["A"]\nread = "rotation"',
-            'backup.nas.read: cannot be rotation beside volumes: what one drive proved says nothing of another. Write "all".',
+            "backup.nas.read: cannot be rotation beside volumes: what one drive proved says nothing of another."
+            ' Write "all".',
         ),
         # the whole file
         (PACS + NAS, 'facility: is missing. Write facility = "…" at the top of the file.'),

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -38,9 +39,9 @@ def everywhere(clinic: Clinic, study: int) -> list[Path]:
     return [clinic.path(name, study, 0) for name in ("pacs", "nas", "usb")]
 
 
-def status(audit: dict, control: str) -> str:
+def status(audit: dict[str, Any], control: str) -> str:
     """Give the status of a control."""
-    return next(row["status"] for row in audit["controls"] if row["id"] == control)
+    return next(str(row["status"]) for row in audit["controls"] if row["id"] == control)
 
 
 def test_a_primary_that_no_backup_covers(clinic: Clinic) -> None:

@@ -78,7 +78,7 @@ def copies_are_exact(evidence: Evidence, backup: StoreFacts) -> Result:
             ),
             remedy=(
                 *INCIDENT,
-                "Replace each copy on the worklist from the side that did not change.",
+                "Find out which version is right before either is replaced: that other stores agree is no proof.",
                 AUDIT_AGAIN,
             ),
             worklist=f"worklist-{backup.name}.csv",
