@@ -16,16 +16,21 @@ from time import perf_counter
 _ROOT = Path(__file__).parents[1]
 _PEER = "rclone hashsum sha256"
 _OURS = "exactcopy inventory"
+_STEP = "benchmarks.run_inventory"
 _FLOOR = "read and hashlib, 2 processes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one run of a command took. `cpu` is of all its processes, `peak` of the largest, in MB."""
+    """What one run of a command took. `cpu` is of all its processes, `peak` of the largest, in MB.
+
+    `step` is what the command says of its inventory step alone, without start-up and imports.
+    """
 
     seconds: float
     cpu: float
     peak: float
+    step: float | None = None
 
 
 def main() -> int:
@@ -42,7 +47,7 @@ def main() -> int:
         total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         print(f"{options.files} files, {total / 1e6:.0f} MB, {options.workers} workers, cache warm")
         commands = {
-            _OURS: [sys.executable, "-m", "benchmarks.run_inventory", str(folder), str(options.workers)],
+            _OURS: [sys.executable, "-m", _STEP, str(folder), str(options.workers)],
             _PEER: [
                 _rclone(),
                 "hashsum",
@@ -69,19 +74,20 @@ def _measure(command: Sequence[str]) -> Run:
     """Run `command` to its end in a process of its own, so that the peak is its alone."""
     probe = [sys.executable, "-m", "benchmarks.inventory", "--probe", *command]
     result = subprocess.run(probe, cwd=_ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    seconds, cpu, peak = result.stdout.splitlines()[-1].split()
-    return Run(seconds=float(seconds), cpu=float(cpu), peak=float(peak))
+    seconds, cpu, peak, *step = result.stdout.splitlines()[-1].split()
+    return Run(seconds=float(seconds), cpu=float(cpu), peak=float(peak), step=float(step[0]) if step else None)
 
 
 def probe(command: Sequence[str]) -> None:
     """Run `command`, drop what it prints, and print what a `Run` holds."""
     before = perf_counter()
-    subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
+    said = subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.PIPE).stdout
     seconds = perf_counter() - before
+    step = said.decode().strip() if _STEP in command else ""
     # Linux counts in KB, macOS in bytes. RUSAGE_CHILDREN is the largest descendant, not their sum.
     unit = 1e6 if sys.platform == "darwin" else 1e3
     used = getrusage(RUSAGE_CHILDREN)
-    print(f"{seconds:.4f} {used.ru_utime + used.ru_stime:.4f} {used.ru_maxrss / unit:.1f}")
+    print(f"{seconds:.4f} {used.ru_utime + used.ru_stime:.4f} {used.ru_maxrss / unit:.1f} {step}")
 
 
 def _table(runs: dict[str, list[Run]], total: int) -> str:
@@ -94,6 +100,9 @@ def _table(runs: dict[str, list[Run]], total: int) -> str:
         ratio = statistics.median(ours.seconds / its.seconds for ours, its in pairs)
         lines.append(f"{name:32}{seconds:9.2f}{cpu:8.2f}{total / 1e6 / seconds:8.0f}{peak:9.0f}{ratio:8.2f}")
     lines.append("Medians of the counted rounds; ratio: our seconds to its seconds, round by round.")
+    pairs = zip(runs[_OURS], runs[_PEER], strict=True)
+    ratio = statistics.median((ours.step or ours.seconds) / its.seconds for ours, its in pairs)
+    lines.append(f"The inventory step alone, without the start of Python and imports: {ratio:.2f} of {_PEER}.")
     return "\n".join(lines)
 
 

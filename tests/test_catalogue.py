@@ -8,7 +8,7 @@ import pytest
 
 from exactcopy.assess import load_controls
 from exactcopy.checks import CHECKS
-from exactcopy.model import Control
+from exactcopy.results import Control
 
 CONTROLS = load_controls()
 DECIDING = {f"EC-BK-0{number}" for number in range(1, 8)} | {

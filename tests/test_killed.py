@@ -22,6 +22,7 @@ _MOMENT = {
     "first_seen",
     "due",
     "oldest_read_at",
+    "oldest_unprotected_hours",
     "last_examined",
     "seconds",
     "copy_back_hours",

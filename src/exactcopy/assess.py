@@ -8,7 +8,8 @@ from importlib.resources import files
 
 from exactcopy.checks import Checked
 from exactcopy.decisions import Decisions, attestation, expired
-from exactcopy.model import Assessment, Control, Evidence, Finding, NotChecked, Severity
+from exactcopy.model import Severity
+from exactcopy.results import Assessment, Control, Evidence, Finding, NotChecked
 
 NO_EXCEPTION = "no exception"
 ATTENTION = "attention"

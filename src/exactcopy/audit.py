@@ -19,7 +19,7 @@ from exactcopy.inventory.database import database
 from exactcopy.inventory.listing import list_store
 from exactcopy.inventory.plan import plan_reads
 from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
-from exactcopy.model import RestoreTest, Role
+from exactcopy.model import Role
 from exactcopy.pool import Pool
 from exactcopy.reconcile.case import Case, open_case
 from exactcopy.reconcile.differences import find_differences
@@ -28,6 +28,7 @@ from exactcopy.reconcile.outcomes import find_outcomes
 from exactcopy.recording import Audited, record
 from exactcopy.records import History, Run
 from exactcopy.restore import Draw, draw_studies, frame_of, restore_drawn
+from exactcopy.results import RestoreTest
 from exactcopy.sampling import ALL_UP_TO, PRESETS
 
 

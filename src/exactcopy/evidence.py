@@ -10,12 +10,13 @@ from duckdb import DuckDBPyConnection
 from exactcopy.assess import AGREEMENT
 from exactcopy.decisions import attestation
 from exactcopy.inventory.taking import Inventory
-from exactcopy.model import Evidence, RestoreTest, Role, StoreFacts, Target
+from exactcopy.model import Role, Target
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.facts import LastKnown, compare_facts, store_facts
 from exactcopy.reconcile.losses import find_losses
 from exactcopy.records import History, Run
 from exactcopy.restore import FAILED, Draw, read_tests, summarize
+from exactcopy.results import Evidence, RestoreTest, StoreFacts
 
 
 def gather(

@@ -7,12 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from multiprocessing import get_context
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -55,25 +56,29 @@ class Pool:
         work = partial(_within, function, seconds) if seconds else function
         waiting = iter(tasks)
         running: dict[Future[Result], Task] = {}
+        finished: SimpleQueue[Future[Result]] = SimpleQueue()
         while True:
             broken: deque[Task] = deque()
             for task in islice(waiting, 2 * self.workers - len(running)):
                 try:
-                    running[self._executor.submit(work, task)] = task
+                    future = self._executor.submit(work, task)
                 except BrokenProcessPool:
                     broken.append(task)
                     break
+                running[future] = task
+                future.add_done_callback(finished.put)
             if not running and not broken:
                 return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                task = running.pop(future)
-                try:
-                    result = future.result()
-                except BrokenProcessPool:
-                    broken.append(task)
-                    continue
-                yield task, result
+            if running:
+                future = finished.get()
+                if future in running:
+                    task = running.pop(future)
+                    try:
+                        result = future.result()
+                    except BrokenProcessPool:
+                        broken.append(task)
+                    else:
+                        yield task, result
             if broken:
                 # One of the tasks in flight killed a worker: find out which, one at a time.
                 broken.extend(running.values())

@@ -15,13 +15,14 @@ from exactcopy.decisions import Decisions, attestation
 from exactcopy.errors import ExactCopyError
 from exactcopy.inventory.database import literal, save
 from exactcopy.inventory.taking import Inventory
-from exactcopy.model import Attestation, Evidence, Finding, RestoreTest
+from exactcopy.model import Attestation
 from exactcopy.reconcile.affected import find_affected, gap_rows, labelled_studies, write_worklists
 from exactcopy.reconcile.case import Case
 from exactcopy.reconcile.losses import save_known
 from exactcopy.records import History, Record, Run, Unfinished, shown_key
 from exactcopy.records.document import Document, write_document
 from exactcopy.restore import write_tests
+from exactcopy.results import Evidence, Finding, RestoreTest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

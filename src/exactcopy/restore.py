@@ -15,9 +15,10 @@ from exactcopy.dicom.header import HeaderReader
 from exactcopy.dicom.pixels import check_frames
 from exactcopy.errors import ObjectChanged, StoreUnavailable
 from exactcopy.inventory.database import literal, parquet, row, rows, save_rows
-from exactcopy.model import DAMAGED, Copy, Problem, RestoreSummary, RestoreTest, Sample, Target
+from exactcopy.model import DAMAGED, Copy, Problem, Target
 from exactcopy.pool import Died, Pool
 from exactcopy.reconcile.case import Case, Examined
+from exactcopy.results import RestoreSummary, RestoreTest, Sample
 from exactcopy.sampling import PRESETS, certainty, draw, frame_digest, sample_size, seed, upper_limit
 from exactcopy.stores import Stream, open_store
 

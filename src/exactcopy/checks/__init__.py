@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from exactcopy.checks import backups, facility, primaries, restores, stores
 from exactcopy.checks.common import CHECKS, Check, Result, Scope
-from exactcopy.model import Evidence, Finding, NotChecked
+from exactcopy.results import Evidence, Finding, NotChecked
 
 __all__ = ["CHECKS", "Checked", "finding_id", "run_checks"]
 

@@ -18,7 +18,8 @@ from exactcopy.checks.common import (
     total,
     unexamined,
 )
-from exactcopy.model import Evidence, Severity, StoreFacts
+from exactcopy.model import Severity
+from exactcopy.results import Evidence, StoreFacts
 
 _PROPOSED_HOURS = 48
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exactcopy.model import Comparison, Evidence, Finding, NotChecked, RestoreSummary, Severity, StoreFacts
+from exactcopy.model import Severity
+from exactcopy.results import Comparison, Evidence, Finding, NotChecked, RestoreSummary, StoreFacts
 
 Result = Finding | NotChecked | None
 # For alteration and loss, before anything is mended (45 CFR 164.308(a)(6)(ii)).

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import date
 
 from exactcopy.checks.common import Result, Scope, check, finding, not_checked, so_many
-from exactcopy.model import Evidence, Finding, Role, Severity
+from exactcopy.model import Role, Severity
+from exactcopy.results import Evidence, Finding
 
 
 @check("kept-off-site", Scope.AUDIT, owner="official")

@@ -14,7 +14,8 @@ from exactcopy.checks.common import (
     studies,
     unexamined,
 )
-from exactcopy.model import Evidence, Role, Severity, StoreFacts
+from exactcopy.model import Role, Severity
+from exactcopy.results import Evidence, StoreFacts
 
 _NOTHING_BEFORE = "No earlier record shows what was there before; the next audit can compare."
 _STRANGE_FILES = 5

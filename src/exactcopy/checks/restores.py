@@ -13,7 +13,8 @@ from exactcopy.checks.common import (
     studies,
     unexamined,
 )
-from exactcopy.model import Evidence, Severity, StoreFacts
+from exactcopy.model import Severity
+from exactcopy.results import Evidence, StoreFacts
 
 # A month, and some days for the calendar. A default of the program: the rule in force names no interval.
 _PERIOD_DAYS = 35

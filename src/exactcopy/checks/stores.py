@@ -10,7 +10,8 @@ from exactcopy.checks.common import (
     so_many,
     unexamined,
 )
-from exactcopy.model import Evidence, Role, Severity, StoreFacts
+from exactcopy.model import Role, Severity
+from exactcopy.results import Evidence, StoreFacts
 
 _ERRORS = {
     "missing": "The folder of {name} is not there.",

@@ -53,12 +53,13 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
     gaps: list[tuple[str, str]] = []
     objects = size = 0
     with open_store(target) as store:
-        save_rows(db, LISTING, [], folder / "listing-none.parquet")
         for number, copies in enumerate(_batches(store, gaps)):
             rows = [(copy.key, copy.size, copy.modified, copy.inode, copy.problem) for copy in copies]
             save_rows(db, LISTING, rows, folder / f"listing-{number:05}.parquet")
             objects += len(copies)
             size += sum(copy.size for copy in copies if copy.problem is None)
+        if not objects:
+            save_rows(db, LISTING, [], folder / "listing-none.parquet")
         shown = store.safeguards()
     if not objects and not gaps:
         raise StoreUnavailable(

@@ -51,11 +51,7 @@ def plan_reads(db: DuckDBPyConnection, target: Target, folder: Path, previous: P
          and k.inode is not distinct from l.inode
         """
     )
-    save(
-        db,
-        "select key, size, modified, inode from planned where todo order by key",
-        folder / "todo.parquet",
-    )
+    save(db, "select key, size, modified, inode from planned where todo", folder / "todo.parquet")
     kept = """
         select key, size, modified, inode, study_instance_uid, series_instance_uid, sop_instance_uid,
                sop_class_uid, transfer_syntax_uid, modality, study_date, frames, lossy, sha256,

@@ -49,38 +49,25 @@ def take_inventory(
 
     `find_previous` gives the last inventory of the medium that a listing found, if there is one.
     """
-    try:
+    begun_anew = False
+    while True:
         try:
-            return _take(db, pool, target, work, into, find_previous, primaries, started, step)
+            step(f"Listing {target.name}", None, None)
+            listing = list_store(db, target, work)
+            previous = find_previous(target, listing.medium)
+            plan = plan_reads(db, target, work, previous, started)
+            read_planned(db, pool, target, work, started, step(f"Reading {target.name}", plan.objects, plan.bytes))
+            matched = match(db, work, into, previous, primaries)
+            if target.role is Role.PRIMARY and not matched.images:
+                # An archive without a single image is a wrong path, not an archive that needs no backup.
+                shutil.rmtree(into)
+                raise StoreUnavailable("no_instances", target.name, "no DICOM image was found", "Check `path`.")
+            return Inventory(target=target, folder=into, listing=listing, plan=plan, matched=matched)
+        except StoreUnavailable as error:
+            return Inventory(target=target, error=error.code, message=str(error))
         except (duckdb.Error, ValueError):
-            if not work.is_dir():
+            if begun_anew:
                 raise
             # What a power cut left of an earlier try cannot be read: begin this store anew, once.
-            shutil.rmtree(work)
-            return _take(db, pool, target, work, into, find_previous, primaries, started, step)
-    except StoreUnavailable as error:
-        return Inventory(target=target, error=error.code, message=str(error))
-
-
-def _take(
-    db: DuckDBPyConnection,
-    pool: Pool,
-    target: Target,
-    work: Path,
-    into: Path,
-    find_previous: Previous,
-    primaries: Sequence[Path],
-    started: int,
-    step: Step,
-) -> Inventory:
-    step(f"Listing {target.name}", None, None)
-    listing = list_store(db, target, work)
-    previous = find_previous(target, listing.medium)
-    plan = plan_reads(db, target, work, previous, started)
-    read_planned(db, pool, target, work, started, step(f"Reading {target.name}", plan.objects, plan.bytes))
-    matched = match(db, work, into, previous, primaries)
-    if target.role is Role.PRIMARY and not matched.images:
-        # An archive without a single image is a wrong path, not an archive that needs no backup.
-        shutil.rmtree(into)
-        raise StoreUnavailable("no_instances", target.name, "no DICOM image was found", "Check `path`.")
-    return Inventory(target=target, folder=into, listing=listing, plan=plan, matched=matched)
+            begun_anew = True
+            shutil.rmtree(work, ignore_errors=True)

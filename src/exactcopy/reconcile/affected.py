@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from exactcopy.inventory.database import literal, rows
-from exactcopy.model import Finding, Outcome, RestoreTest
+from exactcopy.model import Outcome
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.facts import extra_objects, without_exact_copy
 from exactcopy.records import shown_key, write_csv
+from exactcopy.results import Finding, RestoreTest
 
 _MOST_ELEMENTS = 10
 WORKLIST_COLUMNS = (

@@ -7,22 +7,9 @@ from typing import Any
 
 from exactcopy.inventory.database import literal, row, rows
 from exactcopy.inventory.listing import Listing
-from exactcopy.model import (
-    NEVER_OPENED,
-    NO_INSTANCE,
-    UNREAD,
-    Assurance,
-    Comparison,
-    Count,
-    Extra,
-    Outcome,
-    Problem,
-    Side,
-    StoreFacts,
-    StudyState,
-    Target,
-)
+from exactcopy.model import NEVER_OPENED, NO_INSTANCE, UNREAD, Outcome, Problem, Target
 from exactcopy.reconcile.case import Case, Examined
+from exactcopy.results import Assurance, Comparison, Count, Extra, Side, StoreFacts, StudyState
 
 _GAPS = "('altered', 'different', 'missing', 'unreadable')"
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from exactcopy.inventory.database import literal, row, save
-from exactcopy.model import Count, Losses
 from exactcopy.reconcile.case import Case, Examined
+from exactcopy.results import Count, Losses
 
 # In order of weight; an instance is counted once, `only_copy` and `changed_on_primary` beside the others.
 _KINDS = ("gone_everywhere", "no_sound_copy", "lost_from_primary", "damaged_on_primary")

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exactcopy import __version__
-from exactcopy.config import Config
-from exactcopy.decisions import Decisions
 from exactcopy.errors import ConfigError, RecordError, RunLocked
+
+if TYPE_CHECKING:
+    from exactcopy.config import Config
+    from exactcopy.decisions import Decisions
 
 SCHEMA = 1
 MANIFEST = "manifest-sha256.txt"
@@ -70,7 +72,7 @@ class Unfinished:
         return self.root / "work"
 
 
-def check_group(config: Config) -> None:
+def check_group(config: "Config") -> None:
     """Raise ConfigError where records could not be given to `restricted_group`: before hours of reading."""
     group = config.restricted_group
     if group is None:
@@ -89,14 +91,14 @@ def check_group(config: Config) -> None:
 class Run:
     """One audit under way: what it was told, what came before, and where it writes."""
 
-    config: Config
-    decisions: Decisions
+    config: "Config"
+    decisions: "Decisions"
     history: "History"
     unfinished: Unfinished
 
 
 @contextmanager
-def locked(config: Config) -> Iterator[None]:
+def locked(config: "Config") -> Iterator[None]:
     """Hold the lock of this configuration; it dies with its process. Raises RunLocked."""
     config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (config.state / "lock").open("a") as lock:
@@ -110,7 +112,7 @@ def locked(config: Config) -> Iterator[None]:
 
 
 @contextmanager
-def scratch(config: Config) -> Iterator[Path]:
+def scratch(config: "Config") -> Iterator[Path]:
     """Give an empty folder for test restores, 0700; it is removed in every ending, at the latest by the next run."""
     folder = config.state / "scratch"
     shutil.rmtree(folder, ignore_errors=True)
@@ -121,7 +123,7 @@ def scratch(config: Config) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def begin(config: Config, now: datetime) -> Unfinished:
+def begin(config: "Config", now: datetime) -> Unfinished:
     """Take up the unfinished audit of the same configuration, version and schema, or begin a new one.
 
     What is older than a day, or of another configuration, is removed: its listings are no longer true.
@@ -149,7 +151,7 @@ def begin(config: Config, now: datetime) -> Unfinished:
     return _prepared(unfinished)
 
 
-def seal(config: Config, unfinished: Unfinished, previous: Record | None) -> Record:
+def seal(config: "Config", unfinished: Unfinished, previous: Record | None) -> Record:
     """Write the manifest of the finished folder and let it appear among the records, whole, by a rename."""
     lines = [f"{digest(path)}  {path.name}" for path in sorted(unfinished.folder.iterdir()) if path.is_file()]
     lines.append(f"{digest(unfinished.restricted / MANIFEST)}  {RESTRICTED}/{MANIFEST}")
@@ -194,7 +196,7 @@ def load(folder: Path) -> Record:
     return Record(folder=folder, audit=audit, manifest_sha256=digest(folder / MANIFEST))
 
 
-def chain(config: Config) -> list[Record]:
+def chain(config: "Config") -> list[Record]:
     """Return the records, newest first, by what each says was before it: clocks may have been wrong."""
     if not config.records.is_dir():
         return []
@@ -316,7 +318,7 @@ def _prepared(unfinished: Unfinished) -> Unfinished:
     return unfinished
 
 
-def _free_id(config: Config, now: datetime) -> str:
+def _free_id(config: "Config", now: datetime) -> str:
     """Return an id that no record has: two audits may begin within one second."""
     moment = now.astimezone(UTC)
     while (config.records / moment.strftime("%Y-%m-%dT%H%M%SZ")).exists():

@@ -10,8 +10,9 @@ from typing import Any
 
 from exactcopy import __version__
 from exactcopy.config import Config
-from exactcopy.model import Assessment, Attestation, Evidence, Finding, NotChecked, Role
+from exactcopy.model import Attestation, Role
 from exactcopy.records import SCHEMA, Record, Unfinished
+from exactcopy.results import Assessment, Evidence, Finding, NotChecked
 
 # What reads, compares and decodes: its version is part of the method.
 _LIBRARIES = ("pydicom", "numpy", "pillow", "python-gdcm", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "duckdb")

@@ -144,9 +144,11 @@ def _weakest(sums: list[View]) -> View:
     worst = min(examined, key=lambda each: each["protected"] / each["total"] if each["total"] else 0)
     count = words.out_of(worst["protected"], worst["total"])
     share = words.percent(worst["protected"], worst["total"])
+    unseen = len(sums) - len(examined)
+    beside = f"; {unseen} not examined" if unseen else ""
     if share:
-        return _figure(label, share, f"{count} · {worst['name']}")
-    return _figure(label, count, f"studies on {worst['name']}")
+        return _figure(label, share, f"{count} · {worst['name']}{beside}")
+    return _figure(label, count, f"studies on {worst['name']}{beside}")
 
 
 def _waiting(audit: View) -> View:

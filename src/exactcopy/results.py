@@ -1,0 +1,270 @@
+"""The nouns of what an audit found: facts, findings, assessments. Workers and stores need none of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from exactcopy.model import Role, Severity
+
+
+class StudyState(StrEnum):
+    """What a whole study is on one backup."""
+
+    PROTECTED = "protected"
+    PENDING = "pending"
+    GAP = "gap"
+    NOT_CHECKED = "not_checked"
+
+
+class Assurance(StrEnum):
+    """How a copy is known, weakest first."""
+
+    LISTED = "listed"
+    REPORTED = "reported"
+    READ = "read"
+    RESTORED = "restored"
+
+
+class Side(StrEnum):
+    """Which side of a pair changed, where it can be told."""
+
+    PRIMARY = "primary"
+    BACKUP = "backup"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check saw on one target, and what to do. Its studies are rows of gaps.csv."""
+
+    check: str
+    target: str
+    severity: Severity
+    count: int
+    title: str
+    message: str
+    why: str
+    to_check: tuple[str, ...] = ()
+    remedy: tuple[str, ...] = ()
+    worklist: str | None = None
+    unit: str = "studies"
+    id: str = ""
+    state: str = "open"
+    owner: str | None = None
+    due: date | None = None
+    first_seen: str = ""
+    times_seen: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotChecked:
+    """A check that could not answer for one target, and what would let it."""
+
+    check: str
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One row of the control catalogue."""
+
+    id: str
+    citation: str
+    title: str
+    text: str
+    specification: str
+    kind: str
+    decides: bool = False
+    checks: tuple[str, ...] = ()
+    answered_by: str = ""
+    attestable: bool = False
+
+    @property
+    def may_be_attested(self) -> bool:
+        """Whether people may state it: what is measured cannot be stated instead."""
+        return self.attestable or not self.checks or self.kind == "attested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What this audit can say of one control."""
+
+    control: Control
+    status: str
+    observed: str
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreTest:
+    """One study that was restored, or was to be."""
+
+    backup: str
+    study_instance_uid: str
+    certainty: bool
+    instances: int
+    bytes: int
+    seconds: float
+    outcome: str
+    not_decodable: int = 0
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """So many studies, so many instances of them."""
+
+    studies: int = 0
+    instances: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFacts:
+    """What was found of one store. `error` is a code; None means that it was examined."""
+
+    name: str
+    role: Role
+    kind: str
+    site: str | None
+    held_by: str
+    offsite: bool | None
+    synced_to: str | None
+    restored_from: str | None
+    restored_on: str | None
+    rpo_hours: float
+    schedule_hours: float | None
+    complete: bool
+    error: str | None
+    last_examined: str | None
+    volumes_configured: int = 0
+    volume: str | None = None
+    studies: int = 0
+    series: int = 0
+    instances: int = 0
+    objects: int = 0
+    bytes: int = 0
+    not_dicom: int = 0
+    damaged: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    not_opened: int = 0
+    unread: int = 0
+    unlisted: int = 0
+    baseline: int = 0
+    oldest_year: int | None = None
+    newest_year: int | None = None
+    lossy_mammograms: int = 0
+    mammograms: int = 0
+    modalities: Mapping[str, int]
+    problems: Mapping[str, int]
+    nameless_damaged: int = 0
+    device: str | None = None
+    disk: str | None = None
+    encrypted: bool | None = None
+    # The record that showed what was on this primary before, and whether that shows its contents too.
+    baseline_record: str | None = None
+    content_before: bool = False
+    no_exact_copy: Count = Count()
+    copies_undetermined: Count = Count()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """What a backup holds that none of the primaries it covers does."""
+
+    not_known_on_primary: Count
+    lost_from_primary: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One primary against one backup. The instances sum to the primary's, the studies to its studies."""
+
+    primary: str
+    backup: str
+    studies: Mapping[str, int]
+    proof: Mapping[str, int]
+    instances: Mapping[str, int]
+    extra: Extra | None
+    assurance: Mapping[str, int]
+    oldest_read_at: str | None
+    newest_copy: str | None
+    newest_on_primary: str | None
+    oldest_unprotected_hours: float | None
+    changed_side: Mapping[str, int]
+    against_damaged: int
+    gap_studies: Mapping[str, int]
+    last_known: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """What the primaries lost, and what has few or no sound copies."""
+
+    compared_with: str | None
+    lost_from_primary: Count
+    gone_everywhere: Count
+    no_sound_copy: Count
+    damaged_on_primary: Count
+    only_copy: Count
+    changed_on_primary: Count
+    by_primary: Mapping[str, Mapping[str, Count]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How the studies of a test restore were chosen, so that anybody can draw them again."""
+
+    method: str
+    confidence: float
+    tolerable: float
+    seed: str
+    frame_sha256: str
+    frame: int
+    left_out: int
+    upper_limit: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreSummary:
+    """The test restore of one backup."""
+
+    backup: str
+    planned: int
+    restored: int
+    failed: int
+    not_decodable: int
+    not_tested: int
+    bytes: int
+    seconds: float
+    certainty: Mapping[str, int]
+    sample: Sample
+    left_out_why: Mapping[str, int]
+    copy_back_hours: float | None
+    destination: str
+    problems: Mapping[str, int]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that the checks may look at."""
+
+    started: datetime
+    first: bool
+    rto_hours: float
+    due_days: Mapping[str, int]
+    security_official: str | None
+    it: str | None
+    stores: tuple[StoreFacts, ...]
+    comparisons: tuple[Comparison, ...]
+    losses: Losses
+    restores: tuple[RestoreSummary, ...]
+    agreements: frozenset[str]
+    previous: str | None
+    left_out_stores: tuple[str, ...]
+    tolerated: Mapping[str, int]
+    overdue_drives: Mapping[str, int]
+    days_since_restore: Mapping[str, int]
