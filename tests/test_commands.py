@@ -156,3 +156,20 @@ def test_restricted_may_be_read_by_its_group(tmp_path: Path) -> None:
     assert (record / "restricted").stat().st_mode & 0o777 == 0o750
     assert (record / "restricted" / "key.csv").stat().st_mode & 0o777 == 0o640
     assert (record / "restricted" / "key.csv").group() == "daemon"
+
+
+def test_a_terminal_shows_how_far_the_audit_is(tmp_path: Path) -> None:
+    clinic = Clinic(tmp_path, backups=("nas",))
+    clinic.fill(studies=2, instances=2, name="rtplan.dcm")
+    clinic.configure()
+    done = subprocess.run(
+        ["script", "--quiet", "--return", "--command", f"{sys.executable} -m exactcopy audit", "/dev/null"],
+        cwd=clinic.root,
+        env={**environment(), "TERM": "xterm", "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    for shown in ("Listing pacs", "Reading nas", "4 of 4 files", "Restoring studies", "2/2", "Writing the report"):
+        assert shown in done.stdout

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -18,6 +19,8 @@ from rich.progress import (
 )
 
 from exactcopy.inventory.taking import Advance, Step
+
+_WIDTH = 24
 
 
 @contextmanager
@@ -27,53 +30,56 @@ def shown() -> Iterator[Step]:
     if not console.is_terminal:
         yield lambda name, objects, size: _ignore
         return
-    bars = _Bars(console)
-    with bars.sizes, bars.counts:
-        yield bars.step
+    with Live(console=console, refresh_per_second=8) as live:
+        steps = _Steps(live)
+        yield steps.step
+        steps.finish()
 
 
-class _Bars:
-    """One line a step: bytes where they are known, a count where only that is, a spinner otherwise."""
+class _Steps:
+    """One line a step, in the order in which they began."""
 
-    def __init__(self, console: Console) -> None:
-        text = TextColumn("{task.description}", markup=False)
-        self.sizes = Progress(
-            SpinnerColumn(finished_text="✓"),
-            text,
-            BarColumn(),
-            TextColumn("{task.fields[files]}", markup=False),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self.counts = Progress(
-            SpinnerColumn(finished_text="✓"), text, MofNCompleteColumn(), TimeElapsedColumn(), console=console
-        )
-        self._open: tuple[Progress, TaskID] | None = None
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._lines: list[Progress] = []
 
     def step(self, name: str, objects: int | None, size: int | None) -> Advance:
         """Close the line before and open one for this step."""
-        if self._open:
-            progress, task = self._open
-            finished = progress.tasks[task].completed
-            progress.update(task, total=finished or 1, completed=finished or 1)
+        self.finish()
+        line = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn(f"{{task.description:<{_WIDTH}}}", markup=False),
+            *_columns(objects, size),
+        )
+        task = line.add_task(name, total=size or objects, files="")
+        self._lines.append(line)
+        self._live.update(Group(*self._lines))
         done = 0
-        if not size:
-            progress, task = self.counts, self.counts.add_task(name, total=objects)
-        else:
-            progress, task = self.sizes, self.sizes.add_task(name, total=size, files=f"{objects:,} files")
 
         def advance(count: int, read: int) -> None:
             nonlocal done
             done += count
-            if size:
-                progress.update(task, advance=read, files=f"{done:,} of {objects:,} files")
-            else:
-                progress.update(task, advance=count)
+            line.update(task, advance=read if size else count, files=f"{done:,} of {objects or 0:,} files")
 
-        self._open = progress, task
         return advance
+
+    def finish(self) -> None:
+        """Close the last line: its step is over, whatever it expected."""
+        if self._lines:
+            line = self._lines[-1]
+            for task in line.tasks:
+                reached = task.completed or 1
+                line.update(task.id, total=reached, completed=reached)
+
+
+def _columns(objects: int | None, size: int | None) -> list[ProgressColumn]:
+    """Return what a step can show: bytes where they are known, else a count, else how long it has taken."""
+    if size:
+        files = TextColumn("{task.fields[files]}", markup=False)
+        return [BarColumn(bar_width=20), files, DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
+    if objects:
+        return [BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn()]
+    return [TimeElapsedColumn()]
 
 
 def _ignore(count: int, size: int) -> None:
