@@ -229,6 +229,44 @@ def test_real_images_of_every_kind_are_told_apart_and_compared(tmp_path: Path, c
     assert audit["headline"] == "restore_failed"
 
 
+def test_faults_planted_in_real_images_of_every_kind(tmp_path: Path, corpus: Path) -> None:
+    clinic = Clinic(tmp_path)
+    for path in sorted(corpus.iterdir()):
+        shutil.copyfile(path, clinic.pacs / path.name)
+        clinic.set_age(clinic.pacs / path.name, timedelta(days=900))
+    clinic.mirror()
+    nas = clinic.root / "nas"
+    flip(nas / "966_fixed.dcm", -50_000)
+    flip(nas / "RTImageStorage.dcm", -50_000)
+    edit(nas / "CT_small.dcm", PatientID="another")
+    edit(nas / "reportsi.dcm", StudyDescription="edited: a class without pixels")
+    cut = nas / "dx_image.dcm"
+    cut.write_bytes(cut.read_bytes()[:-2000])
+    (nas / "gdcm-US-ALOKA-16.dcm").unlink()
+    (nas / "waveform_ecg.dcm").unlink()
+    (nas / "image1.dcm").write_bytes(b"")
+    shutil.copyfile(corpus / "sm_image.dcm", nas / "GH133.dcm")
+    unpacked = pydicom.dcmread(nas / "US1_RLE.dcm")
+    unpacked.decompress(generate_instance_uid=False)
+    unpacked.save_as(nas / "US1_RLE.dcm")
+    compress(nas / "siemens-011-0001.dcm", RLELossless)
+    compress(nas / "agfa-011-0001.dcm", JPEG2000, j2k_cr=[30])
+    audit = clinic.audit(expected=1)
+    total = store(audit, "pacs")["instances"]
+    assert outcomes(audit, "usb") == {"identical": total}
+    assert outcomes(audit, "nas") == {
+        "identical": total - 12,
+        "equivalent": 2,
+        "altered": 1,
+        "different": 4,
+        "unreadable": 1,
+        "missing": 4,
+    }
+    assert store(audit, "nas")["duplicates"] == store(audit, "pacs")["duplicates"] + 1
+    told = audit["comparisons"][0]["changed_side"]
+    assert told == {"primary": 0, "backup": 6, "unknown": 0}
+
+
 def test_a_copy_is_the_worst_over_the_contents_of_its_uid(tmp_path: Path) -> None:
     clinic = Clinic(tmp_path, backups=("nas",))
     clinic.fill(studies=2, instances=1)
