@@ -80,9 +80,11 @@ def _measure(command: Sequence[str]) -> Run:
 
 def probe(command: Sequence[str]) -> None:
     """Run `command`, drop what it prints, and print what a `Run` holds."""
-    before = perf_counter()
-    said = subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.PIPE).stdout
-    seconds = perf_counter() - before
+    with tempfile.TemporaryDirectory(prefix="exactcopy-bench-work-") as work:
+        full = [*command, work] if _STEP in command else command
+        before = perf_counter()
+        said = subprocess.run(full, cwd=_ROOT, check=True, stdout=subprocess.PIPE).stdout
+        seconds = perf_counter() - before
     step = said.decode().strip() if _STEP in command else ""
     # Linux counts in KB, macOS in bytes. RUSAGE_CHILDREN is the largest descendant, not their sum.
     unit = 1e6 if sys.platform == "darwin" else 1e3

@@ -1,14 +1,13 @@
-"""One inventory, from listing to finished table: `python -m benchmarks.run_inventory FOLDER WORKERS`."""
+"""One inventory, from listing to finished table: `python -m benchmarks.run_inventory FOLDER WORKERS WORK`."""
 
 import sys
-import tempfile
 from pathlib import Path
 from time import perf_counter, time_ns
 
 
 def inventory(root: Path, workers: int, work: Path) -> float:
     """Take the inventory of every file below `root`, as an audit does, and return the seconds of that step alone."""
-    # What workers run is imported before they are forked, as in an audit; the rest while they start.
+    # What workers run is imported before they are forked, as in an audit.
     from exactcopy.inventory import reading
     from exactcopy.pool import Pool
 
@@ -39,5 +38,4 @@ def inventory(root: Path, workers: int, work: Path) -> float:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="exactcopy-bench-work-") as folder:
-        print(inventory(Path(sys.argv[1]), int(sys.argv[2]), Path(folder)))
+    print(inventory(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))
