@@ -190,7 +190,7 @@ def audit_at(clinic: Clinic, now: datetime) -> dict[str, Any]:
     from exactcopy.decisions import load_decisions
 
     config = load_config(clinic.configure())
-    decisions = load_decisions(config.decisions, {"EC-BA-01"}, now.date())
+    decisions = load_decisions(config.decisions, {"EC-BA-01", "EC-CP-01"}, now.date())
     audited = run_audit(config, decisions, now, lambda name, objects, size: lambda count, read: None)
     check_sums(dict(audited.record.audit))
     return dict(audited.record.audit)

@@ -177,7 +177,7 @@ def test_a_drive_exchanged_between_kill_and_resume(clinic: Clinic, monkeypatch: 
         patch.setattr("exactcopy.audit.find_differences", killed)
         with pytest.raises(Killed):
             audit_at(clinic, NOW)
-    assert list(clinic.root.glob(".exactcopy/unfinished/*/work/usb/part-*.parquet"))
+    assert list(clinic.root.glob(".exactcopy/unfinished/*/stores/usb/part-*.parquet"))
     shutil.move(clinic.root / "usb", clinic.root / "first drive")
     shutil.copytree(clinic.pacs / "study 0", clinic.root / "usb" / "study 0")
     audit = audit_at(clinic, NOW)
@@ -226,15 +226,15 @@ def test_a_time_beyond_the_calendar_stops_nothing(clinic: Clinic) -> None:
 
 
 def _empty_listing(root: Path) -> None:
-    (root / "work" / "nas" / "listing.json").write_bytes(b"")
+    (root / "stores" / "nas" / "listing.json").write_bytes(b"")
 
 
 def _empty_part(root: Path) -> None:
-    next((root / "work" / "nas").glob("part-*.parquet")).write_bytes(b"")
+    next((root / "stores" / "nas").glob("part-*.parquet")).write_bytes(b"")
 
 
 def _no_plan(root: Path) -> None:
-    (root / "work" / "nas" / "todo.parquet").write_bytes(b"PAR1")
+    (root / "stores" / "nas" / "todo.parquet").write_bytes(b"PAR1")
 
 
 @pytest.mark.parametrize("harm", [_empty_listing, _empty_part, _no_plan])

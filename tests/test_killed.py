@@ -94,14 +94,14 @@ def test_what_was_read_is_not_read_again(damaged: Clinic) -> None:
     process = start(damaged)
     parts: list[Path] = []
     while process.poll() is None and not parts:
-        parts = list(damaged.root.glob(".exactcopy/unfinished/*/work/pacs/part-*.parquet"))
+        parts = list(damaged.root.glob(".exactcopy/unfinished/*/stores/pacs/part-*.parquet"))
         time.sleep(0.01)
     process.kill()
     process.wait()
     assert parts, "the audit ended before it could be killed"
     written = {part: part.stat().st_mtime_ns for part in parts}
     second = start(damaged)
-    while second.poll() is None and not list(damaged.root.glob(".exactcopy/unfinished/*/work/nas/listing.json")):
+    while second.poll() is None and not list(damaged.root.glob(".exactcopy/unfinished/*/stores/nas/listing.json")):
         time.sleep(0.01)
     assert {part: part.stat().st_mtime_ns for part in written} == written
     assert second.wait() == 1

@@ -233,9 +233,10 @@ def _restore(task: Task, place: Path) -> RestoreTest:
     # It was read minutes ago: without this the test would read memory and not the medium.
     backup = replace(task.backup, options={**task.backup.options, "drop_cache": True})
     with open_store(backup) as store:
-        for copy, stream in store.read({copy.key: copy for copy, _ in task.copies}.values()):
-            path = place / f"{len(arrived):07}"
-            digest = None if isinstance(stream, Problem) else _fetch(stream, path)
+        wanted = {copy.key: copy for copy, _ in task.copies}
+        for number, (copy, stream) in enumerate(store.read(wanted.values())):
+            path = place / f"{number:07}"
+            digest = None if isinstance(stream, Problem) else _fetch(stream, path, copy.size)
             if digest is None:
                 problems.append("not_readable")
                 continue
@@ -286,8 +287,8 @@ def _opens(path: Path) -> tuple[str | None, bool]:
     return ("not_opening" if check.failed else None), check.undecodable
 
 
-def _fetch(stream: Stream, path: Path) -> bytes | None:
-    """Write the stream to `path`, down to the medium, and return the SHA-256 of what came."""
+def _fetch(stream: Stream, path: Path, size: int) -> bytes | None:
+    """Write the stream to `path`, down to the medium, and return the SHA-256 of what came; None if not all did."""
     digest = sha256()
     buffer = memoryview(bytearray(_BUFFER))
     with path.open("xb") as file:
@@ -300,6 +301,8 @@ def _fetch(stream: Stream, path: Path) -> bytes | None:
                 break
             file.write(buffer[:count])
             digest.update(buffer[:count])
+            if file.tell() > size:
+                return None
         file.flush()
         os.fsync(file.fileno())
     return digest.digest()

@@ -112,6 +112,9 @@ def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, started: 
             digest.update(piece)
             reader.feed(piece)
             length += count
+            if length > copy.size:
+                # It grows while it is read, perhaps as fast: waiting for its end could take forever.
+                return _row(copy, Identity(problem=Problem.CHANGING))
     except ObjectChanged:
         return _row(copy, Identity(problem=Problem.CHANGING))
     except OSError:

@@ -98,11 +98,13 @@ def _bytes(target: Target, copy: Copy, expected: bytes) -> bytes | None:
     buffer = memoryview(bytearray(1 << 20))
     try:
         with open_store(target) as store:
-            for _, stream in store.read([copy]):
+            for found, stream in store.read([copy]):
                 if isinstance(stream, Problem):
                     return None
                 while count := stream.readinto(buffer):
                     content += buffer[:count]
+                    if len(content) > found.size:
+                        return None
     except (OSError, ObjectChanged, StoreUnavailable):
         return None
     return bytes(content) if sha256(content).digest() == expected else None

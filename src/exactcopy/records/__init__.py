@@ -69,7 +69,7 @@ class Unfinished:
     @property
     def work(self) -> Path:
         """Listings, plans and parts."""
-        return self.root / "work"
+        return self.root / "stores"
 
 
 def check_group(config: "Config") -> None:
