@@ -139,6 +139,12 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
             "backup.nas.read: cannot be rotation beside volumes: what one drive proved says nothing of another."
             ' Write "all".',
         ),
+        # what exactcopy keeps there is its own, and what is old of it is removed
+        (
+            TOP + PACS + NAS.replace('path = "nas"', 'path = ".exactcopy/scratch"'),
+            "backup.nas.path: lies where exactcopy keeps what is its own, and removes what is old."
+            " Write another folder.",
+        ),
         # the whole file
         (PACS + NAS, 'facility: is missing. Write facility = "…" at the top of the file.'),
         (TOP + NAS, "primary: is missing. Name the archive to protect: [primary.NAME]."),
