@@ -6,6 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+import pytest
 
 from exactcopy.pool import Died, Pool
 from tests.clinic import environment
@@ -57,3 +60,41 @@ def test_workers_end_with_a_killed_parent() -> None:
             return
         time.sleep(0.1)
     raise AssertionError("a worker outlived its parent")
+
+
+def write_on(folder: Path | None) -> None:
+    """Write into a folder for a minute, if there is one."""
+    if folder:
+        for number in range(6000):
+            (folder / str(number)).touch()
+            time.sleep(0.01)
+
+
+def stop_while_writing(folder: Path) -> None:
+    """Leave a pool by an error while one of its workers writes."""
+    with Pool(2) as pool:
+        for _ in pool.map(write_on, [folder, None, None]):
+            while not any(folder.iterdir()):
+                time.sleep(0.01)
+            raise SystemExit
+
+
+def test_after_an_error_no_worker_writes_any_more(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        stop_while_writing(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    time.sleep(0.5)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def kill_or_double(task: int) -> int:
+    """Kill this worker for one task in three; double any other."""
+    if task % 3 == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * task
+
+
+def test_workers_that_die_again_and_again_lose_only_their_own_tasks() -> None:
+    with Pool(2) as pool:
+        results = dict(pool.map(kill_or_double, range(12)))
+    assert results == {task: Died() if task % 3 == 0 else 2 * task for task in range(12)}

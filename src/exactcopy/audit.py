@@ -37,9 +37,10 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
 
     Raises RunLocked while another audit runs. `step` tells a person how far it is.
     """
-    # The workers start first: they are forked, and must not hold the lock when this process is gone.
     records.check_group(config)
-    with Pool() as pool, records.locked(config), records.scratch(config) as scratch:
+    # The pool is entered twice. Its workers start first: they are forked, and must not hold the lock when this
+    # process is gone. And they end first: what they write must not outlive the removal of scratch.
+    with Pool() as pool, records.locked(config), records.scratch(config) as scratch, pool:
         run = Run(
             config=config,
             decisions=decisions,

@@ -41,10 +41,13 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the workers; what has not begun is dropped."""
-        self._executor.shutdown(wait=error is None, cancel_futures=True)
+        """End the workers; what has not begun is dropped. After an error none is alive when this returns."""
+        # Asked before the executor shuts down: it forgets its processes then.
+        processes = list((self._executor._processes or {}).values())
         if error is not None:
-            _kill(self._executor)
+            for process in processes:
+                process.kill()
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
     def map(
         self, function: Callable[[Task], Result], tasks: Iterable[Task], seconds: int | None = None
@@ -128,8 +131,3 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _kill(executor: ProcessPoolExecutor) -> None:
-    for process in list((executor._processes or {}).values()):
-        process.kill()
