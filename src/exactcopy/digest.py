@@ -1,6 +1,7 @@
 """One read, the digests that were asked for. SHA-256 is the one that convicts."""
 
 import hashlib
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
@@ -23,6 +24,10 @@ class Algorithm(StrEnum):
     SHA256 = "sha256"
 
 
+# By name, OpenSSL would look each up again for every object.
+_HASHERS: dict[Algorithm, Callable[[], Hasher]] = {Algorithm.SHA256: hashlib.sha256}
+
+
 def hasher(algorithm: Algorithm) -> Hasher:
     """Return a fresh hasher."""
-    return hashlib.new(algorithm.value, usedforsecurity=True)
+    return _HASHERS[algorithm]()

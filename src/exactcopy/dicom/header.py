@@ -254,7 +254,13 @@ def _short(values: dict[int, bytes], tag: int, order: str) -> int | None:
 def _text(values: dict[int, bytes], tag: int) -> str | None:
     """Give a value without its padding; None where it is absent or empty."""
     value = values.get(tag)
-    return None if value is None else value.decode("latin-1").strip("\0 ") or None
+    return None if value is None else _unpadded(value)
+
+
+@lru_cache(1024)  # the files of a series follow each other; one object for all travels lighter, too
+def _unpadded(value: bytes) -> str | None:
+    """Give a value without its padding; None where nothing is left."""
+    return value.decode("latin-1").strip("\0 ") or None
 
 
 def _number(values: dict[int, bytes], tag: int) -> int | None:

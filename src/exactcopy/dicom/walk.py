@@ -8,12 +8,14 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any
 
 from exactcopy.dicom.encoding import (
+    BIG,
     ENCAPSULATED,
     EXPLICIT,
+    IMPLICIT,
     PIXEL_TAGS,
     UNDEFINED,
     WANTED,
@@ -22,6 +24,7 @@ from exactcopy.dicom.encoding import (
     data_set_encoding,
     upper,
 )
+from exactcopy.dicom.runs import MOST_MISSES, RUN, Runs, learn
 from exactcopy.dicom.terms import DEFLATED, LONG_VRS, SHORT_VRS
 
 MOST_WANTED_BYTES = 4096  # of one value that is kept
@@ -31,6 +34,8 @@ MOST_INFLATED = 512 * 1024 * 1024
 PIECE = 64 * 1024
 
 
+# What this process has seen of the layout of files: it changes how fast they are walked, and nothing else.
+RUNS: dict[str, Runs] = {encoding.name: {} for encoding in (IMPLICIT, EXPLICIT, BIG)}
 _KNOWN_VRS = {vr.encode() for vr in SHORT_VRS | LONG_VRS}
 
 
@@ -214,6 +219,7 @@ class Walker:
         """Pass top-level elements which name their VR."""
         encoding, values = self.encoding, self.values
         head, short_vrs, wanted = encoding.head, encoding.short_vrs, encoding.wanted
+        runs, wait = RUNS[encoding.name], 0
         size = len(buf)
         last = size - 8
         for _ in self.budget:
@@ -234,6 +240,18 @@ class Walker:
                 pos = value + length
                 values[known] = bytes(buf[value:pos])
             elif vr in short_vrs:
+                if wait:
+                    wait -= 1
+                else:
+                    run = runs.get(tag)
+                    if run is None or run.misses == MOST_MISSES:
+                        run = learn(runs, encoding, buf, pos)
+                    if pos + run.size <= size and run.read_heads(buf, pos) == run.heads:
+                        pos += run.size
+                        next(islice(self.budget, len(run.heads) - 2, None), None)
+                        continue
+                    run.misses += 1
+                    wait = RUN - 1
                 pos += 8 + length
             elif vr in encoding.long_vrs:
                 if pos + 4 > last:
@@ -273,6 +291,7 @@ class Walker:
         """Pass top-level elements which do not name their VR."""
         encoding, values = self.encoding, self.values
         pair, wanted = encoding.pair, encoding.wanted
+        runs, wait = RUNS[encoding.name], 0
         size = len(buf)
         last = size - 8
         for _ in self.budget:
@@ -294,6 +313,18 @@ class Walker:
                 values[known] = bytes(buf[value : value + length])
             elif length == UNDEFINED:
                 return self._open(buf, value, None)
+            elif wait:
+                wait -= 1
+            else:
+                run = runs.get(tag)
+                if run is None or run.misses == MOST_MISSES:
+                    run = learn(runs, encoding, buf, pos)
+                if pos + run.size <= size and run.read_heads(buf, pos) == run.heads:
+                    pos += run.size
+                    next(islice(self.budget, len(run.heads) - 2, None), None)
+                    continue
+                run.misses += 1
+                wait = RUN - 1
             pos = value + length
         self.too_many = True
         return self._stop(buf)
