@@ -154,7 +154,6 @@ class Difference:
 
     outcome: Outcome
     elements: tuple[str, ...] = ()
-    pixels_equal: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,9 +68,9 @@ def copies_are_exact(evidence: Evidence, backup: StoreFacts) -> Result:
             sum(pair.gap_studies["different"] + pair.gap_studies["altered"] for pair in pairs),
             title=f"{so_many(different + altered, 'image on', 'images on')} {backup.name} "
             f"{'differs' if different + altered == 1 else 'differ'} from the original",
-            message=f"{so_many(different, 'copy has', 'copies have')} other pixels or lost content; "
-            f"{so_many(altered, 'copy has', 'copies have')} the same pixels and other header elements. Which side "
-            "changed, and how that is known, stands on the worklist where it can be told.",
+            message=f"{so_many(different, 'copy has', 'copies have')} other pixels, lost content, or other bytes that "
+            f"could not be compared further; {so_many(altered, 'copy has', 'copies have')} the same pixels and other "
+            "header elements. What differs stands on the worklist, and which side changed, where it can be told.",
             why="A copy that differs is not an exact copy: a restore brings back something else.",
             to_check=(
                 "Does the backup job compress or edit images?",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MOST_NAMES = 50
 HEADER_UNREADABLE = "header cannot be read"
 PIXEL_DATA = "PixelData"
+NOT_COMPARED = f"{PIXEL_DATA} (cannot be decoded for comparison)"
 
 _INSTANCE_UID = 0x00080018
 _PHOTOMETRIC, _PLANAR, _FRAMES, _LOSSY = 0x00280004, 0x00280006, 0x00280008, 0x00282110
@@ -66,7 +67,7 @@ def compare(primary: bytes, backup: bytes) -> Difference:
     try:
         left, right = read_instance(primary), read_instance(backup)
     except MalformedError as problem:
-        name = PIXEL_DATA if problem.in_pixels else HEADER_UNREADABLE
+        name = NOT_COMPARED if problem.in_pixels else HEADER_UNREADABLE
         return Difference(outcome=Outcome.DIFFERENT, elements=(name,))
     changes: list[_Change] = []
     _compare_data_sets(left.data_set, right.data_set, (), changes)
@@ -78,14 +79,16 @@ def compare(primary: bytes, backup: bytes) -> Difference:
     equal = _pixels_equal(left, right, primary, backup)
     if equal and _recoded(left, right):
         changes = [change for change in changes if not _follows_recoding(change, left, right)]
+    if equal is None:
+        # Their stored bytes differ, and whether the images do is not known: that is no copy to rely on.
+        return Difference(outcome=Outcome.DIFFERENT, elements=(*_names(changes), NOT_COMPARED))
     if not equal or _newly_lossy(left, right):
-        names = _names([*changes, _Change((min(tags),))])
-        return Difference(outcome=Outcome.DIFFERENT, elements=names, pixels_equal=equal)
+        return Difference(outcome=Outcome.DIFFERENT, elements=_names([*changes, _Change((min(tags),))]))
     if any(change.grave for change in changes):
         outcome = Outcome.DIFFERENT
     else:
         outcome = Outcome.ALTERED if changes else Outcome.EQUIVALENT
-    return Difference(outcome=outcome, elements=_names(changes), pixels_equal=True)
+    return Difference(outcome=outcome, elements=_names(changes))
 
 
 @lru_cache(8192)

@@ -41,7 +41,8 @@ OUTCOME_WORDS = (
     ("altered", "The pixels are equal; other elements differ. No exact copy."),
     (
         "different",
-        "Pixels or elements that decide how they are read differ, or elements are lost. No exact copy.",
+        "Pixels or elements that decide how they are read differ, elements are lost, or the bytes differ and could "
+        "not be compared further (the worklist says so). No exact copy.",
     ),
     ("missing", "Not there though the listing was whole, and older than the limit."),
     ("pending", "Not there, and younger than the limit. Not yet a copy."),
