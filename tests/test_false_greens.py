@@ -288,3 +288,23 @@ def test_labels_are_given_once_and_never_again(clinic: Clinic) -> None:
     audit_at(clinic, NOW + timedelta(days=60))
     keys.append(json.loads((clinic.record() / "restricted" / "key.json").read_text(encoding="utf-8")))
     assert not set(keys[2].values()) & set(keys[0].values())
+
+
+@pytest.mark.usefixtures("without_pages")
+def test_what_cannot_be_compared_is_not_said_to_have_other_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic = Clinic(tmp_path)
+    clinic.fill(studies=3, instances=1)
+    path = clinic.path("nas", 0, 0)
+    data = bytearray(path.read_bytes())
+    data[-2000] ^= 1
+    path.write_bytes(data)
+    clinic.configure()
+    monkeypatch.setattr("exactcopy.reconcile.differences._COMPARABLE_BYTES", 1000)
+    audit = audit_at(clinic, NOW)
+    assert outcomes(audit, "nas") == {"identical": 2, "different": 1}
+    (said,) = (item for item in audit["findings"] if item["check"] == "copies-are-exact")
+    assert "or other bytes that could not be compared further" in said["message"]
+    worklist = (clinic.record() / "restricted" / "worklist-nas.csv").read_text(encoding="utf-8")
+    assert "too large to compare element by element" in worklist

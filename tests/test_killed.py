@@ -127,3 +127,24 @@ def test_a_second_audit_at_the_same_time_is_refused(damaged: Clinic) -> None:
     assert refused.returncode == 4
     assert "another audit is running" in refused.stderr
     assert process.wait(timeout=120) == 1
+
+
+@pytest.mark.parametrize("most", [1 << 10, 40 << 10])
+def test_a_full_disk_loses_nothing(damaged: Clinic, most: int) -> None:
+    # A write beyond the limit fails as one to a full disk does.
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))"
+    program = f"{limited}; from exactcopy.cli import main; main()"
+    stopped = subprocess.run(
+        [sys.executable, "-c", program, "audit"],
+        cwd=damaged.root,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stopped.returncode == 2
+    assert "Make room" in stopped.stderr
+    assert "unexpected" not in stopped.stderr
+    (unfinished,) = (damaged.root / ".exactcopy" / "unfinished").iterdir()
+    damaged.audit(expected=1)
+    assert damaged.record().name == unfinished.name

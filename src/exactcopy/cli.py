@@ -30,6 +30,10 @@ _CODES = """Exit codes: 0 no exceptions · 1 exceptions · 2 usage or configurat
 examined · 4 another audit is running."""
 
 _GOES_ON = "Stopped. The next audit of this configuration goes on from here."
+_NO_ROOM = (
+    "The disk that records or reports are written to is full, or a limit is met. Make room, then give the same command"
+    " again: what was read is kept."
+)
 
 app = typer.Typer(
     help=_ABOUT, epilog=_CODES, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -149,7 +153,7 @@ def explain(
 
 def main() -> NoReturn:
     """Run the command line. No error ever shows a traceback: it could hold patient data."""
-    from exactcopy.errors import ExactCopyError, RunLocked
+    from exactcopy.errors import ExactCopyError, RunLocked, no_room
 
     stopped: list[int] = []
 
@@ -174,6 +178,9 @@ def main() -> NoReturn:
         if stopped:
             # A library turned the exit that the signal asked for into an error of its own.
             sys.exit(128 + stopped[0])
+        if no_room(error):
+            typer.echo(_NO_ROOM, err=True)
+            sys.exit(USAGE)
         typer.echo(_unexpected(error), err=True)
         sys.exit(FAULT)
     sys.exit(0)

@@ -3,7 +3,11 @@
 Every message reads: where: what. What to do.
 """
 
+import errno
+import os
 from collections.abc import Sequence
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ExactCopyError(Exception):
@@ -43,3 +47,10 @@ class RunLocked(ExactCopyError):
 
 class RecordError(ExactCopyError):
     """A record is missing, damaged or of a schema that this version cannot read."""
+
+
+def no_room(error: Exception) -> bool:
+    """Say whether an error means that the disk is full; DuckDB has no code for it, only the system's words."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _NO_ROOM
+    return any(os.strerror(code) in str(error) for code in _NO_ROOM)

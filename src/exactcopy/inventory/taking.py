@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from exactcopy.errors import StoreUnavailable
+from exactcopy.errors import StoreUnavailable, no_room
 from exactcopy.inventory.listing import Listing, list_store
 from exactcopy.inventory.matching import Matched, match
 from exactcopy.inventory.plan import Plan, plan_reads
@@ -65,8 +65,8 @@ def take_inventory(
             return Inventory(target=target, folder=into, listing=listing, plan=plan, matched=matched)
         except StoreUnavailable as error:
             return Inventory(target=target, error=error.code, message=str(error))
-        except (duckdb.Error, ValueError):
-            if begun_anew:
+        except (duckdb.Error, ValueError) as error:
+            if begun_anew or no_room(error):
                 raise
             # What a power cut left of an earlier try cannot be read: begin this store anew, once.
             begun_anew = True
