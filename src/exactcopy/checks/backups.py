@@ -62,15 +62,22 @@ def copies_are_exact(evidence: Evidence, backup: StoreFacts) -> Result:
     # Against a damaged primary a copy that differs may well be the right one: primary-is-sound speaks of those.
     different = total(pairs, "different") - sum(pair.against_damaged for pair in pairs)
     altered = total(pairs, "altered")
-    if different or altered:
+    seen = []
+    if different:
+        seen.append(
+            f"{so_many(different, 'copy has', 'copies have')} other pixels, lost content, or other bytes that could not"
+            " be compared further"
+        )
+    if altered:
+        seen.append(f"{so_many(altered, 'copy has', 'copies have')} the same pixels and other header elements")
+    if seen:
         return finding(
             Severity.HIGH,
             sum(pair.gap_studies["different"] + pair.gap_studies["altered"] for pair in pairs),
             title=f"{so_many(different + altered, 'image on', 'images on')} {backup.name} "
             f"{'differs' if different + altered == 1 else 'differ'} from the original",
-            message=f"{so_many(different, 'copy has', 'copies have')} other pixels, lost content, or other bytes that "
-            f"could not be compared further; {so_many(altered, 'copy has', 'copies have')} the same pixels and other "
-            "header elements. What differs stands on the worklist, and which side changed, where it can be told.",
+            message="; ".join(seen)
+            + ". What differs stands on the worklist, and which side changed, where it can be told.",
             why="A copy that differs is not an exact copy: a restore brings back something else.",
             to_check=(
                 "Does the backup job compress or edit images?",
