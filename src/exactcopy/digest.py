@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Protocol
+
+from exactcopy.model import Algorithm, Checksum
 
 
 class Hasher(Protocol):
@@ -18,16 +19,11 @@ class Hasher(Protocol):
         ...
 
 
-class Algorithm(StrEnum):
-    """The digests that can be computed while an object is read."""
-
-    SHA256 = "sha256"
-
-
+SHA256 = Checksum(Algorithm.SHA256)
 # By name, OpenSSL would look each up again for every object.
 _HASHERS: dict[Algorithm, Callable[[], Hasher]] = {Algorithm.SHA256: hashlib.sha256}
 
 
-def hasher(algorithm: Algorithm) -> Hasher:
+def hasher(checksum: Checksum) -> Hasher:
     """Return a fresh hasher."""
-    return _HASHERS[algorithm]()
+    return _HASHERS[checksum.algorithm]()

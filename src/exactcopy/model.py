@@ -1,7 +1,7 @@
 """The nouns of stores and what lies in them. Millions of rows live in Parquet; these are the few in Python."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
@@ -19,6 +19,33 @@ class ReadPolicy(StrEnum):
 
     ALL = "all"
     ROTATION = "rotation"
+
+
+class Algorithm(StrEnum):
+    """The digests that a store may report of an object and that one read of its bytes can compute."""
+
+    SHA256 = "sha256"
+    SHA1 = "sha1"
+    MD5 = "md5"
+    QUICKXOR = "quickxor"
+    CRC64NVME = "crc64nvme"
+    CRC32C = "crc32c"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Checksum:
+    """A digest of a whole object, or of the digests of its parts of `part` bytes, one after the other.
+
+    The latter is what a multipart upload leaves in S3, and with parts of 4 MiB Dropbox's content hash. The name
+    of a checksum is that of its algorithm, with the size of a part behind a slash: sha256, md5/8388608.
+    """
+
+    algorithm: Algorithm
+    part: int | None = None
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.algorithm.value if self.part is None else f"{self.algorithm.value}/{self.part}"
 
 
 class Outcome(StrEnum):
@@ -57,11 +84,16 @@ class Problem(StrEnum):
     LINK = "link"
     LINK_OUTSIDE = "link_outside"
     SPECIAL = "special"
+    # A name without bytes of its own: a shortcut, a document that only the provider's editor opens.
+    ALIAS = "alias"
     # Not read to the end: the store is incomplete, nothing is said of the content.
     PERMISSION = "permission"
     IO_ERROR = "io_error"
     VANISHED = "vanished"
     CHANGING = "changing"
+    # Lies in cold storage and must be thawed first; or shares its name with another, so that either may come.
+    ARCHIVED = "archived"
+    AMBIGUOUS = "ambiguous"
     # Read to the end and no instance in it.
     EMPTY = "empty"
     NOT_DICOM = "not_dicom"
@@ -80,8 +112,17 @@ class Problem(StrEnum):
     INFLATES_TOO_FAR = "inflates_too_far"
 
 
-NEVER_OPENED = frozenset({Problem.LINK, Problem.LINK_OUTSIDE, Problem.SPECIAL})
-UNREAD = frozenset({Problem.PERMISSION, Problem.IO_ERROR, Problem.VANISHED, Problem.CHANGING})
+NEVER_OPENED = frozenset({Problem.LINK, Problem.LINK_OUTSIDE, Problem.SPECIAL, Problem.ALIAS})
+UNREAD = frozenset(
+    {
+        Problem.PERMISSION,
+        Problem.IO_ERROR,
+        Problem.VANISHED,
+        Problem.CHANGING,
+        Problem.ARCHIVED,
+        Problem.AMBIGUOUS,
+    }
+)
 NO_INSTANCE = frozenset({Problem.EMPTY, Problem.NOT_DICOM, Problem.DICOMDIR})
 DAMAGED = frozenset(
     {
@@ -115,12 +156,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """One stored object as its store lists it. `modified` is in nanoseconds since 1970, UTC."""
+    """One stored object as its store lists it. `modified` is in nanoseconds since 1970, UTC.
+
+    `version` changes whenever the content does, where a store has such a thing (a version id, an ETag).
+    `digests` are the checksums that the store reports: they may be what the uploader said once.
+    """
 
     key: bytes
     size: int
     modified: int
     inode: int | None = None
+    version: str | None = None
+    digests: Mapping[Checksum, bytes] = field(default_factory=dict)
     problem: Problem | None = None
 
 

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from exactcopy.dicom.header import HeaderReader
-from exactcopy.digest import Algorithm, hasher
+from exactcopy.digest import SHA256, hasher
 from exactcopy.errors import ObjectChanged
 from exactcopy.model import Copy, Identity, Problem, Target
 from exactcopy.pool import Died, Pool
@@ -103,7 +103,7 @@ def read_chunk(chunk: Chunk) -> list[Row]:
 def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, started: int) -> Row:
     if isinstance(stream, Problem):
         return _row(copy, Identity(problem=stream))
-    digest = hasher(Algorithm.SHA256)
+    digest = hasher(SHA256)
     reader = HeaderReader()
     length = 0
     try:

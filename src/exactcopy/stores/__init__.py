@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Protocol, Self, cast, runtime_checkable
 
 from exactcopy.model import Copy, Gap, Problem, Target
 
@@ -53,12 +53,24 @@ class Store(Protocol):
         """Yield every object of `partition`, and a Gap for each part of it that could not be listed."""
         ...
 
-    def read(self, copies: Iterable[Copy]) -> Iterator[tuple[Copy, Stream | Problem]]:
-        """Yield each of `copies` once, in any order; a stream lives until the next one is asked for."""
+    def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
+        """Yield each of `copies` once, in any order; a stream lives until the next one is asked for.
+
+        Where no more than `first_bytes` of each are wanted, a stream may end after them.
+        """
         ...
 
     def safeguards(self) -> Safeguards:
         """Return what protects the store, as far as it shows."""
+        ...
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """What a store is besides that tells more of an object when it is asked for each by itself."""
+
+    def checksums(self, copies: Iterable[Copy]) -> Iterator[Copy]:
+        """Yield each of `copies` once, with all checksums that the store has of it: a request for each."""
         ...
 
 
