@@ -28,6 +28,7 @@ def inventory(root: Path, workers: int, work: Path) -> float:
             work / "inventory",
             lambda *_: None,
             [],
+            (),
             time_ns(),
             lambda *_: lambda *_: None,
         )

@@ -16,16 +16,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exactcopy.config import Config, load_config, tables
+from exactcopy.config import Config, load_config, stores, tables
+from exactcopy.config.border import Table
 from exactcopy.decisions import load_decisions
 from exactcopy.errors import ConfigError
-from exactcopy.model import ReadPolicy, Role, Severity
+from exactcopy.model import Cost, ReadPolicy, Role, Severity
 
 DOC = Path(__file__).parent.parent / "docs" / "configuration.md"
 PACS = '[primary.pacs]\nkind = "folder"\npath = "pacs"\n'
 NAS = '[backup.nas]\nkind = "folder"\npath = "nas"\n'
 TOP = 'facility = "Riverside Imaging"\n'
 SMALLEST = TOP + PACS + NAS
+BUCKET = '[backup.bucket]\nkind = "s3"\nbucket = "images"\nheld_by = "us"\n'
+OTHER = BUCKET.replace("backup.bucket", "backup.x")
+DRIVE = '[backup.drive]\nkind = "rclone"\nremote = "gdrive:xrays"\nheld_by = "Google"\n'
+S3 = TOP + PACS + BUCKET
+RCLONE = TOP + PACS + DRIVE
 
 
 def load(folder: Path, text: str | bytes) -> Config:
@@ -65,7 +71,7 @@ def test_the_smallest_file_has_every_default(tmp_path):
     for store in config.stores:
         assert (store.kind, store.held_by, store.offsite, store.site) == ("folder", "us", None, None)
         assert (store.read, store.reread, store.schedule) == (ReadPolicy.ALL, timedelta(days=92), None)
-        assert store.rpo == timedelta(hours=24)
+        assert (store.rpo, store.max_read, store.cost) == (timedelta(hours=24), None, None)
         assert store.options == {
             "path": os.path.realpath(tmp_path / store.name),
             "volumes": (),
@@ -75,6 +81,77 @@ def test_the_smallest_file_has_every_default(tmp_path):
             "restored_from": None,
             "restored_on": None,
         }
+
+
+def test_the_smallest_cloud_stores_have_every_default(tmp_path):
+    config = load(tmp_path, TOP + PACS + BUCKET + DRIVE)
+    bucket, drive = config.backups
+    assert (bucket.kind, bucket.held_by) == ("s3", "us")
+    assert bucket.options == {"bucket": "images", "prefix": "", "endpoint": None, "region": None, "profile": None}
+    assert (drive.kind, drive.held_by) == ("rclone", "Google")
+    assert drive.options == {"remote": "gdrive:xrays", "config": None}
+    for store in config.backups:
+        assert (store.read, store.reread) == (ReadPolicy.REPORTED, timedelta(days=92))
+        assert (store.covers, store.max_read, store.cost) == (("pacs",), None, None)
+
+
+def test_cloud_stores_hold_what_is_written(tmp_path):
+    config = load(
+        tmp_path,
+        TOP
+        + (BUCKET + DRIVE).replace("backup.", "primary.")
+        + 'config = "rclone.conf"\nread = "all"\n'
+        + BUCKET.replace("backup.bucket", "backup.b2").replace("images", "Copies_1")
+        + 'prefix = "xrays/"\nendpoint = "http://nas.local:9000"\nregion = "r"\nprofile = "p"\nread = "rotation"\n'
+        + 'max_read = "50GB"\ncost = { per_tb_month = 6, egress_per_gb = 0.01 }\n'
+        + DRIVE.replace("backup.drive", "backup.my").replace("gdrive:xrays", "my drive:/a//./b/")
+        + 'reread = "30d"\nmax_read = "500MB"\ncost = { one_time = 0 }',
+    )
+    assert [(store.name, store.kind) for store in config.primaries] == [("bucket", "s3"), ("drive", "rclone")]
+    assert config.primaries[1].options == {"remote": "gdrive:xrays", "config": str(tmp_path / "rclone.conf")}
+    assert config.primaries[1].read is ReadPolicy.ALL
+    b2, drive = config.backups
+    assert b2.options == {
+        "bucket": "Copies_1",
+        "prefix": "xrays/",
+        "endpoint": "http://nas.local:9000",
+        "region": "r",
+        "profile": "p",
+    }
+    assert (b2.read, b2.max_read) == (ReadPolicy.ROTATION, 50_000_000_000)
+    assert b2.cost == Cost(per_tb_month=6.0, egress_per_gb=0.01)
+    assert drive.options == {"remote": "my drive:/a/b", "config": None}
+    assert (drive.reread, drive.max_read, drive.cost) == (timedelta(days=30), 500_000_000, Cost(one_time=0.0))
+    assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301 workers receive targets
+
+
+@pytest.mark.parametrize(
+    ("cost", "expected"),
+    [
+        ("{ monthly = 15 }", Cost(monthly=15)),
+        ("{ per_study = 0.75, egress_per_gb = 0 }", Cost(per_study=0.75, egress_per_gb=0)),
+        ("{ one_time = 80 }", Cost(one_time=80)),
+        ("{ per_tb_month = -0.0 }", Cost(per_tb_month=0)),
+    ],
+)
+def test_a_cost_takes_one_of_four_forms(tmp_path, cost, expected):
+    found = load(tmp_path, SMALLEST + f"cost = {cost}").backups[0].cost
+    assert found == expected
+    assert "-" not in str(found)
+
+
+def test_the_examples_of_cloud_storage_in_the_guide_load(tmp_path):
+    text = re.search(r"```toml\n(\[backup\.google-drive\].*?)```", DOC.read_text(), re.DOTALL)
+    assert text
+    backups = load(tmp_path, TOP + PACS + text[1]).backups
+    assert [(store.name, store.kind) for store in backups] == [
+        ("google-drive", "rclone"),
+        ("dropbox", "rclone"),
+        ("backblaze", "s3"),
+        ("aws", "s3"),
+    ]
+    assert [store.offsite for store in backups] == [True] * 4
+    assert all(store.cost for store in backups)
 
 
 def test_the_example_in_the_guide_loads_and_holds_every_key(tmp_path):
@@ -117,6 +194,21 @@ FLAG = " is neither true nor false. Write true or false, without quotes."
 NAME = ' is no store name. Write 1 to 40 characters of a-z, 0-9 and "-".'
 DATE = " is no date. Write it without quotes: 2026-11-24."
 OWN = " Write a folder of its own: a copy must not count itself."
+PLACE = " Write a place of its own: a copy must not count itself."
+KINDS = ' Write "folder", "s3" or "rclone".'
+NO_KIND = ': is missing. Write kind = "folder", "s3" or "rclone".'
+SIZE = ' is no size. Write a whole number and a unit: "500MB", "50GB" or "2TB".'
+AMOUNT = " is no amount. Write US dollars without quotes or sign: 15 or 0.75."
+SECRET = ": is a credential, and none may stand in this file. Remove it: "
+CHAIN = (
+    "boto3 finds credentials in the environment, in ~/.aws/credentials (profile names a section of it) or in the role"
+    " of the machine."
+)
+RCLONE_CONFIG = "rclone keeps credentials in a configuration of its own, which rclone config writes."
+ADDRESS = ' is no address of a service. Write it as in "https://s3.example.com".'
+NO_REMOTE = ' is no remote. Write its name in rclone and the path: "gdrive:xrays".'
+CONNECTION = " holds settings of the connection. Give them to rclone config and write the remote's name."
+NO_BUCKET = " is no name of a bucket. Write the bare name, and what follows it as prefix."
 RECORDS = " Write a folder outside it: a store is never written to."
 TABLE = " and the settings below it."
 LATER = " is not in this version. Remove it."
@@ -167,14 +259,18 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         (SMALLEST + "[recovery.x]", "recovery:" + LATER),
         (SMALLEST + "[policy.retention]", "policy.retention:" + LATER),
         (SMALLEST + 'window = "x"', "backup.nas.window:" + LATER),
-        (SMALLEST + "max_read = 1", "backup.nas.max_read:" + LATER),
         (SMALLEST + "concurrency = 1", "backup.nas.concurrency:" + LATER),
-        (SMALLEST + "cost = 1", "backup.nas.cost:" + LATER),
         (TOP + NAS + PACS + 'keeps = "1d"', "primary.pacs.keeps:" + LATER),
+        (S3 + 'window = "x"', "backup.bucket.window:" + LATER),
+        (RCLONE + "concurrency = 1", "backup.drive.concurrency:" + LATER),
         (TOP + NAS + PACS + 'covers = ["pacs"]', "primary.pacs.covers:" + BACKUPS),
         (TOP + NAS + PACS + 'rpo = "1d"', "primary.pacs.rpo:" + BACKUPS),
         (TOP + NAS + PACS + 'schedule = "1d"', "primary.pacs.schedule:" + BACKUPS),
-        (TOP + PACS + "[backup.nas]\npath = 'nas'", 'backup.nas.kind: is missing. Write kind = "folder".'),
+        (TOP + NAS + PACS + 'max_read = "1GB"', "primary.pacs.max_read:" + BACKUPS),
+        (TOP + NAS + PACS + "cost = {monthly = 1}", "primary.pacs.cost:" + BACKUPS),
+        (TOP + PACS + "[backup.nas]\npath = 'nas'", "backup.nas.kind" + NO_KIND),
+        (TOP + PACS + "[backup.x]", "backup.x.kind" + NO_KIND),
+        (TOP + PACS + "[backup.x]\nremote = 'a:b'\nconfig = 'c'", "backup.x.kind" + NO_KIND),
         (
             TOP + PACS + "[backup.nas]\nkind = 'folder'",
             "backup.nas.path: is missing. Write the folder that holds the images.",
@@ -204,8 +300,10 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         ),
         (
             SMALLEST + 'read = "reported"',
-            'backup.nas.read: "reported" is not known here. Write "all" or "rotation".',
+            'backup.nas.read: cannot be "reported": a folder reports no checksums. Write "all" or "rotation".',
         ),
+        (SMALLEST + 'read = "some"', 'backup.nas.read: "some" is not known here. Write "all" or "rotation".'),
+        (S3 + "read = []", 'backup.bucket.read: a list is not known here. Write "all", "reported" or "rotation".'),
         (SMALLEST + "offsite = 'yes'", 'backup.nas.offsite: "yes"' + FLAG),
         (SMALLEST + "drop_cache = 1", "backup.nas.drop_cache: 1" + FLAG),
         # durations and days
@@ -229,12 +327,13 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         ),
         (
             TOP + PACS + NAS.replace('"folder"', '"foldr"'),
-            'backup.nas.kind: "foldr" is no kind of store. Write "folder".',
+            'backup.nas.kind: "foldr" is no kind of store.' + KINDS,
         ),
         (
-            TOP + PACS + "[backup.x]\nkind = 's3'\nbucket = 'b'",
-            'backup.x.kind: "s3" is not in this version; it reads folders. Write "folder".',
+            TOP + PACS + "[backup.x]\nkind = 'dimse'\nhost = 'b'\npath = 'pacs'\ncost = {}",
+            'backup.x.kind: "dimse" is not in this version.' + KINDS,
         ),
+        (TOP + PACS + "[backup.x]\nkind = []\nremote = 'a:b'", "backup.x.kind: a list is no text. Write it in quotes."),
         (SMALLEST + 'covers = ["pcas"]', 'backup.nas.covers: "pcas" is no primary. Did you mean "pacs"?'),
         (SMALLEST + 'covers = ["x"]', 'backup.nas.covers: "x" is no primary. Write the names of primaries.'),
         (SMALLEST + "covers = []", "backup.nas.covers: is empty. Name at least one, or remove it."),
@@ -271,6 +370,113 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
             SMALLEST + "restored_from = 'tape'\nrestored_on = 2026-11-02T10:00:00",
             "backup.nas.restored_on: 2026-11-02 10:00:00" + DATE,
         ),
+        # sizes and costs
+        (SMALLEST + 'max_read = "50GiB"', 'backup.nas.max_read: "50GiB"' + SIZE),
+        (SMALLEST + 'max_read = "0GB"', 'backup.nas.max_read: "0GB"' + SIZE),
+        (SMALLEST + 'max_read = "1.5TB"', 'backup.nas.max_read: "1.5TB"' + SIZE),
+        (SMALLEST + "max_read = 50000000", "backup.nas.max_read: 50000000" + SIZE),
+        (
+            SMALLEST + "cost = 15",
+            "backup.nas.cost: 15 is no table. Write what it is paid for: cost = { monthly = 15 }.",
+        ),
+        (SMALLEST + 'cost = { monthly = "15" }', 'backup.nas.cost.monthly: "15"' + AMOUNT),
+        (SMALLEST + "cost = { one_time = true }", "backup.nas.cost.one_time: true" + AMOUNT),
+        (SMALLEST + "cost = { per_study = -0.01 }", "backup.nas.cost.per_study: -0.01" + AMOUNT),
+        (SMALLEST + "cost = { per_tb_month = inf }", "backup.nas.cost.per_tb_month: inf" + AMOUNT),
+        (SMALLEST + "cost = { monthly = 1, egress_per_gb = nan }", "backup.nas.cost.egress_per_gb: nan" + AMOUNT),
+        (SMALLEST + "cost = { monthly = 0x" + "f" * 5000 + " }", "backup.nas.cost.monthly: that number" + AMOUNT),
+        (SMALLEST + "cost = { montly = 15 }", "backup.nas.cost.montly: is no known key. Did you mean monthly?"),
+        (
+            SMALLEST + "cost = { egress_per_gb = 0.01 }",
+            "backup.nas.cost: names no price. Write one of monthly, per_study, one_time and per_tb_month.",
+        ),
+        (
+            SMALLEST + "cost = { monthly = 15, one_time = 80 }",
+            "backup.nas.cost: names monthly and one_time. Write one of them: a backup is paid for in one way.",
+        ),
+        # s3
+        (
+            TOP + PACS + "[backup.x]\nkind = 's3'\nheld_by = 'us'",
+            "backup.x.bucket: is missing. Write the name of the bucket that holds the images.",
+        ),
+        (
+            TOP + PACS + "[backup.x]\nkind = 's3'\nbucket = 'b'",
+            'backup.x.held_by: is missing. Write who holds the data: held_by = "Backblaze".',
+        ),
+        (S3.replace('"images"', '"s3://images/x"'), 'backup.bucket.bucket: "s3://images/x"' + NO_BUCKET),
+        (S3.replace('"images"', '""'), "backup.bucket.bucket: is empty. Write a value or remove it."),
+        (S3 + "buckt = 'x'", "backup.bucket.buckt: is no known key. Did you mean bucket?"),
+        (S3 + "zzz = 'x'", "backup.bucket.zzz: is no known key. Remove it."),
+        (S3 + "prefix = 3", "backup.bucket.prefix: 3 is no text. Write it in quotes."),
+        (S3 + f"prefix = '{'x' * 1001}'", "backup.bucket.prefix: has 1001 characters. Write at most 1000."),
+        (S3 + "region = true", "backup.bucket.region: true is no text. Write it in quotes."),
+        (S3 + "profile = ''", "backup.bucket.profile: is empty. Write a value or remove it."),
+        (S3 + "endpoint = 's3.example.com'", 'backup.bucket.endpoint: "s3.example.com"' + ADDRESS),
+        (S3 + "endpoint = 'ftp://s3.example.com'", 'backup.bucket.endpoint: "ftp://s3.example.com"' + ADDRESS),
+        (S3 + "endpoint = 'https://'", 'backup.bucket.endpoint: "https://"' + ADDRESS),
+        (S3 + "endpoint = 'https://a b'", 'backup.bucket.endpoint: "https://a b"' + ADDRESS),
+        (S3 + "endpoint = 'https://a?b=c'", 'backup.bucket.endpoint: "https://a?b=c"' + ADDRESS),
+        (S3 + "endpoint = 'https://[a'", 'backup.bucket.endpoint: "https://[a"' + ADDRESS),
+        (S3 + "endpoint = 'https://a:99999'", 'backup.bucket.endpoint: "https://a:99999"' + ADDRESS),
+        (
+            S3 + "endpoint = 'https://me:pw@a'",
+            "backup.bucket.endpoint: holds a sign-in before the @. Remove it: " + CHAIN,
+        ),
+        (
+            S3 + "drop_cache = true",
+            'backup.bucket.drop_cache: is a setting of kind = "folder", which this store is not. Remove it.',
+        ),
+        (
+            S3 + "remote = 'a:b'",
+            'backup.bucket.remote: is a setting of kind = "rclone", which this store is not. Remove it.',
+        ),
+        (S3 + "secret_access_key = 'pw'", "backup.bucket.secret_access_key" + SECRET + CHAIN),
+        (S3 + "aws_access_key_id = 'pw'", "backup.bucket.aws_access_key_id" + SECRET + CHAIN),
+        (S3 + "applicationKey = 'pw'", "backup.bucket.applicationKey" + SECRET + CHAIN),
+        (S3 + "session-token = 'pw'", "backup.bucket.session-token" + SECRET + CHAIN),
+        (
+            S3 + "cost = { egress_per_gb = 1 }",
+            "backup.bucket.cost: names no price. Write one of monthly, per_study, one_time and per_tb_month.",
+        ),
+        # rclone
+        (
+            TOP + PACS + "[backup.x]\nkind = 'rclone'\nheld_by = 'Google'",
+            'backup.x.remote: is missing. Write the name in rclone and the path: remote = "gdrive:xrays".',
+        ),
+        (
+            TOP + PACS + "[backup.x]\nkind = 'rclone'\nremote = 'a:b'",
+            'backup.x.held_by: is missing. Write who holds the data: held_by = "Google".',
+        ),
+        (RCLONE.replace("gdrive:xrays", "gdrive"), 'backup.drive.remote: "gdrive"' + NO_REMOTE),
+        (RCLONE.replace("gdrive:xrays", "/srv/x"), 'backup.drive.remote: "/srv/x"' + NO_REMOTE),
+        (RCLONE.replace("gdrive:xrays", "./a:b"), 'backup.drive.remote: "./a:b"' + NO_REMOTE),
+        (RCLONE.replace("gdrive:xrays", "-a:b"), 'backup.drive.remote: "-a:b"' + NO_REMOTE),
+        (
+            RCLONE.replace("gdrive:xrays", "a:b/../c"),
+            'backup.drive.remote: "a:b/../c" holds "..". Write the path without it.',
+        ),
+        (RCLONE.replace("gdrive:xrays", ":s3,secret_access_key=pw:b"), "backup.drive.remote:" + CONNECTION),
+        (RCLONE.replace("gdrive:xrays", "gdrive,token=pw:b"), "backup.drive.remote:" + CONNECTION),
+        (RCLONE.replace("gdrive:xrays", "https://me:pw@a/b"), "backup.drive.remote:" + CONNECTION),
+        (RCLONE + "remot = 'x'", "backup.drive.remot: is no known key. Did you mean remote?"),
+        (
+            RCLONE + "config = '~/rclone.conf'",
+            'backup.drive.config: "~/rclone.conf" depends on who runs the audit. Write the whole path.',
+        ),
+        (
+            RCLONE + "region = 'x'",
+            'backup.drive.region: is a setting of kind = "s3", which this store is not. Remove it.',
+        ),
+        (RCLONE + "password = 'pw'", "backup.drive.password" + SECRET + RCLONE_CONFIG),
+        (RCLONE + "pass = 'pw'", "backup.drive.pass" + SECRET + RCLONE_CONFIG),
+        (
+            SMALLEST + "password = 'pw'",
+            "backup.nas.password" + SECRET + "the operating system mounts the folder before the audit.",
+        ),
+        (
+            SMALLEST + "bucket = 'x'",
+            'backup.nas.bucket: is a setting of kind = "s3", which this store is not. Remove it.',
+        ),
         # places
         (
             TOP + PACS + NAS.replace('"nas"', '"~/nas"'),
@@ -282,6 +488,37 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         ),
         (TOP + PACS + NAS.replace('"nas"', '"pacs/nas"'), "backup.nas.path: lies inside primary.pacs." + OWN),
         (TOP + PACS.replace('"pacs"', '"nas/pacs"') + NAS, "backup.nas.path: holds primary.pacs." + OWN),
+        (S3 + OTHER, "backup.x.bucket: is the same place as backup.bucket." + PLACE),
+        (
+            S3 + "prefix = 'a/'\n" + OTHER + "prefix = 'a/b/'",
+            "backup.x.prefix: lies inside backup.bucket." + PLACE,
+        ),
+        (
+            S3 + "prefix = 'a/'\n" + OTHER,
+            "backup.x.bucket: holds backup.bucket." + PLACE,
+        ),
+        (
+            S3 + "endpoint = 'https://S3.us-east-1.amazonaws.com'\n" + OTHER,
+            "backup.x.bucket: is the same place as backup.bucket." + PLACE,
+        ),
+        (
+            S3 + "endpoint = 'https://s3.example:443/'\n" + OTHER + "endpoint = 'http://s3.example'",
+            "backup.x.bucket: is the same place as backup.bucket." + PLACE,
+        ),
+        # a prefix that is not known might be of its own
+        (S3 + "prefix = 3\n" + OTHER, "backup.bucket.prefix: 3 is no text. Write it in quotes."),
+        (
+            TOP + DRIVE.replace("backup", "primary") + DRIVE.replace("backup.drive", "backup.x"),
+            "backup.x.remote: is the same place as primary.drive." + PLACE,
+        ),
+        (
+            RCLONE + DRIVE.replace("backup.drive", "backup.x").replace("xrays", "/XRAYS/2024/"),
+            "backup.x.remote: lies inside backup.drive." + PLACE,
+        ),
+        (
+            RCLONE + DRIVE.replace("backup.drive", "backup.x").replace("xrays", "") + "config = 'rclone.conf'",
+            "backup.x.remote: holds backup.drive." + PLACE,
+        ),
         ("records = 'nas/records'\n" + SMALLEST, "records: lies inside backup.nas." + RECORDS),
         ("records = 'pacs'\n" + SMALLEST, "records: lies inside primary.pacs." + RECORDS),
     ],
@@ -321,8 +558,34 @@ sight = "x"
 kind = "folder"
 path = 3
 max_absent = "35d"
+[backup.bucket]
+kind = "s3"
+bucket = "a/b"
+endpoint = "s3.example.com"
+token = "x"
+volumes = ["A"]
+max_read = 5
+cost = { monthly = "x", yearly = 3 }
+[backup.drive]
+kind = "S3"
+remote = "gdrive"
+region = "x"
+[backup.box]
+kind = "rclone"
 """
     assert sorted(fault.partition(": ")[0] for fault in faults(tmp_path, text)) == [
+        "backup.box.held_by",
+        "backup.box.remote",
+        "backup.bucket.bucket",
+        "backup.bucket.cost.monthly",
+        "backup.bucket.cost.yearly",
+        "backup.bucket.endpoint",
+        "backup.bucket.held_by",
+        "backup.bucket.max_read",
+        "backup.bucket.token",
+        "backup.bucket.volumes",
+        "backup.drive.kind",
+        "backup.drive.remote",
         "backup.nas.covers",
         "backup.nas.offsite",
         "backup.nas.path",
@@ -363,6 +626,52 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         load_config(tmp_path / "absent.toml")
     with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\)\. Make it readable\.$"):
         load_config(tmp_path)
+
+
+def test_a_secret_is_not_told_with_its_fault(tmp_path):
+    text = """
+[backup.x]
+kind = "s3"
+bucket = "b"
+held_by = "us"
+endpoint = "https://me:S3CRET@s3.example.com"
+secret_access_key = "S3CRET"
+[backup.y]
+kind = "rclone"
+remote = ":sftp,host=a,pass=S3CRET:b"
+held_by = "us"
+pass = "S3CRET"
+[backup.z]
+kind = "rclone"
+remote = "https://me:S3CRET@dav.example.com/xrays"
+held_by = "us"
+"""
+    found = faults(tmp_path, TOP + PACS + text)
+    assert len(found) == 5
+    assert "S3CRET" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        OTHER.replace("images", "others"),
+        OTHER + "endpoint = 'https://s3.example.com'",
+        OTHER.replace("held_by", "endpoint = 'http://127.0.0.1:9000'\nheld_by")
+        + OTHER.replace("backup.x", "backup.y")
+        + "endpoint = 'http://127.0.0.1:9001'",
+        DRIVE + DRIVE.replace("backup.drive", "backup.x").replace("xrays", "xrays-old"),
+        DRIVE + DRIVE.replace("backup.drive", "backup.x").replace("gdrive", "dropbox"),
+    ],
+)
+def test_stores_beside_one_another_are_no_fault(tmp_path, more):
+    assert load(tmp_path, S3 + more).backups
+
+
+def test_a_prefix_may_be_shared_to_its_slash(tmp_path):
+    text = S3 + "prefix = 'xrays/'\n" + OTHER + "prefix = 'xrays-old/'"
+    assert load(tmp_path, text).backups
+    # S3 knows no folders: the keys below xrays-old/ begin with xrays, too.
+    assert faults(tmp_path, text.replace("xrays/", "xrays"))
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path):
@@ -452,6 +761,29 @@ def test_the_identity_follows_the_place_only(tmp_path):
     assert identity(SMALLEST + 'volumes = ["B", "A"]') == drives
 
 
+def test_the_identity_of_a_cloud_store_follows_the_place_only(tmp_path):
+    def identity(text: str) -> str:
+        return load(tmp_path, text).backups[0].identity
+
+    bucket, drive = identity(S3), identity(RCLONE)
+    settings = ["region = 'x'", "profile = 'x'", "read = 'all'", "max_read = '1GB'", "cost = { monthly = 1 }"]
+    same = [*settings, "endpoint = 'https://s3.eu-west-1.amazonaws.com/'"]
+    assert {identity(S3 + more) for more in same} == {bucket}
+    assert {identity(RCLONE + more) for more in ["config = 'x'", *settings[2:]]} == {drive}
+    assert identity(RCLONE.replace("xrays", "xrays/")) == drive
+    other = [S3 + "prefix = 'x'", S3 + "endpoint = 'https://s3.example.com'", S3.replace('"images"', '"others"')]
+    other += [RCLONE.replace("xrays", "Xrays"), RCLONE.replace("gdrive", "dropbox")]
+    assert len({bucket, drive, *map(identity, other)}) == 7
+
+
+def test_the_digest_follows_every_setting_of_every_kind(tmp_path):
+    more = ["", "prefix = 'x'", "endpoint = 'http://x'", "region = 'x'", "profile = 'x'", "read = 'all'"]
+    more += ["max_read = '1GB'", "cost = { monthly = 1 }", "cost = { monthly = 1, egress_per_gb = 1 }"]
+    digests = [load(tmp_path, S3 + key).digest for key in more]
+    digests += [load(tmp_path, RCLONE + key).digest for key in ("", "config = 'x'")]
+    assert len(set(digests)) == len(digests)
+
+
 def test_importing_it_costs_no_pydantic():
     code = "import sys, exactcopy.config, exactcopy.decisions; sys.exit('pydantic' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -482,9 +814,18 @@ def document(file: dict[str, Any]) -> str:
     return "\n".join(f"{toml(key)} = {toml(value)}" for key, value in file.items())
 
 
-TABLES = (tables.ConfigFile, tables.Policy, tables.People, tables.Due, tables.Store, tables.Attest)
+TABLES: tuple[type[Table], ...] = (
+    tables.ConfigFile,
+    tables.Policy,
+    tables.People,
+    tables.Due,
+    *stores.KINDS.values(),
+    stores.Price,
+    tables.Attest,
+)
 KEYS = [key for table in TABLES for key in table.model_fields]
-WORDS = [*KEYS, "seal", "keeps", "folder", "s3", "35d", "letter", "UTC", "all", "pacs", ".", "EC-SO-01"]
+WORDS = [*KEYS, "seal", "keeps", *stores.KINDS, *stores.LATER_KINDS, "35d", "letter", "UTC", "all", "reported", "pacs"]
+WORDS += [".", "EC-SO-01", "5GB", "gdrive:x", "https://x", "token"]
 TEXTS = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 SCALARS = TEXTS | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.dates()
 VALUES = st.recursive(
@@ -492,7 +833,15 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=4),
     max_leaves=12,
 )
-STORES = st.dictionaries(TEXTS, VALUES, max_size=3).map(lambda more: {"kind": "folder", "path": "x"} | more)
+PLACES = st.sampled_from(
+    [
+        {"kind": "folder", "path": "x"},
+        {"kind": "s3", "bucket": "x", "held_by": "x"},
+        {"kind": "rclone", "remote": "x:y", "held_by": "x"},
+        {},
+    ]
+)
+STORES = st.builds(lambda place, more: place | more, PLACES, st.dictionaries(TEXTS, VALUES, max_size=3))
 FILES = st.dictionaries(TEXTS, VALUES, max_size=5) | st.fixed_dictionaries(
     {"facility": TEXTS, "primary": st.dictionaries(TEXTS, STORES), "backup": st.dictionaries(TEXTS, STORES)},
     optional={"policy": VALUES, "people": VALUES, "records": VALUES},

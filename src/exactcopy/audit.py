@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,9 @@ from exactcopy.evidence import examined, failed_before, gather, last_inventory
 from exactcopy.inventory.database import database
 from exactcopy.inventory.listing import list_store
 from exactcopy.inventory.plan import plan_reads
+from exactcopy.inventory.reported import asked_of_primaries
 from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
-from exactcopy.model import Role
+from exactcopy.model import Checksum, ReadPolicy, Role, Target
 from exactcopy.pool import Pool
 from exactcopy.reconcile.case import Case, open_case
 from exactcopy.reconcile.differences import find_differences
@@ -30,6 +32,7 @@ from exactcopy.records import History, Run
 from exactcopy.restore import Draw, draw_studies, frame_of, restore_drawn
 from exactcopy.results import RestoreTest
 from exactcopy.sampling import ALL_UP_TO, PRESETS
+from exactcopy.stores import served
 
 
 def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -> Audited:
@@ -40,9 +43,15 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
     records.check_group(config)
     # The pool is entered twice. Its workers start first: they are forked, and must not hold the lock when this
     # process is gone. And they end first: what they write must not outlive the removal of scratch.
-    with Pool() as pool, records.locked(config), records.scratch(config) as scratch, pool:
+    with (
+        Pool() as pool,
+        records.locked(config),
+        records.scratch(config) as scratch,
+        served(config.stores) as reached,
+        pool,
+    ):
         run = Run(
-            config=config,
+            config=_with(config, reached),
             decisions=decisions,
             history=History(records.chain(config)),
             unfinished=records.begin(config, now),
@@ -57,6 +66,8 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
             find_outcomes(case)
             find_studies(case)
             tests, draws = _test_restores(run, case, pool, scratch, step)
+            # What was restored counts, and what came back wrong.
+            find_studies(case)
             step("Writing the report", None, None)
             evidence = gather(run, case, inventories, draws, tests)
             return record(run, case, inventories, evidence, tests, timing)
@@ -68,24 +79,35 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
     timing = history.last.audit["timing"] if history.last else {}
     rate = timing["read_bytes"] / timing["read_seconds"] if timing.get("read_seconds") else 0.0
     total = 0
-    with records.locked(config), records.scratch(config) as work, database(work / "spill") as db:
-        for target in config.stores:
+    known: dict[str, Path] = {}
+    with (
+        records.locked(config),
+        records.scratch(config) as work,
+        served(config.stores) as stores,
+        database(work / "spill") as db,
+    ):
+        for target in stores:
             folder = work / target.name
             try:
                 step(f"Listing {target.name}", None, None)
                 listing = list_store(db, target, folder)
-                plan = plan_reads(
-                    db, target, folder, last_inventory(history, target, listing.medium), _nanoseconds(now)
-                )
             except StoreUnavailable as error:
                 yield str(error)
                 continue
+            previous = last_inventory(history, target, listing.medium)
+            there = f"{target.name}: {listing.objects:,} files, {listing.bytes / 1e9:,.2f} GB there;"
+            primaries = [known[name] for name in target.covers if name in known]
+            if target.role is Role.PRIMARY and previous:
+                known[target.name] = previous
+            if target.read is ReadPolicy.REPORTED and not primaries:
+                yield f"{there} its checksums are compared, and what does not match is read."
+                continue
+            plan = plan_reads(db, target, folder, previous, _nanoseconds(now), (), primaries)
             total += plan.bytes
             kept = f"; {plan.carried:,} files keep an earlier proof" if plan.carried else ""
-            yield (
-                f"{target.name}: {listing.objects:,} files, {listing.bytes / 1e9:,.2f} GB there;"
-                f" {plan.objects:,} files, {plan.bytes / 1e9:,.2f} GB would be read{kept}."
-            )
+            told = f"; {plan.reported:,} are known by the provider's checksums" if plan.reported else ""
+            begun = f"; {plan.identified:,} are read at their beginning" if plan.identified else ""
+            yield f"{there} {plan.objects:,} files, {plan.bytes / 1e9:,.2f} GB would be read{begun}{told}{kept}."
     preset = PRESETS[config.sample]
     yield (
         f"Restores: every study of a backup with up to {ALL_UP_TO} of them; of more, a sample ({config.sample}:"
@@ -97,12 +119,36 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
         yield f"Reading {total / 1e9:,.2f} GB: how long it takes is known after the first audit. It costs no fees."
 
 
+def _with(config: Config, stores: Sequence[Target]) -> Config:
+    """Return the configuration with its stores as they can be reached."""
+    return replace(
+        config,
+        primaries=tuple(store for store in stores if store.role is Role.PRIMARY),
+        backups=tuple(store for store in stores if store.role is Role.BACKUP),
+    )
+
+
 def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) -> list[Inventory]:
-    """Take the inventory of every store, primaries first: backups are matched against them."""
+    """Take the inventory of every store, primaries first: backups are matched against them.
+
+    Backups that report checksums are listed before all: what a primary is read for depends on them.
+    """
     taken: list[Inventory] = []
     unfinished = run.unfinished
+    for backup in run.config.backups:
+        if backup.read is ReadPolicy.REPORTED:
+            step(f"Listing {backup.name}", None, None)
+            # One that cannot be reached is told of in its turn.
+            with suppress(StoreUnavailable):
+                list_store(db, backup, unfinished.work / backup.name)
     for target in run.config.stores:
-        primaries = [item.folder for item in taken if item.folder and item.target.role is Role.PRIMARY]
+        primaries = [
+            item.folder
+            for item in taken
+            if item.folder
+            and item.target.role is Role.PRIMARY
+            and (target.role is Role.PRIMARY or item.target.name in target.covers)
+        ]
         inventory = take_inventory(
             db,
             pool,
@@ -111,11 +157,22 @@ def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) 
             unfinished.restricted / "inventory" / target.name,
             partial(last_inventory, run.history),
             [folder for folder in primaries if target.role is Role.BACKUP],
+            _asked(db, run, target) if target.role is Role.PRIMARY else (),
             _nanoseconds(unfinished.started),
             step,
         )
         taken.append(inventory)
     return taken
+
+
+def _asked(db: DuckDBPyConnection, run: Run, primary: Target) -> tuple[Checksum, ...]:
+    """Return the checksums that the backups of `primary` report, as far as they could be listed."""
+    folders = [
+        run.unfinished.work / backup.name
+        for backup in run.config.backups
+        if backup.read is ReadPolicy.REPORTED and primary.name in backup.covers
+    ]
+    return asked_of_primaries(db, [folder for folder in folders if (folder / "listing.json").exists()])
 
 
 def _test_restores(run: Run, case: Case, pool: Pool, scratch: Path, step: Step) -> tuple[list[RestoreTest], list[Draw]]:

@@ -18,6 +18,7 @@ class ReadPolicy(StrEnum):
     """How much of a store is read back."""
 
     ALL = "all"
+    REPORTED = "reported"
     ROTATION = "rotation"
 
 
@@ -136,6 +137,17 @@ DAMAGED = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a backup costs, in US dollars: one of the first four is given, and the egress where it is priced."""
+
+    monthly: float | None = None
+    per_study: float | None = None
+    one_time: float | None = None
+    per_tb_month: float | None = None
+    egress_per_gb: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One configured store. `options` are its kind's own settings, `identity` a digest of where it is."""
 
@@ -152,6 +164,8 @@ class Target:
     read: ReadPolicy = ReadPolicy.ALL
     reread: timedelta = timedelta(days=92)
     schedule: timedelta | None = None
+    max_read: int | None = None
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from exactcopy.config import Config
 from exactcopy.errors import ExactCopyError, StoreUnavailable
+from exactcopy.model import Target
 from exactcopy.report import pdf_possible
-from exactcopy.stores import open_store
+from exactcopy.stores import open_store, served
 
 _SCRATCH_BYTES = 2 << 30
 
@@ -22,24 +22,26 @@ class Need:
     text: str
 
 
+def _reach(target: Target) -> Need:
+    try:
+        with open_store(target) as store:
+            objects = any(True for partition in store.partitions() for _ in store.listing(partition))
+    except StoreUnavailable as error:
+        return Need(False, str(error))
+    if not objects:
+        return Need(False, f"{target.name}: nothing is stored there. Connect the drive, or mend its place.")
+    return Need(True, f"{target.name} can be reached.")
+
+
 def needs(config: Config) -> Iterator[Need]:
     """Yield everything that an audit of `config` needs; nothing is written but empty folders of our own."""
     yield Need(
         True,
         f"{config.path.name} is complete: {len(config.primaries)} primaries, {len(config.backups)} backups.",
     )
-    for target in config.stores:
-        try:
-            with ExitStack() as stack:
-                store = stack.enter_context(open_store(target))
-                objects = any(True for partition in store.partitions() for _ in store.listing(partition))
-            yield (
-                Need(True, f"{target.name} can be reached.")
-                if objects
-                else Need(False, f"{target.name}: nothing is stored there. Connect the drive, or mend `path`.")
-            )
-        except StoreUnavailable as error:
-            yield Need(False, str(error))
+    with served(config.stores) as stores:
+        for target in stores:
+            yield _reach(target)
     for name, folder in (("records", config.records), (".exactcopy", config.state)):
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -148,7 +148,18 @@ def restore_drawn(
         " where r.backup = outcomes.backup and m.store = outcomes.primary_store and m.sop = outcomes.sop"
         " and outcomes.backup_key is not null"
     )
+    _doubt(case, [(test.backup, test.study_instance_uid) for test in tests if test.outcome == FAILED])
     return sorted(tests, key=lambda test: (test.backup, test.certainty, test.study_instance_uid))
+
+
+def _doubt(case: Case, failed: Sequence[tuple[str, str]]) -> None:
+    """Take back what a store's checksums cleared in studies that did not come back as they say."""
+    for backup, study in failed:
+        case.db.execute(
+            "update outcomes set outcome = 'unverified' from members m where m.study = ? and m.sop = outcomes.sop"
+            " and m.store = outcomes.primary_store and outcomes.backup = ? and outcomes.reported is not null",
+            [study, backup],
+        )
 
 
 def restore_study(task: Task) -> RestoreTest:

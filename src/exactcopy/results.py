@@ -189,6 +189,7 @@ class Comparison:
     instances: Mapping[str, int]
     extra: Extra | None
     assurance: Mapping[str, int]
+    reported_by: Mapping[str, int]
     oldest_read_at: str | None
     newest_copy: str | None
     newest_on_primary: str | None

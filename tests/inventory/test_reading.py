@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exactcopy.dicom.header import HeaderReader
-from exactcopy.inventory.reading import Chunk, read_chunk
+from exactcopy.inventory.reading import Chunk, Reading, read_chunk
 from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import Problem, Role, Target
 from tests.clinic import source
@@ -18,7 +18,7 @@ CT = source("CT_small.dcm")
 def read(folder: Path) -> dict[str, object]:
     """Read the one file of a folder and give its row."""
     target = Target(name="pacs", role=Role.PRIMARY, kind="folder", identity="", options={"path": str(folder)})
-    (row,) = read_chunk(Chunk(0, target, 7, ((b"image", len(CT), 0, None),)))
+    (row,) = read_chunk(Chunk(0, Reading(target=target, started=7), ((b"image", len(CT), 0, None, None),)))
     return dict(zip(INVENTORY, row, strict=True))
 
 

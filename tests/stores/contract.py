@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from exactcopy.model import Copy, Gap, Problem, Target
-from exactcopy.stores import Store, open_store
+from exactcopy.stores import Asked, Store, open_store
 
 OBJECTS: Mapping[bytes, bytes] = {
     b"plain.dcm": b"some bytes",
@@ -56,6 +56,8 @@ class StoreContract:
     def test_a_store_cannot_write(self, target: Target) -> None:
         with open_store(target) as store:
             public = {name for name in dir(store) if not name.startswith("_")}
+            if isinstance(store, Asked):
+                public.remove("checksums")
         assert public == {"partitions", "listing", "read", "safeguards"}
 
     def test_safeguards_never_claim_what_cannot_be_seen(self, target: Target) -> None:

@@ -2,22 +2,19 @@
 
 import getpass
 import os
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from itertools import combinations
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exactcopy.errors import ConfigError
-from exactcopy.model import Role, Severity, Target
+from exactcopy.model import Cost, Role, Severity, Target
 
 if TYPE_CHECKING:
-    from exactcopy.config.border import Fault, Where
-    from exactcopy.config.tables import ConfigFile, Store
+    from exactcopy.config.tables import ConfigFile
 
 STATE = ".exactcopy"
 DECISIONS = "decisions.toml"
@@ -55,6 +52,7 @@ class Config:
 def load_config(path: Path) -> Config:
     """Load `path`, or raise ConfigError with every fault in it."""
     from exactcopy.config.border import lines, parse, validate
+    from exactcopy.config.rules import rules
     from exactcopy.config.tables import ConfigFile
 
     try:
@@ -67,7 +65,7 @@ def load_config(path: Path) -> Config:
         raise ConfigError([f"{path}: cannot be read ({error.strerror}). Make it readable."]) from error
     path = Path(os.path.abspath(path))
     file, faults = validate(ConfigFile, parse(path.name, content))
-    faults += list(_rules(file, path.parent, {where for where, _ in faults}))
+    faults += list(rules(file, path.parent, STATE, {where for where, _ in faults}))
     if faults:
         raise ConfigError(lines(path.name, faults))
     return _config(file, path)
@@ -99,22 +97,13 @@ def _config(file: "ConfigFile", path: Path) -> Config:
 def _target(file: "ConfigFile", base: Path, role: Role, name: str) -> Target:
     backup = role is Role.BACKUP
     store = file.backup[name] if backup else file.primary[name]
-    path = _resolved(base, store.path)
     covers = tuple(primary for primary in file.primary if primary in (store.covers or file.primary))
     return Target(
         name=name,
         role=role,
         kind=store.kind,
-        identity=_digest({"kind": store.kind, "path": path, "volumes": sorted(store.volumes)}),
-        options={
-            "path": path,
-            "volumes": store.volumes,
-            "max_absent": store.max_absent,
-            "drop_cache": store.drop_cache,
-            "synced_to": store.synced_to,
-            "restored_from": store.restored_from,
-            "restored_on": store.restored_on,
-        },
+        identity=_digest({"kind": store.kind} | store.place(base)),
+        options=store.options(base),
         site=store.site,
         held_by=store.held_by,
         offsite=store.offsite,
@@ -123,12 +112,9 @@ def _target(file: "ConfigFile", base: Path, role: Role, name: str) -> Target:
         read=store.read,
         reread=store.reread,
         schedule=store.schedule,
+        max_read=store.max_read,
+        cost=Cost(**store.cost.model_dump()) if store.cost else None,
     )
-
-
-def _resolved(base: Path, path: str) -> str:
-    # Not Path.resolve: it raises on a circle of links.
-    return os.path.realpath(base / path)
 
 
 def _digest(settings: Mapping[str, Any]) -> str:
@@ -142,103 +128,3 @@ def _account() -> str:
         name = ""
     # LOGNAME may hold anything, and this gets into the report.
     return name if name.isprintable() and 0 < len(name) <= 200 else "unknown account"
-
-
-# --- rules that look at more than one key -----------------------------------------------------------------
-
-
-def _rules(file: "ConfigFile", base: Path, faulted: Collection["Where"]) -> Iterator["Fault"]:
-    from exactcopy.config.tables import BACKUPS_ONLY
-
-    stores: dict[Where, Store] = {}
-    for role, tables in (("primary", file.primary), ("backup", file.backup)):
-        if role in file.model_fields_set and not tables:
-            yield (role,), f"names no store. Write [{role}.NAME] and the settings below it."
-        stores |= {(role, name): store for name, store in tables.items()}
-    for where, store in stores.items():
-        if not re.fullmatch(r"[a-z0-9-]{1,40}", str(where[1])):
-            yield where, 'is no store name. Write 1 to 40 characters of a-z, 0-9 and "-".'
-        if "--" in str(where[1]):
-            yield where, 'holds "--", which parts two names in the names of files. Write a single "-".'
-        for key in BACKUPS_ONLY:
-            if where[0] == "primary" and key in store.model_fields_set:
-                yield (*where, key), "is a setting of backups only. Remove it."
-        for key, beside, what in _together(store):
-            if (*where, beside) not in faulted:
-                yield (*where, key), what
-    yield from _names(file)
-    places = {where: _resolved(base, store.path) for where, store in stores.items() if store.path}
-    yield from _places(places, str(base), _resolved(base, file.records), _resolved(base, STATE))
-
-
-def _names(file: "ConfigFile") -> Iterator["Fault"]:
-    from exactcopy.config.border import nearest, shown
-
-    for name, backup in file.backup.items():
-        if name in file.primary:
-            yield ("backup", name), "is the name of a primary, too. Give one of them another name."
-        for covered in backup.covers:
-            if covered not in file.primary:
-                meant = nearest(covered, file.primary)
-                remedy = f"Did you mean {shown(meant)}?" if meant else "Write the names of primaries."
-                yield ("backup", name, "covers"), f"{shown(covered)} is no primary. {remedy}"
-
-
-def _together(store: "Store") -> Iterator[tuple[str, str, str]]:
-    """Yield a key, the one that it must agree with, and what is wrong."""
-    if not store.judged():
-        yield "kind", "kind", f'"{store.kind}" is not in this version; it reads folders. Write "folder".'
-    if store.synced_to and store.offsite:
-        what = "cannot be true beside synced_to: that folder proves the local copy only. Remove one of the two."
-        yield "offsite", "synced_to", what
-    if store.restored_from and not store.restored_on:
-        what = "is missing beside restored_from. Write the day of the restore: restored_on = 2026-11-24."
-        yield "restored_on", "restored_on", what
-    if store.restored_on and not store.restored_from:
-        what = "is missing beside restored_on. Write what the folder was restored from."
-        yield "restored_from", "restored_from", what
-    if store.volumes and store.read == "rotation":
-        what = 'cannot be rotation beside volumes: what one drive proved says nothing of another. Write "all".'
-        yield "read", "volumes", what
-    if store.max_absent and not store.volumes:
-        yield "max_absent", "volumes", "needs volumes. List the drives in volumes, or remove it."
-
-
-def _places(places: Mapping["Where", str], base: str, records: str, state: str) -> Iterator["Fault"]:
-    from exactcopy.config.border import dotted
-
-    for (where, path), (other, other_path) in combinations(places.items(), 2):
-        inner, outer = _inside(path, other_path), _inside(other_path, path)
-        if inner or outer:
-            what = "is the same folder as" if inner and outer else "lies inside" if outer else "holds"
-            remedy = "Write a folder of its own: a copy must not count itself."
-            yield (*other, "path"), f"{what} {dotted(where)}. {remedy}"
-    for where, path in places.items():
-        if _inside(records, path):
-            yield (
-                ("records",),
-                f"lies inside {dotted(where)}. Write a folder outside it: a store is never written to.",
-            )
-        if _inside(base, path) or _inside(state, path):
-            yield (
-                (*where, "path"),
-                "holds the configuration, which exactcopy writes beside. Move that file out.",
-            )
-        elif _inside(path, state) or (_inside(path, records) and not _inside(records, path)):
-            what = "lies where exactcopy keeps what is its own, and removes what is old. Write another folder."
-            yield (*where, "path"), what
-
-
-def _inside(path: str, folder: str) -> bool:
-    """Tell whether `path` is `folder` or below it, also by another name (bind mount, case)."""
-    return not _sames(folder).isdisjoint(
-        same for part in (path, *map(str, Path(path).parents)) for same in _sames(part)
-    )
-
-
-def _sames(path: str) -> set[object]:
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return {path}
-    return {path, (status.st_dev, status.st_ino)}

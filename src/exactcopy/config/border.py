@@ -20,6 +20,7 @@ Where = tuple[str | int, ...]
 Fault = tuple[Where, str]
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 # --- what a person reads ----------------------------------------------------------------------------------
 
@@ -68,7 +69,8 @@ def lines(file: str, faults: Iterable[Fault]) -> list[str]:
 # --- values -----------------------------------------------------------------------------------------------
 
 
-def _text(value: object, limit: int) -> str:
+def limited(value: object, limit: int) -> str:
+    """Take a text of at most `limit` characters with nothing in it that could steer what shows it."""
     if not isinstance(value, str):
         raise ValueError(f"{shown(value)} is no text. Write it in quotes.")
     if not value.strip():
@@ -83,17 +85,17 @@ def _text(value: object, limit: int) -> str:
 
 def text(value: object) -> str:
     """Take a text that may stand in a report."""
-    return _text(value, 200)
+    return limited(value, 200)
 
 
 def long_text(value: object) -> str:
     """Take a sentence or two that may stand in a report."""
-    return _text(value, 500)
+    return limited(value, 500)
 
 
 def location(value: object) -> str:
     """Take a path as written."""
-    path = _text(value, 1000)
+    path = limited(value, 1000)
     if path == "~" or path.startswith(("~/", "~\\")):
         raise ValueError(f"{shown(path)} depends on who runs the audit. Write the whole path.")
     return path
@@ -104,6 +106,21 @@ def duration(value: object) -> timedelta:
     if isinstance(value, str) and (found := re.fullmatch(r"([1-9][0-9]{0,4})([dhm])", value)):
         return timedelta(**{UNITS[found[2]]: int(found[1])})
     raise ValueError(f'{shown(value)} is no duration. Write a number and a unit: "35d", "24h" or "30m".')
+
+
+def size(value: object) -> int:
+    """Take a number of bytes and a decimal unit."""
+    if isinstance(value, str) and (found := re.fullmatch(r"([1-9][0-9]{0,5})([MGT]B)", value)):
+        return int(found[1]) * BYTES[found[2]]
+    raise ValueError(f'{shown(value)} is no size. Write a whole number and a unit: "500MB", "50GB" or "2TB".')
+
+
+def amount(value: object) -> float:
+    """Take an amount of money."""
+    # What is not a number (nan) is not at least 0 either.
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 10**9:
+        return abs(float(value))
+    raise ValueError(f"{shown(value)} is no amount. Write US dollars without quotes or sign: 15 or 0.75.")
 
 
 def flag(value: object) -> bool:
@@ -144,14 +161,23 @@ def names(value: object) -> tuple[str, ...]:
 Word = TypeVar("Word", bound=StrEnum)
 
 
-def choice(kind: type[Word]) -> PlainValidator:
-    """Take one of the words of `kind`."""
-    *first, last = (f'"{word}"' for word in kind)
+def either(words: Iterable[str]) -> str:
+    """List two words or more, of which one is to be written."""
+    *first, last = (f'"{word}"' for word in words)
+    return f"{', '.join(first)} or {last}"
+
+
+def choice(kind: type[Word], but: Mapping[str, str] | None = None) -> PlainValidator:
+    """Take one of the words of `kind`; `but` tells why some of them are out of place."""
+    reasons = but or {}
+    words = [word for word in kind if word not in reasons]
 
     def check(value: object) -> Word:
-        if isinstance(value, str) and value in set(kind):
+        if isinstance(value, str) and value in words:
             return kind(value)
-        raise ValueError(f"{shown(value)} is not known here. Write {', '.join(first)} or {last}.")
+        why = reasons.get(value) if isinstance(value, str) else None
+        what = f"cannot be {shown(value)}: {why}" if why else f"{shown(value)} is not known here"
+        raise ValueError(f"{what}. Write {either(words)}.")
 
     return PlainValidator(check)
 
@@ -160,6 +186,8 @@ Text = Annotated[str, PlainValidator(text)]
 LongText = Annotated[str, PlainValidator(long_text)]
 Location = Annotated[str, PlainValidator(location)]
 Duration = Annotated[timedelta, PlainValidator(duration)]
+Size = Annotated[int, PlainValidator(size)]
+Amount = Annotated[float, PlainValidator(amount)]
 Flag = Annotated[bool, PlainValidator(flag)]
 Day = Annotated[date, PlainValidator(day)]
 Days = Annotated[int, PlainValidator(days)]
@@ -183,6 +211,10 @@ class Table(BaseModel):
             return "is not in this version. Remove it."
         meant = nearest(key, type(self).model_fields)
         return f"is no known key. Did you mean {meant}?" if meant else "is no known key. Remove it."
+
+    def needed(self) -> Mapping[str, str]:
+        """Return the keys that this table cannot be without, and what to write where one is missing."""
+        return self.required
 
     def judged(self) -> bool:
         """Tell whether this version can say which keys the table may have."""
@@ -263,7 +295,7 @@ def _keys(root: Table, faulted: list[Where]) -> Iterator[Fault]:
             continue
         for key in table.model_extra or ():
             yield (*where, key), table.stray(key)
-        for key, remedy in table.required.items():
+        for key, remedy in table.needed().items():
             place = (*where, key)
             if key not in table.model_fields_set and not any(place[: len(seen)] == seen for seen in faulted):
                 yield place, f"is missing. {remedy}"

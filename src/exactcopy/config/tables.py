@@ -6,16 +6,14 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, SerializeAsAny
 
 from exactcopy.config.border import (
     Day,
     Days,
     Duration,
-    Flag,
     Location,
     LongText,
-    Names,
     Table,
     Text,
     choice,
@@ -23,11 +21,9 @@ from exactcopy.config.border import (
     shown,
     text,
 )
-from exactcopy.model import ReadPolicy
+from exactcopy.config.stores import Store, store
 
-LATER_KINDS = frozenset({"s3", "rclone", "dicomweb", "dimse"})
-# A primary has no use for these, and a setting without effect would be a lie.
-BACKUPS_ONLY = ("covers", "rpo", "schedule", "max_absent")
+AnyStore = SerializeAsAny[Annotated[Store, PlainValidator(store)]]
 
 
 class Paper(StrEnum):
@@ -56,14 +52,6 @@ def zone(value: object) -> str:
     raise ValueError(f'{shown(key)} is no time zone. Write one such as "{meant}".')
 
 
-def store_kind(value: object) -> str:
-    """Take a kind of store, also one of a later version: `Store.judged` needs to know."""
-    kind = text(value)
-    if kind == "folder" or kind in LATER_KINDS:
-        return kind
-    raise ValueError(f'{shown(kind)} is no kind of store. Write "folder".')
-
-
 class Policy(Table):
     """[policy]: what the facility demands of its backups."""
 
@@ -90,36 +78,6 @@ class People(Table):
     due: Due = Due()
 
 
-class Store(Table):
-    """[primary.NAME] and [backup.NAME]; all of it below `schedule` belongs to a folder."""
-
-    required: ClassVar[Mapping[str, str]] = {
-        "kind": 'Write kind = "folder".',
-        "path": "Write the folder that holds the images.",
-    }
-    later: ClassVar[frozenset[str]] = frozenset({"keeps", "window", "max_read", "concurrency", "cost"})
-    kind: Annotated[str, PlainValidator(store_kind)] = ""
-    site: Text | None = None
-    held_by: Text = "us"
-    offsite: Flag | None = None
-    covers: Names = ()
-    rpo: Duration | None = None
-    read: Annotated[ReadPolicy, choice(ReadPolicy)] = ReadPolicy.ALL
-    reread: Duration = timedelta(days=92)
-    schedule: Duration | None = None
-    path: Location = ""
-    volumes: Names = ()
-    max_absent: Duration | None = None
-    drop_cache: Flag = False
-    synced_to: Text | None = None
-    restored_from: Text | None = None
-    restored_on: Day | None = None
-
-    def judged(self) -> bool:
-        """Tell whether this is a folder, or may have been meant to be one."""
-        return self.kind not in LATER_KINDS
-
-
 class ConfigFile(Table):
     """exactcopy.toml."""
 
@@ -137,8 +95,8 @@ class ConfigFile(Table):
     restricted_group: Text | None = None
     policy: Policy = Policy()
     people: People = People()
-    primary: dict[str, Store] = Field(default_factory=dict)
-    backup: dict[str, Store] = Field(default_factory=dict)
+    primary: dict[str, AnyStore] = Field(default_factory=dict)
+    backup: dict[str, AnyStore] = Field(default_factory=dict)
 
 
 class Attest(Table):

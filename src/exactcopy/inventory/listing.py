@@ -10,20 +10,24 @@ from duckdb import DuckDBPyConnection
 
 from exactcopy.errors import StoreUnavailable
 from exactcopy.inventory.database import save_rows
-from exactcopy.inventory.schema import LISTING
-from exactcopy.model import Copy, Gap, Target
+from exactcopy.inventory.schema import LISTING, written
+from exactcopy.model import Copy, Gap, ReadPolicy, Target
 from exactcopy.records import shown_key, write_whole
-from exactcopy.stores import Store, open_store
+from exactcopy.stores import Asked, Store, open_store
 
 _ROWS_AT_A_TIME = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What listing one store gave. `gaps` are (key, reason): keys stay under restricted/."""
+    """What listing one store gave. `gaps` are (key, reason): keys stay under restricted/.
+
+    `asked` counts the objects whose checksums were asked for one by one.
+    """
 
     objects: int
     bytes: int
+    asked: int
     gaps: tuple[tuple[str, str], ...]
     identity: str
     device: str | None
@@ -51,10 +55,17 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
     for stale in folder.glob("listing-*.parquet"):
         stale.unlink()
     gaps: list[tuple[str, str]] = []
-    objects = size = 0
+    objects = size = asked = 0
     with open_store(target) as store:
-        for number, copies in enumerate(_batches(store, gaps)):
-            rows = [(copy.key, copy.size, copy.modified, copy.inode, copy.problem) for copy in copies]
+        for number, batch in enumerate(_batches(store, gaps)):
+            copies, asking = batch, 0
+            if target.read is ReadPolicy.REPORTED and isinstance(store, Asked):
+                copies, asking = _ask(store, batch)
+            asked += asking
+            rows = [
+                (copy.key, copy.size, copy.modified, copy.inode, copy.version, written(copy.digests), copy.problem)
+                for copy in copies
+            ]
             save_rows(db, LISTING, rows, folder / f"listing-{number:05}.parquet")
             objects += len(copies)
             size += sum(copy.size for copy in copies if copy.problem is None)
@@ -68,6 +79,7 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
     listing = Listing(
         objects=objects,
         bytes=size,
+        asked=asked,
         gaps=tuple(gaps),
         identity=target.identity,
         device=shown.device,
@@ -93,6 +105,13 @@ def _batches(store: Store, gaps: list[tuple[str, str]]) -> Iterator[list[Copy]]:
                 batch = []
     if batch:
         yield batch
+
+
+def _ask(store: Asked, copies: list[Copy]) -> tuple[list[Copy], int]:
+    """Return the copies with the checksums of those whose listing held none, and how many were asked for."""
+    silent = [copy for copy in copies if not copy.digests and copy.problem is None]
+    told = {copy.key: copy for copy in store.checksums(silent)}
+    return [told.get(copy.key, copy) for copy in copies], len(silent)
 
 
 def _load(finished: Path) -> Listing:

@@ -26,20 +26,17 @@ class Matched:
 def match(
     db: DuckDBPyConnection, folder: Path, into: Path, previous: Path | None, primaries: Sequence[Path]
 ) -> Matched:
-    """Join the parts in `folder` into the inventory `into`.
+    """Join what is known of the objects in `folder` into the inventory `into`.
 
     An object that could not be read is taken for the instance that had its key in `previous`, this store's
     inventory in the last record, or else has its key on one of the `primaries`. While one stays nameless,
     no instance can be called missing there.
     """
     unread = ", ".join(literal(problem) for problem in UNREAD)
-    read = f"select * from {parquet(folder, 'part-*.parquet')}" if any(folder.glob("part-*.parquet")) else None
-    kept = f"select * from {parquet(folder, 'kept.parquet')}"
-    db.execute(
-        f"create or replace view parts as {kept} union all by name {read}"
-        if read
-        else f"create or replace view parts as {kept}"
-    )
+    # By the plan, read whole, read whole after their beginning told what they are, and only told by that.
+    kinds = ("known.parquet", "part-*.parquet", "rest-*.parquet", "named.parquet")
+    known = (f"select * from {parquet(folder, kind)}" for kind in kinds if any(folder.glob(kind)))
+    db.execute(f"create or replace view parts as {' union all by name '.join(known)}")
     db.execute("create or replace table names (key blob, study varchar, series varchar, sop varchar, rank int)")
     for rank, source in enumerate([*([previous] if previous else []), *primaries]):
         db.execute(

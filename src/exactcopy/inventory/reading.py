@@ -5,7 +5,7 @@ Workers import this module: what only the parent needs is imported where it is u
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from exactcopy.dicom.header import HeaderReader
 from exactcopy.digest import SHA256, hasher
 from exactcopy.errors import ObjectChanged
-from exactcopy.model import Copy, Identity, Problem, Target
+from exactcopy.inventory.schema import written
+from exactcopy.model import DAMAGED, Checksum, Copy, Identity, Problem, Target
 from exactcopy.pool import Died, Pool
 from exactcopy.stores import Stream, open_store
 
@@ -29,51 +30,66 @@ _CHUNK_OBJECTS = 256
 _PART_ROWS = 50_000
 _PART_SECONDS = 5.0
 _TRIES = 3
+# The UIDs of an instance stand near its beginning (PS3.5 7.1: by ascending tag); larger private data is rare.
+HEAD_BYTES = 128 * 1024
 
 Row = tuple[Any, ...]
-Listed = tuple[bytes, int, int, int | None]
+Listed = tuple[bytes, int, int, int | None, str | None]
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How the objects of one store are read: `checksums` beside SHA-256, or no more than the first bytes.
+
+    `started` (nanoseconds since 1970) is when the audit began: what it reads is known as of then, never as of
+    later.
+    """
+
+    target: Target
+    started: int
+    checksums: tuple[Checksum, ...] = ()
+    first_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some objects of one store, small enough to be one worker's task.
 
-    `listed` holds (key, size, modified, inode): plain tuples travel to a worker at a tenth of the cost of a Copy.
+    `listed` holds (key, size, modified, inode, version): plain tuples travel at a tenth of the cost of a Copy.
     """
 
     number: int
-    target: Target
-    started: int
+    reading: Reading
     listed: tuple[Listed, ...]
 
 
 def read_planned(
-    db: "DuckDBPyConnection", pool: Pool, target: Target, folder: Path, started: int, progress: Progress
+    db: "DuckDBPyConnection", pool: Pool, reading: Reading, todo: Path, parts: str, progress: Progress
 ) -> None:
-    """Read what the plan in `folder` names into parts there; parts that are finished are not read again.
+    """Read what the table `todo` names into files beside it whose names begin with `parts`.
 
-    `started` (nanoseconds since 1970) is when the audit began: what it reads is known as of then, never as of
-    later. `progress` is told of objects and bytes as they are done.
+    Parts that are finished are not read again. `progress` is told of objects and bytes as they are done.
     """
     from exactcopy.inventory.database import note_of, save_rows
     from exactcopy.inventory.schema import INVENTORY
 
-    finished = {number for part in folder.glob("part-*.parquet") for number in json.loads(note_of(db, part))}
+    folder = todo.parent
+    finished = {number for part in folder.glob(f"{parts}-*.parquet") for number in json.loads(note_of(db, part))}
     rows: list[Row] = []
     numbers: list[int] = []
     since = monotonic()
 
     def flush() -> None:
-        path = folder / f"part-{min(numbers):07}.parquet"
+        path = folder / f"{parts}-{min(numbers):07}.parquet"
         save_rows(db, INVENTORY, rows, path, note=json.dumps(numbers))
         rows.clear()
         numbers.clear()
 
-    for chunk, result in pool.map(read_chunk, _chunks(_planned(db, folder), target, started, finished, progress)):
+    for chunk, result in pool.map(read_chunk, _chunks(_planned(db, todo), reading, finished, progress)):
         rows.extend(_one_by_one(pool, chunk) if isinstance(result, Died) else result)
         numbers.append(chunk.number)
-        progress(len(chunk.listed), sum(size for _, size, _, _ in chunk.listed))
+        progress(len(chunk.listed), sum(_cost(row, reading) for row in chunk.listed))
         if len(rows) >= _PART_ROWS or monotonic() - since > _PART_SECONDS:
             flush()
             since = monotonic()
@@ -84,32 +100,41 @@ def read_planned(
 def read_chunk(chunk: Chunk) -> list[Row]:
     """Return an inventory row for each object of `chunk`. Runs in a worker."""
     buffer = memoryview(bytearray(_BUFFER))
+    reading = chunk.reading
     rows = []
-    with open_store(chunk.target) as store:
-        copies = [
-            Copy(key=key, size=size, modified=modified, inode=inode) for key, size, modified, inode in chunk.listed
-        ]
-        for copy, stream in store.read(copies):
-            row = _examine(copy, stream, buffer, chunk.started)
+    with open_store(reading.target) as store:
+        for copy, stream in store.read(list(map(_copy, chunk.listed)), reading.first_bytes):
+            row = _examine(copy, stream, buffer, reading)
             for _ in range(_TRIES - 1):
                 if row[-1] != Problem.CHANGING:
                     break
-                for again in store.read([copy]):
-                    row = _examine(*again, buffer, chunk.started)
+                for again in store.read([copy], reading.first_bytes):
+                    row = _examine(*again, buffer, reading)
             rows.append(row)
     return rows
 
 
-def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, started: int) -> Row:
+def _copy(listed: Listed) -> Copy:
+    key, size, modified, inode, version = listed
+    return Copy(key=key, size=size, modified=modified, inode=inode, version=version)
+
+
+def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: Reading) -> Row:
     if isinstance(stream, Problem):
         return _row(copy, Identity(problem=stream))
-    digest = hasher(SHA256)
+    if reading.first_bytes is not None and reading.first_bytes < copy.size:
+        return _row(copy, _identify(stream, buffer[: reading.first_bytes]))
+    digests = {checksum: hasher(checksum) for checksum in (SHA256, *reading.checksums)}
+    # The usual case costs no loop for each piece.
+    digest, others = digests[SHA256], [each for checksum, each in digests.items() if checksum != SHA256]
     reader = HeaderReader()
     length = 0
     try:
         while count := stream.readinto(buffer):
             piece = buffer[:count]
             digest.update(piece)
+            for other in others:
+                other.update(piece)
             reader.feed(piece)
             length += count
             if length > copy.size:
@@ -122,15 +147,39 @@ def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, started: 
     if length != copy.size:
         # A body shorter or longer than its store says is not the object.
         return _row(copy, Identity(problem=Problem.IO_ERROR))
-    return _row(copy, reader.close(), digest.digest(), started)
+    computed = {checksum: each.digest() for checksum, each in digests.items() if checksum != SHA256}
+    return _row(copy, reader.close(), digest.digest(), written(computed), reading.started)
 
 
-def _row(copy: Copy, identity: Identity, sha256: bytes | None = None, read_at: int | None = None) -> Row:
+def _identify(stream: Stream, buffer: memoryview) -> Identity:
+    """Say what an object is by its beginning; whether it is whole does not show there."""
+    reader = HeaderReader()
+    length = 0
+    try:
+        while length < len(buffer) and (count := stream.readinto(buffer[length:])):
+            reader.feed(buffer[length : length + count])
+            length += count
+    except ObjectChanged:
+        return Identity(problem=Problem.CHANGING)
+    except OSError:
+        return Identity(problem=Problem.IO_ERROR)
+    identity = reader.close()
+    return replace(identity, problem=None) if identity.problem in DAMAGED else identity
+
+
+def _row(
+    copy: Copy,
+    identity: Identity,
+    sha256: bytes | None = None,
+    digests: str | None = None,
+    read_at: int | None = None,
+) -> Row:
     return (
         copy.key,
         copy.size,
         copy.modified,
         copy.inode,
+        copy.version,
         identity.study_instance_uid,
         identity.series_instance_uid,
         identity.sop_instance_uid,
@@ -141,37 +190,43 @@ def _row(copy: Copy, identity: Identity, sha256: bytes | None = None, read_at: i
         identity.frames,
         identity.lossy,
         sha256,
+        digests,
         "read" if sha256 is not None else None,
+        None,
         read_at,
         identity.problem,
     )
 
 
-def _chunks(
-    planned: Iterable[Listed], target: Target, started: int, finished: set[int], progress: Progress
-) -> Iterator[Chunk]:
+def _cost(listed: Listed, reading: Reading) -> int:
+    """Return how many bytes of an object are read."""
+    size = listed[1]
+    return size if reading.first_bytes is None else min(size, reading.first_bytes)
+
+
+def _chunks(planned: Iterable[Listed], reading: Reading, finished: set[int], progress: Progress) -> Iterator[Chunk]:
     number = 0
     listed: list[Listed] = []
     size = 0
     for row in planned:
         listed.append(row)
-        size += row[1]
+        size += _cost(row, reading)
         if size >= _CHUNK_BYTES or len(listed) >= _CHUNK_OBJECTS:
             if number in finished:
                 progress(len(listed), size)
             else:
-                yield Chunk(number, target, started, tuple(listed))
+                yield Chunk(number, reading, tuple(listed))
             number, listed, size = number + 1, [], 0
     if listed and number not in finished:
-        yield Chunk(number, target, started, tuple(listed))
+        yield Chunk(number, reading, tuple(listed))
 
 
-def _planned(db: "DuckDBPyConnection", folder: Path) -> Iterator[Listed]:
+def _planned(db: "DuckDBPyConnection", todo: Path) -> Iterator[Listed]:
     from exactcopy.inventory.database import parquet
 
     # A cursor of its own: the connection writes parts while this is being read.
     planned = db.cursor().execute(
-        f"select key, size, modified, inode from {parquet(folder, 'todo.parquet')} order by key"
+        f"select key, size, modified, inode, version from {parquet(todo.parent, todo.name)} order by key"
     )
     while batch := planned.fetchmany(5000):
         yield from batch
@@ -179,11 +234,9 @@ def _planned(db: "DuckDBPyConnection", folder: Path) -> Iterator[Listed]:
 
 def _one_by_one(pool: Pool, chunk: Chunk) -> Iterator[Row]:
     """Read the objects of a chunk that killed its worker, so that only the guilty one stays unread."""
-    singles = (Chunk(chunk.number, chunk.target, chunk.started, (row,)) for row in chunk.listed)
+    singles = (Chunk(chunk.number, chunk.reading, (row,)) for row in chunk.listed)
     for single, result in list(pool.map(read_chunk, singles)):
         if isinstance(result, Died):
-            key, size, modified, inode = single.listed[0]
-            copy = Copy(key=key, size=size, modified=modified, inode=inode)
-            yield _row(copy, Identity(problem=Problem.IO_ERROR))
+            yield _row(_copy(single.listed[0]), Identity(problem=Problem.IO_ERROR))
         else:
             yield from result

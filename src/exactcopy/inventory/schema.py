@@ -1,5 +1,9 @@
 """The columns of listings and inventories, schema 1. Times are nanoseconds since 1970, UTC."""
 
+from collections.abc import Mapping
+
+from exactcopy.model import Checksum
+
 VERSION = 1
 
 LISTING = {
@@ -7,6 +11,9 @@ LISTING = {
     "size": "bigint",
     "modified": "bigint",
     "inode": "bigint",
+    "version": "varchar",
+    # Checksums that the store reports: "md5:0f1e… sha256:9a…". Text, for DuckDB takes it twenty times faster than maps.
+    "digests": "varchar",
     "problem": "varchar",
 }
 
@@ -15,6 +22,7 @@ INVENTORY = {
     "size": "bigint",
     "modified": "bigint",
     "inode": "bigint",
+    "version": "varchar",
     "study_instance_uid": "varchar",
     "series_instance_uid": "varchar",
     "sop_instance_uid": "varchar",
@@ -25,8 +33,30 @@ INVENTORY = {
     "frames": "bigint",
     "lossy": "boolean",
     "sha256": "blob",
-    # "read" in this audit, or "carried" forward from an earlier one.
+    # Checksums beside SHA-256: of a primary, those that its backups can be compared by; of a backup, what it reports.
+    "digests": "varchar",
+    # "read" in this audit; "carried" forward from an earlier one; "reported": the store states `algorithm` of the
+    # primary's content, and `sha256` is that content's; null: nothing current is known of the content.
     "digest_source": "varchar",
+    "algorithm": "varchar",
     "read_at": "bigint",
     "problem": "varchar",
 }
+
+
+def written(digests: Mapping[Checksum, bytes]) -> str | None:
+    """Write checksums as a table holds them."""
+    return " ".join(f"{checksum}:{digest.hex()}" for checksum, digest in sorted(digests.items())) or None
+
+
+def entries(table: str, columns: str) -> str:
+    """Return the SQL of a row (name, digest) for each checksum in `table`, beside its `columns`."""
+    return (
+        f"(select {columns}, split_part(entry, ':', 1) as name, split_part(entry, ':', 2) as digest"
+        f" from (select {columns}, unnest(string_split(digests, ' ')) as entry from {table}))"
+    )
+
+
+def names(digests: str) -> str:
+    """Return the SQL list of the names of the checksums in a column."""
+    return f"list_transform(string_split({digests}, ' '), lambda entry: split_part(entry, ':', 1))"

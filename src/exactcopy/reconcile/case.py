@@ -57,7 +57,7 @@ class Case:
         return [backup for backup in self.backups if primary.target.name in backup.target.covers]
 
 
-_COLUMNS = f"""key, size, modified, sha256, read_at, problem, modality, study_date, lossy, digest_source,
+_COLUMNS = f"""key, size, modified, sha256, read_at, problem, modality, study_date, lossy, digest_source, algorithm,
     sop_instance_uid as sop, series_instance_uid as series,
     coalesce(study_instance_uid, 'without a study: ' || sop_instance_uid) as study,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(UNREAD))}), false) as unread,

@@ -33,7 +33,8 @@ def find_studies(case: Case) -> None:
                case when bool_or(outcome in {_GAPS}) then 'gap'
                     when bool_or(outcome in ('unknown', 'unverified')) then 'not_checked'
                     when bool_or(outcome = 'pending') then 'pending' else 'protected' end as state,
-               case when min(read_at) = {case.started} then 'this_run' else 'earlier' end as proof,
+               case when bool_or(reported is not null and not restored) then 'reported'
+                    when min(read_at) = {case.started} then 'this_run' else 'earlier' end as proof,
                count(*) filter (backup_damaged) as damaged,
                {", ".join(f"count(*) filter (outcome = '{outcome}') as {outcome}" for outcome in Outcome)}
         from outcomes o join members m on m.store = o.primary_store and m.sop = o.sop
@@ -49,7 +50,9 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
     proofs = dict(
         rows(
             case.db,
-            f"select proof, count(*) from study_states where {where} and state = 'protected' group by proof",
+            "select case when proof = 'reported' and restored.study is not null then 'this_run' else proof end,"
+            f" count(*) from study_states left join restored using (backup, study)"
+            f" where {where} and state = 'protected' group by 1",
         )
     )
     outcomes = dict(rows(case.db, f"select outcome, count(*) from outcomes where {where} group by outcome"))
@@ -77,10 +80,17 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
         primary=primary.target.name,
         backup=backup.target.name,
         studies={"total": sum(shown.values()), **shown},
-        proof={"this_run": proofs.get("this_run", 0), "earlier": proofs.get("earlier", 0), "reported": 0},
+        proof={proof: proofs.get(proof, 0) for proof in ("this_run", "earlier", "reported")},
         instances={outcome.value: outcomes.get(outcome.value, 0) for outcome in Outcome},
         extra=_extra(case, backup),
         assurance=_assurance(case, where),
+        reported_by=dict(
+            rows(
+                case.db,
+                f"select split_part(reported, '/', 1), count(*) from outcomes where {where} and not restored"
+                " and reported is not null and outcome = 'identical' group by 1 order by 2 desc, 1",
+            )
+        ),
         oldest_read_at=_iso(oldest),
         newest_copy=_iso(copied),
         newest_on_primary=_iso(newest),
@@ -229,7 +239,8 @@ def _assurance(case: Case, where: str) -> dict[str, int]:
         rows(
             case.db,
             f"""select case when restored then 'restored' when outcome in ('unverified', 'unknown') then 'listed'
-                else 'read' end, count(*) from outcomes where {where} and backup_key is not null group by 1""",
+                when reported is not null then 'reported' else 'read' end, count(*)
+                from outcomes where {where} and backup_key is not null group by 1""",
         )
     )
     return {assurance.value: present.get(assurance.value, 0) for assurance in Assurance}

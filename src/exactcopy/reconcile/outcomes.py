@@ -41,6 +41,7 @@ _COLUMNS = {
     "age_hours": "double",
     "changed_side": "varchar",
     "told_by": "varchar",
+    "reported": "varchar",
     "restored": "boolean",
 }
 
@@ -79,7 +80,8 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
         from objects where store = {name} and sop is not null group by sop, sha256),
     copies as (
         select sop, sha256, min(key) as key, max(read_at) as read_at, max(modified) as modified,
-               bool_and(damaged) as damaged, bool_or(unread) as unread
+               bool_and(damaged) as damaged, bool_or(unread) as unread,
+               case when bool_and(digest_source = 'reported') then min(algorithm) end as reported
         from objects where store = {other} and sop is not null group by sop, sha256),
     ages as (
         select o.sop, ({case.started} - least(min(least(o.modified, {case.started})), min(k.first_seen), {settled}))
@@ -90,7 +92,7 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
     paired as (
         select c.sop, c.sha256 as content, c.study, c.series, c.key as primary_key, c.damaged as primary_damaged,
                b.key as backup_key, b.sha256 as backup_sha256, b.damaged as backup_damaged,
-               b.modified as copied, least(c.read_at, b.read_at) as read_at, d.elements,
+               b.modified as copied, least(c.read_at, b.read_at) as read_at, b.reported, d.elements,
                case when b.sop is null then {ranks["missing"]}
                     when c.sha256 is not null and c.sha256 = b.sha256 then {ranks["identical"]}
                     when b.unread or (c.unread and c.sha256 is null) then {ranks["unknown"]}
@@ -112,7 +114,7 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
            {verdict} as outcome, w.read_at as read_at, w.primary_key as primary_key, w.backup_key as backup_key,
            w.content as primary_sha256, w.backup_sha256 as backup_sha256, w.primary_damaged as primary_damaged,
            w.backup_damaged as backup_damaged, w.copied as copied, w.elements as elements, age_hours,
-           null::varchar as changed_side, null::varchar as told_by, false as restored
+           null::varchar as changed_side, null::varchar as told_by, w.reported as reported, false as restored
     from worst join ages using (sop)
     """.replace("case rank when", "case w.rank when")
 

@@ -95,6 +95,16 @@ READING = {
     "rotation": "new and longest unread objects first",
     "reported": "checksums that the provider reports; bytes where they do not agree",
 }
+# What a store may report, and which of them show corruption but no replacement.
+ALGORITHMS = {
+    "sha256": "SHA-256",
+    "sha1": "SHA-1",
+    "md5": "MD5",
+    "quickxor": "QuickXorHash",
+    "crc64nvme": "CRC-64/NVME",
+    "crc32c": "CRC-32C",
+}
+CORRUPTION_ONLY = ("quickxor", "crc64nvme", "crc32c")
 SAMPLES = {
     "quick": "quick (90\u00a0% confidence, 10\u00a0% tolerable)",
     "standard": "standard (95\u00a0% confidence, 5\u00a0% tolerable)",
@@ -114,6 +124,7 @@ def section(audit: View, clock: words.Clock) -> View:
             {"name": name, "proves": proves, "not": does_not} for _, name, proves, does_not in LEVELS
         ],
         "known": [_known(row, clock) for row in audit["comparisons"]],
+        "reported": [_reported(row) for row in audit["comparisons"] if row.get("reported_by")],
         "outcomes": [{"name": name.capitalize(), "means": means} for name, means in OUTCOME_WORDS],
         "tests": [restores.table(each) for each in audit["restore_tests"]],
         "statements": [
@@ -219,6 +230,26 @@ def _known(row: View, clock: words.Clock) -> View:
         "present": words.number(present),
         "total": words.number(sum(row["instances"].values())),
         "oldest": clock.date(row["oldest_read_at"]),
+    }
+
+
+def _reported(row: View) -> View:
+    """Say how the images of a backup are known that reports checksums."""
+    told = [
+        f"{words.counted(count, 'images')} identical by the provider's {ALGORITHMS[name]}"
+        for name, count in row["reported_by"].items()
+    ]
+    levels = row["assurance"]
+    told += [
+        f"{words.number(levels[key])} {said}"
+        for key, said in (("read", "read back"), ("restored", "restored"), ("listed", "listed only"))
+        if levels[key]
+    ]
+    weak = [ALGORITHMS[name] for name in row["reported_by"] if name in CORRUPTION_ONLY]
+    caution = f" {words.listed(weak)}: evidence against corruption, not against replacement." if weak else ""
+    return {
+        "pair": f"{row['backup']} · {row['primary']}",
+        "text": f"{', '.join(told)}. A provider may report what it was told at the upload.{caution}",
     }
 
 

@@ -1,6 +1,7 @@
 """Where images lie. A `Store` has no method that writes; a new kind is one module and one line in `KINDS`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from types import TracebackType
@@ -74,10 +75,31 @@ class Asked(Protocol):
         ...
 
 
-KINDS = {"folder": "exactcopy.stores.folder:FolderStore"}
+KINDS = {
+    "folder": "exactcopy.stores.folder:FolderStore",
+    "rclone": "exactcopy.stores.rclone:RcloneStore",
+    "s3": "exactcopy.stores.s3:S3Store",
+}
 
 
 def open_store(target: Target) -> Store:
     """Return the store of `target`, to be entered; a kind's own packages are imported only here."""
     module, _, name = KINDS[target.kind].partition(":")
     return cast("Store", getattr(import_module(module), name)(target))
+
+
+# What a kind of store needs running to be reached: once for all workers, not by each.
+SERVERS = {"rclone": "exactcopy.stores.rclone:serve"}
+
+
+@contextmanager
+def served(targets: Sequence[Target]) -> Iterator[tuple[Target, ...]]:
+    """Give `targets` as workers can reach them, in the same order; what they need running ends in every ending."""
+    reached = {target.name: target for target in targets}
+    with ExitStack() as stack:
+        for kind, place in SERVERS.items():
+            if of_kind := [target for target in targets if target.kind == kind]:
+                module, _, name = place.partition(":")
+                serve = getattr(import_module(module), name)
+                reached |= {target.name: target for target in stack.enter_context(serve(of_kind))}
+        yield tuple(reached.values())

@@ -1,0 +1,166 @@
+"""The rules that look at more than one key of exactcopy.toml. It imports pydantic: import it inside a function."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Set
+from itertools import combinations
+from pathlib import Path
+from unicodedata import normalize
+
+from exactcopy.config.border import Fault, Where, dotted, either, nearest, shown
+from exactcopy.config.stores import BACKUPS_ONLY, KINDS, PRICES, S3, Folder, Price, Rclone, Store, resolved, service
+from exactcopy.config.tables import ConfigFile
+
+
+def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iterator[Fault]:
+    """Yield what is wrong between keys; `faulted` are the places where a fault has already been told."""
+    stores: dict[Where, Store] = {}
+    for role, tables in (("primary", file.primary), ("backup", file.backup)):
+        if role in file.model_fields_set and not tables:
+            yield (role,), f"names no store. Write [{role}.NAME] and the settings below it."
+        stores |= {(role, name): store for name, store in tables.items()}
+    for where, store in stores.items():
+        if not re.fullmatch(r"[a-z0-9-]{1,40}", str(where[1])):
+            yield where, 'is no store name. Write 1 to 40 characters of a-z, 0-9 and "-".'
+        if "--" in str(where[1]):
+            yield where, 'holds "--", which parts two names in the names of files. Write a single "-".'
+        for key in BACKUPS_ONLY:
+            if where[0] == "primary" and key in store.model_fields_set:
+                yield (*where, key), "is a setting of backups only. Remove it."
+        for key, beside, what in _together(store):
+            if not any(place[:3] == (*where, beside) for place in faulted):
+                yield (*where, key), what
+    yield from _names(file)
+    yield from _places(stores, base, faulted)
+    folders = {
+        where: resolved(base, store.path) for where, store in stores.items() if isinstance(store, Folder) and store.path
+    }
+    yield from _ours(folders, str(base), resolved(base, file.records), resolved(base, state))
+
+
+def _names(file: ConfigFile) -> Iterator[Fault]:
+    for name, backup in file.backup.items():
+        if name in file.primary:
+            yield ("backup", name), "is the name of a primary, too. Give one of them another name."
+        for covered in backup.covers:
+            if covered not in file.primary:
+                meant = nearest(covered, file.primary)
+                remedy = f"Did you mean {shown(meant)}?" if meant else "Write the names of primaries."
+                yield ("backup", name, "covers"), f"{shown(covered)} is no primary. {remedy}"
+
+
+def _together(store: Store) -> Iterator[tuple[str, str, str]]:
+    """Yield a key, the one that it must agree with, and what is wrong."""
+    if not store.judged():
+        yield "kind", "kind", f'"{store.kind}" is not in this version. Write {either(KINDS)}.'
+        return
+    if isinstance(store, Folder):
+        yield from _in_folder(store)
+    if store.cost and (what := _priced(store.cost)):
+        yield "cost", "cost", what
+
+
+def _in_folder(store: Folder) -> Iterator[tuple[str, str, str]]:
+    if store.synced_to and store.offsite:
+        what = "cannot be true beside synced_to: that folder proves the local copy only. Remove one of the two."
+        yield "offsite", "synced_to", what
+    if store.restored_from and not store.restored_on:
+        what = "is missing beside restored_from. Write the day of the restore: restored_on = 2026-11-24."
+        yield "restored_on", "restored_on", what
+    if store.restored_on and not store.restored_from:
+        what = "is missing beside restored_on. Write what the folder was restored from."
+        yield "restored_from", "restored_from", what
+    if store.volumes and store.read == "rotation":
+        what = 'cannot be rotation beside volumes: what one drive proved says nothing of another. Write "all".'
+        yield "read", "volumes", what
+    if store.max_absent and not store.volumes:
+        yield "max_absent", "volumes", "needs volumes. List the drives in volumes, or remove it."
+
+
+def _priced(cost: Price) -> str | None:
+    named = [key for key in PRICES if getattr(cost, key) is not None]
+    # A key that is not known may have been meant as a price, and is told by itself.
+    if not named and not cost.model_extra:
+        *first, last = PRICES
+        return f"names no price. Write one of {', '.join(first)} and {last}."
+    if len(named) > 1:
+        return f"names {' and '.join(named)}. Write one of them: a backup is paid for in one way."
+    return None
+
+
+# --- places -----------------------------------------------------------------------------------------------
+
+
+def _places(stores: Mapping[Where, Store], base: Path, faulted: Set[Where]) -> Iterator[Fault]:
+    # Without its prefix or endpoint, a store would seem to be elsewhere.
+    known = [
+        (where, store)
+        for where, store in stores.items()
+        if faulted.isdisjoint({(*where, "prefix"), (*where, "endpoint")})
+    ]
+    for (where, store), (other, other_store) in combinations(known, 2):
+        inner, outer = _overlap(store, other_store, base)
+        if inner or outer:
+            place = "folder" if isinstance(store, Folder) else "place"
+            what = f"is the same {place} as" if inner and outer else "lies inside" if outer else "holds"
+            remedy = f"Write a {place} of its own: a copy must not count itself."
+            yield (*other, _location(other_store)), f"{what} {dotted(where)}. {remedy}"
+
+
+def _location(store: Store) -> str:
+    match store:
+        case S3():
+            return "prefix" if store.prefix else "bucket"
+        case Rclone():
+            return "remote"
+        case _:
+            return "path"
+
+
+def _overlap(one: Store, other: Store, base: Path) -> tuple[bool, bool]:
+    """Tell whether the first lies inside the second, and the second inside the first."""
+    match one, other:
+        case Folder(path=str(path)), Folder(path=str(other_path)) if path and other_path:
+            path, other_path = resolved(base, path), resolved(base, other_path)
+            return _inside(path, other_path), _inside(other_path, path)
+        case S3(), S3() if (
+            one.bucket and one.bucket == other.bucket and service(one.endpoint) == service(other.endpoint)
+        ):
+            return one.prefix.startswith(other.prefix), other.prefix.startswith(one.prefix)
+        case Rclone(), Rclone() if one.remote and other.remote:
+            parts, other_parts = _parts(one.remote), _parts(other.remote)
+            return parts[: len(other_parts)] == other_parts, other_parts[: len(parts)] == parts
+        case _:
+            return False, False
+
+
+def _parts(remote: str) -> list[str]:
+    # Dropbox and OneDrive take both cases for one, and nobody keeps two stores that differ in case alone.
+    name, _, path = remote.partition(":")
+    return [name, *(normalize("NFC", part).casefold() for part in path.split("/") if part)]
+
+
+def _ours(places: Mapping[Where, str], base: str, records: str, state: str) -> Iterator[Fault]:
+    for where, path in places.items():
+        if _inside(records, path):
+            yield ("records",), f"lies inside {dotted(where)}. Write a folder outside it: a store is never written to."
+        if _inside(base, path) or _inside(state, path):
+            yield (*where, "path"), "holds the configuration, which exactcopy writes beside. Move that file out."
+        elif _inside(path, state) or (_inside(path, records) and not _inside(records, path)):
+            what = "lies where exactcopy keeps what is its own, and removes what is old. Write another folder."
+            yield (*where, "path"), what
+
+
+def _inside(path: str, folder: str) -> bool:
+    """Tell whether `path` is `folder` or below it, also by another name (bind mount, case)."""
+    return not _sames(folder).isdisjoint(
+        same for part in (path, *map(str, Path(path).parents)) for same in _sames(part)
+    )
+
+
+def _sames(path: str) -> set[object]:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return {path}
+    return {path, (status.st_dev, status.st_ino)}

@@ -1,0 +1,169 @@
+"""A backup that reports checksums: what they clear is not read, what they do not clear is."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exactcopy.audit import run_audit
+from exactcopy.config import load_config
+from exactcopy.decisions import load_decisions
+from exactcopy.model import ReadPolicy
+from exactcopy.stores import KINDS
+from tests.clinic import Clinic, check_sums, findings, outcomes, store
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+ALGORITHMS = (["md5"], ["sha256"], ["sha1", "md5"], ["md5/4096"], ["sha256/4194304"], ["quickxor"], ["crc64nvme"])
+
+
+def rot(path: Path) -> None:
+    """Flip a bit of the pixels."""
+    data = bytearray(path.read_bytes())
+    data[-2000] ^= 1
+    path.write_bytes(data)
+
+
+class Cloud:
+    """A clinic whose `nas` reports checksums and whose `usb` is a folder."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Fill three studies, mirrored on both."""
+        monkeypatch.setitem(KINDS, "reporting", "tests.stores.reporting:ReportingStore")
+        self.clinic = Clinic(root)
+        self.clinic.fill(studies=3, instances=2)
+        self.log = root / "read.log"
+        self.options: dict[str, Any] = {"algorithms": ["md5"], "lies": (), "log": str(self.log)}
+        self.max_read: int | None = None
+
+    def audit(self, now: datetime = NOW) -> dict[str, Any]:
+        """Audit in this process and give audit.json."""
+        self.log.write_text("", encoding="utf-8")
+        config = load_config(self.clinic.configure())
+        backups = tuple(
+            replace(
+                backup,
+                kind="reporting",
+                read=ReadPolicy.REPORTED,
+                max_read=self.max_read,
+                options={**backup.options, **self.options},
+            )
+            if backup.name == "nas"
+            else backup
+            for backup in config.backups
+        )
+        decisions = load_decisions(config.decisions, set(), now.date())
+        audited = run_audit(replace(config, backups=backups), decisions, now, lambda *_: lambda *_: None)
+        check_sums(dict(audited.record.audit))
+        return dict(audited.record.audit)
+
+    def comparison(self, audit: dict[str, Any]) -> dict[str, Any]:
+        """Give the comparison with `nas`."""
+        found: dict[str, Any] = next(row for row in audit["comparisons"] if row["backup"] == "nas")
+        return found
+
+    def read(self, how: str) -> list[str]:
+        """Give the keys that were read before the test restore, which reads all of them whole at the end."""
+        lines = self.log.read_text(encoding="utf-8").splitlines()
+        return sorted(line.split(" ", 1)[1] for line in lines if line.startswith(how))
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pages: None) -> Cloud:
+    """A cloud without a test restore, so that what is read is read for the inventory."""
+    monkeypatch.setattr("exactcopy.audit.restore_drawn", _restore_nothing)
+    # Shorter than the images of a test, and longer than where their UIDs stand.
+    monkeypatch.setattr("exactcopy.inventory.taking.HEAD_BYTES", 8192)
+    return Cloud(tmp_path, monkeypatch)
+
+
+def _restore_nothing(case: Any, *_: Any) -> list[Any]:
+    case.db.execute("create or replace table restored (backup varchar, study varchar)")
+    return []
+
+
+@pytest.mark.parametrize("algorithms", ALGORITHMS, ids="+".join)
+def test_what_a_checksum_clears_is_not_read(cloud: Cloud, algorithms: list[str]) -> None:
+    cloud.options["algorithms"] = algorithms
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 6}
+    assert cloud.log.read_text(encoding="utf-8") == ""
+    comparison = cloud.comparison(audit)
+    assert comparison["assurance"] == {"listed": 0, "reported": 6, "read": 0, "restored": 0}
+    assert comparison["reported_by"] == {algorithms[0].split("/")[0]: 6}
+    assert comparison["proof"] == {"this_run": 0, "earlier": 0, "reported": 3}
+
+
+def test_renamed_and_flattened_copies_are_known_by_content(cloud: Cloud) -> None:
+    nas = cloud.clinic.root / "nas"
+    for number, path in enumerate(sorted(path for path in nas.rglob("*") if path.is_file())):
+        path.rename(nas / f"object-{number}")
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 6}
+    assert store(audit, "nas")["instances"] == 6
+
+
+def test_a_lying_checksum_convicts_nobody(cloud: Cloud) -> None:
+    key = str(cloud.clinic.path("nas", 1, 0).relative_to(cloud.clinic.root / "nas"))
+    cloud.options["lies"] = (key,)
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 6}
+    assert cloud.comparison(audit)["assurance"] == {"listed": 0, "reported": 5, "read": 1, "restored": 0}
+    assert (cloud.read("head"), cloud.read("whole")) == ([key], [key])
+
+
+def test_what_differs_is_read_and_named(cloud: Cloud) -> None:
+    rot(cloud.clinic.path("nas", 1, 0))
+    cloud.clinic.path("nas", 2, 0).unlink()
+    (cloud.clinic.root / "nas" / "notes.txt").write_text("no image", encoding="utf-8")
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 4, "different": 1, "missing": 1}
+    assert store(audit, "nas")["not_dicom"] == 1
+    key = "study 1/0.dcm"
+    assert cloud.read("head") == ["notes.txt", key]
+    assert cloud.read("whole") == [key, key]  # for the inventory, and to name what differs
+    assert findings(audit)["copies-are-exact", "nas"] == "high"
+
+
+def test_what_the_budget_forbids_to_read_is_unverified(cloud: Cloud) -> None:
+    for study in range(3):
+        rot(cloud.clinic.path("nas", study, 0))
+    cloud.max_read = cloud.clinic.path("nas", 0, 0).stat().st_size + 1
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 3, "different": 1, "unverified": 2}
+    assert not audit["complete"]
+    later = cloud.audit(NOW + timedelta(days=1))
+    assert outcomes(later, "nas") == {"identical": 3, "different": 2, "unverified": 1}
+    last = cloud.audit(NOW + timedelta(days=2))
+    assert outcomes(last, "nas") == {"identical": 3, "different": 3}
+
+
+def test_an_image_that_the_primary_lost_is_known_by_its_beginning(cloud: Cloud) -> None:
+    cloud.audit(NOW - timedelta(days=30))
+    lost = cloud.clinic.path("pacs", 0, 0)
+    lost.unlink()
+    audit = cloud.audit()
+    assert cloud.comparison(audit)["extra"]["lost_from_primary"] == {"studies": 1, "instances": 1}
+    assert audit["losses"]["lost_from_primary"] == {"studies": 1, "instances": 1}
+
+
+def test_nothing_is_ever_identical_by_name_or_size(cloud: Cloud) -> None:
+    cloud.options["algorithms"] = []
+    rot(cloud.clinic.path("nas", 0, 0))
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 5, "different": 1}
+    assert cloud.comparison(audit)["assurance"]["reported"] == 0
+
+
+def test_a_restore_that_disagrees_takes_the_claim_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pages: None
+) -> None:
+    cloud = Cloud(tmp_path, monkeypatch)
+    # The store goes on to report what was uploaded; its medium has rotted.
+    monkeypatch.setitem(KINDS, "reporting", "tests.stores.reporting:RottenStore")
+    cloud.options["uploaded"] = str(cloud.clinic.root / "pacs")
+    rot(cloud.clinic.path("nas", 1, 0))
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 4, "unverified": 2}
+    assert ("restores-match", "nas") in findings(audit) or audit["restore_tests"][0]["failed"] == 1

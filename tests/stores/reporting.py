@@ -1,0 +1,57 @@
+"""A folder that reports checksums, as a cloud does, truly or not, and writes down what is read of it."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from exactcopy.digest import hasher, parse
+from exactcopy.model import Copy, Gap, Problem
+from exactcopy.stores import Stream
+from exactcopy.stores.folder import FolderStore
+
+
+class ReportingStore(FolderStore):
+    """Options: `algorithms` that it reports; `lies`, keys whose checksums are of other bytes; `log`, a file."""
+
+    def listing(self, partition: str) -> Iterator[Copy | Gap]:
+        """Yield what a folder does, with checksums."""
+        for item in super().listing(partition):
+            if isinstance(item, Gap) or item.problem:
+                yield item
+                continue
+            content = Path(os.fsdecode(os.path.join(self._root, item.key))).read_bytes()
+            if os.fsdecode(item.key) in self._target.options["lies"]:
+                content += b"a lie"
+            digests = {}
+            for name in self._target.options["algorithms"]:
+                hashing = hasher(parse(name))
+                hashing.update(content)
+                digests[parse(name)] = hashing.digest()
+            yield Copy(
+                key=item.key,
+                size=item.size,
+                modified=item.modified,
+                inode=item.inode,
+                version=hashlib.sha256(content).hexdigest()[:8],
+                digests=digests,
+            )
+
+    def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
+        """Yield what a folder does, and write down which keys were asked for."""
+        for copy in copies:
+            with Path(self._target.options["log"]).open("a", encoding="utf-8") as log:
+                log.write(f"{'head' if first_bytes else 'whole'} {os.fsdecode(copy.key)}\n")
+            for there, stream in super().read([copy], first_bytes):
+                yield replace(there, version=copy.version), stream
+
+
+class RottenStore(ReportingStore):
+    """Reports the checksums of what was uploaded, which lies below the option `uploaded`; gives what it holds."""
+
+    def listing(self, partition: str) -> Iterator[Copy | Gap]:
+        """Yield what is there with the checksums of what once was."""
+        held, self._root = self._root, os.fsencode(self._target.options["uploaded"])
+        yield from super().listing(partition)
+        self._root = held
