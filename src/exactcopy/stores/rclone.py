@@ -47,8 +47,26 @@ _CHECKSUMS = {
 }
 # Providers that keep checksums of what they hold. Of any other rclone would read every byte to compute them.
 _REPORTING = frozenset(
-    "azureblob azurefiles b2 box drive dropbox huaweidrive jottacloud koofr onedrive opendrive oracleobjectstorage"
-    " pcloud qingstor s3 sharefile swift yandex".split()
+    [
+        "azureblob",
+        "azurefiles",
+        "b2",
+        "box",
+        "drive",
+        "dropbox",
+        "huaweidrive",
+        "jottacloud",
+        "koofr",
+        "onedrive",
+        "opendrive",
+        "oracleobjectstorage",
+        "pcloud",
+        "qingstor",
+        "s3",
+        "sharefile",
+        "swift",
+        "yandex",
+    ]
 ) | {"google cloud storage"}
 # rclone could write and delete: nothing but these is ever called.
 _METHODS = frozenset({"core/version", "operations/fsinfo", "operations/stat"})
