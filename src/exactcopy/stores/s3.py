@@ -368,7 +368,7 @@ def _told(head: Mapping[str, Any], part: int | None) -> dict[Checksum, bytes]:
             digest = b64decode(value, validate=True)
         except binascii.Error:
             continue
-        if len(digest) != length:
+        if len(digest) != length or not (count or "0").isdecimal():
             continue
         kind = head.get("ChecksumType", "COMPOSITE" if count or _parts(etag) else "FULL_OBJECT")
         if kind == "FULL_OBJECT" and not count:
