@@ -14,13 +14,15 @@ from exactcopy.model import Role, Severity
 from exactcopy.results import Evidence, StoreFacts
 
 _ERRORS = {
-    "missing": "The folder of {name} is not there.",
+    "missing": "The place of {name} is not there.",
     "empty": "{name} holds nothing at all: an unmounted drive looks like this.",
     "no_instances": "{name} holds no DICOM image.",
     "wrong_volume": "The volume at the path of {name} is not one of those that are configured.",
     "drive_absent": "None of the drives of {name} is connected.",
     "unreadable": "The folder of {name} may not be read by the account that audits.",
 }
+# Of a cloud there are many reasons; `exactcopy check` says which, and what to do.
+_NO_ANSWER = "{name} did not let itself be listed with the account that audits."
 
 
 @check("store-examined", Scope.STORE)
@@ -35,7 +37,7 @@ def store_examined(evidence: Evidence, store: StoreFacts) -> Result:
             1,
             unit="stores",
             title=f"{store.name} could not be examined",
-            message=_ERRORS[store.error].format(name=store.name),
+            message=_ERRORS.get(store.error, _NO_ANSWER).format(name=store.name),
             why="Nothing is known today of what lies there. Not checked is not the same as safe.",
             to_check=("Is the drive, share or folder connected and readable for the account that audits?",),
             remedy=(

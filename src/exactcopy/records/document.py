@@ -17,7 +17,7 @@ from exactcopy.results import Assessment, Evidence, Finding, NotChecked
 # What reads, compares and decodes: its version is part of the method.
 _LIBRARIES = ("pydicom", "numpy", "pillow", "python-gdcm", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "duckdb")
 _NOT_EXAMINED = {
-    "missing": "its folder was not there",
+    "missing": "its place was not there",
     "empty": "nothing at all was stored there, as on an unmounted drive",
     "no_instances": "no DICOM image was found there",
     "wrong_volume": "the volume there was not one of those configured",
@@ -25,7 +25,18 @@ _NOT_EXAMINED = {
     "unreadable": "its folder could not be read",
     "parts_unreadable": "parts of it could not be read",
     "links_not_followed": "links lead out of it to what was not examined",
+    "no_credentials": "no credentials for it were found",
+    "wrong_key": "its credentials were refused",
+    "wrong_secret": "its credentials were refused",
+    "expired": "its credentials had expired",
+    "login_refused": "its credentials were refused",
+    "denied": "the account may not list it",
+    "not_permitted": "the account may not list it",
+    "unreachable": "it did not answer",
+    "rate_limited": "it answered too many requests with a refusal",
 }
+# Of a cloud there are many more; `exactcopy check` says which, and what to do.
+_NOT_LISTED = "it could not be listed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +82,13 @@ def not_examined(evidence: Evidence) -> list[dict[str, str]]:
         hidden = store.problems.get("link_outside", 0) and not store.unread and not store.unlisted
         reason = store.error or (None if store.complete else "links_not_followed" if hidden else "parts_unreadable")
         if reason:
-            found.append({"target": store.name, "reason": reason, "text": f"{store.name}: {_NOT_EXAMINED[reason]}"})
+            found.append(
+                {
+                    "target": store.name,
+                    "reason": reason,
+                    "text": f"{store.name}: {_NOT_EXAMINED.get(reason, _NOT_LISTED)}",
+                }
+            )
     return found
 
 

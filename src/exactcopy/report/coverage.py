@@ -136,7 +136,7 @@ def _store(store: View, clock: words.Clock) -> View:
         "size": words.size(store["bytes"]) if examined else words.NONE,
         "last_examined": clock.date(store["last_examined"]),
         "state": "no exception" if store["complete"] else "not checked",
-        "listing": "whole listing" if store["complete"] else ERRORS.get(store["error"] or "", "not whole"),
+        "listing": _listing(store),
         "encrypted": {True: "encrypted", False: "not encrypted", None: None}[store["encrypted"]],
     }
 
@@ -155,6 +155,13 @@ def _remark(store: View, clock: words.Clock) -> str | None:
     if store.get("restored_from"):
         return f"restored from {store['restored_from']} on {clock.day(store.get('restored_on'))}"
     return None
+
+
+def _listing(store: View) -> str:
+    """Say how far a store could be listed."""
+    if store["error"]:
+        return ERRORS.get(store["error"], "not reached")
+    return "whole listing" if store["complete"] else "not whole"
 
 
 def _facts(store: View) -> View:

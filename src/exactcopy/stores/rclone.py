@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from threading import Thread
 from time import monotonic
@@ -275,25 +276,23 @@ class RcloneStore:
             return {}
 
     def _copy(self, entry: Mapping[str, Any]) -> Copy:
-        key, size = _key(entry["Path"]), entry["Size"]
-        problem = None
-        if entry.get("Alias"):
-            problem = Problem.ALIAS
-        elif size < 0:
-            # Google's documents have no bytes; elsewhere what comes could be compared with nothing.
-            problem = Problem.ALIAS if self._backend() == "drive" else Problem.IO_ERROR
-        elif entry.get("Twice"):
-            problem = Problem.AMBIGUOUS
-        if entry.get("Again"):
-            key += b"\0" + _key(entry.get("ID", ""))
+        path, size, identity, hashes = entry["Path"], entry["Size"], entry.get("ID"), entry.get("Hashes")
         return Copy(
-            key=key,
-            size=max(size, 0),
+            key=_key(f"{path}\0{identity}" if entry.get("Again") else path),
+            size=0 if size < 0 else size,
             modified=_nanoseconds(entry["ModTime"]),
-            version=entry.get("ID") or None,
-            digests=_digests(entry.get("Hashes") or {}),
-            problem=problem,
+            version=identity or None,
+            digests=_digests(hashes) if hashes else {},
+            problem=self._problem(entry) if size < 0 or "Twice" in entry else None,
         )
+
+    def _problem(self, entry: Mapping[str, Any]) -> Problem | None:
+        if entry.get("Alias"):
+            return Problem.ALIAS
+        if entry["Size"] < 0:
+            # Google's documents have no bytes; elsewhere what comes could be compared with nothing.
+            return Problem.ALIAS if self._backend() == "drive" else Problem.IO_ERROR
+        return Problem.AMBIGUOUS if entry["Twice"] else None
 
     def _open(self, copy: Copy, first_bytes: int | None) -> "_Body | Problem":
         part = first_bytes is not None and 0 < first_bytes < copy.size
@@ -452,12 +451,17 @@ def _nanoseconds(text: str) -> int:
     """Return a time of RFC 3339 in nanoseconds since 1970, as far as 64 bits hold it."""
     zone = "Z" if text.endswith("Z") else text[-6:]
     try:
-        seconds = int(datetime.fromisoformat(text[:19] + zone).timestamp())
-        exact = seconds * 10**9 + int(text[20 : -len(zone)].ljust(9, "0"))
+        exact = _seconds(text[:19] + zone) * 10**9 + int(text[20 : -len(zone)].ljust(9, "0"))
     except ValueError:
         # The year 10000 has a digit too many.
         return _LATEST
-    return max(-_LATEST, min(exact, _LATEST))
+    return exact if -_LATEST <= exact <= _LATEST else _LATEST
+
+
+@lru_cache
+def _seconds(text: str) -> int:
+    """Return a whole second since 1970; images are stored many in one."""
+    return int(datetime.fromisoformat(text).timestamp())
 
 
 def _digests(reported: Mapping[str, str]) -> dict[Checksum, bytes]:
