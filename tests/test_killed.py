@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.clinic import Clinic, environment
+from tests.clinic import LONG_AGO, Clinic, environment
 
 # What depends on the moment or the machine, not on what is stored.
 _MOMENT = {
@@ -57,6 +57,8 @@ def damaged(tmp_path: Path) -> Clinic:
     clinic.path("nas", 1, 0).unlink()
     cut = clinic.path("usb", 2, 0)
     cut.write_bytes(cut.read_bytes()[:-1000])
+    # Not of this second, which one audit may begin in and another after.
+    clinic.set_age(cut, LONG_AGO)
     clinic.configure()
     return clinic
 
