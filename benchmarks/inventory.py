@@ -50,7 +50,7 @@ def main() -> int:
         commands = {
             _OURS: [sys.executable, "-m", _STEP, str(folder), str(options.workers)],
             _PEER: [
-                _rclone(),
+                rclone(),
                 "hashsum",
                 "sha256",
                 str(folder),
@@ -147,7 +147,8 @@ def _make_files(folder: Path, count: int, kilobytes: int) -> None:
     label.write_text(f"{count} {kilobytes}")
 
 
-def _rclone() -> str:
+def rclone() -> str:
+    """Give the rclone beside this Python, or any other."""
     beside = Path(sys.executable).parent / "rclone"
     found = str(beside) if beside.exists() else shutil.which("rclone")
     if not found:

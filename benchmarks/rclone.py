@@ -1,7 +1,6 @@
 """Listing an rclone remote against bare `rclone lsjson` with the same flags: `python -m benchmarks.rclone`."""
 
 import argparse
-import shutil
 import statistics
 import subprocess
 import sys
@@ -10,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
+
+from benchmarks.inventory import rclone
 
 _ROOT = Path(__file__).parents[1]
 _PEER = "rclone lsjson"
@@ -27,7 +28,7 @@ def main() -> int:
         folder = Path(name)
         _make_files(folder, options.files)
         print(f"{options.files} files of a few bytes on a local remote")
-        peer = [_rclone(), "lsjson", *_FLAGS, f":local:{folder}"]
+        peer = [rclone(), "lsjson", *_FLAGS, f":local:{folder}"]
         ours = [sys.executable, "-m", "benchmarks.rclone", "--list", f":local:{folder}"]
         seconds: dict[str, list[float]] = {_PEER: [], _OURS: []}
         entering, peaks = [], []
@@ -88,14 +89,6 @@ def _make_files(folder: Path, count: int) -> None:
         if number % 100 == 0:
             series.mkdir(parents=True)
         (series / f"IM{number:06}.dcm").write_bytes(str(number).encode())
-
-
-def _rclone() -> str:
-    beside = Path(sys.executable).parent / "rclone"
-    found = str(beside) if beside.exists() else shutil.which("rclone")
-    if not found:
-        raise SystemExit("rclone is not there. Run script/bootstrap dev.")
-    return found
 
 
 if __name__ == "__main__":

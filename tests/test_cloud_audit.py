@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.clinic import Clinic, findings, outcomes, store
-from tests.servers import ADMIN, S3Server, seaweed
+from tests.servers import S3Server, seaweed
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,7 @@ def clinic(tmp_path: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch) ->
             f'endpoint = "{server.endpoint}"',
             'held_by = "Cloud Ltd"',
             "offsite = true",
+            "cost = { per_tb_month = 6, egress_per_gb = 0.01 }",
         )
     )
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.auditor.id)
@@ -55,16 +56,19 @@ def row(audit: dict[str, Any]) -> dict[str, Any]:
     return dict(found)
 
 
-def test_a_whole_bucket_is_known_by_what_it_reports_and_restored(clinic: Clinic) -> None:
+def test_a_whole_bucket_is_audited_and_restored(clinic: Clinic) -> None:
     audit = clinic.audit(expected=1)
     assert outcomes(audit, "cloud") == {"identical": 8}
     assert row(audit)["assurance"] == {"listed": 0, "reported": 0, "read": 0, "restored": 8}
     assert findings(audit) == {("agreement-on-record", "cloud"): "critical"}
-    assert (clinic.record() / "report.pdf").is_file()
+    size = sum(path.stat().st_size for path in clinic.pacs.rglob("*") if path.is_file())
+    cloud = store(audit, "cloud")
+    assert (cloud["yearly_cost"], cloud["paid_once"]) == (pytest.approx(12 * 6 * size / 1e12), None)
+    assert cloud["read_back_cost"] == pytest.approx(0.01 * size / 1e9)
+    assert "a year and $0.00 to read all of it back" in (clinic.record() / "report.html").read_text(encoding="utf-8")
 
 
 def test_planted_faults_in_a_bucket_are_found_exactly(clinic: Clinic, server: S3Server) -> None:
-    assert ADMIN.id
     admin, bucket = server.admin(), bucket_of(clinic)
     rotten = bytearray(clinic.path("pacs", 1, 0).read_bytes())
     rotten[-2000] ^= 1

@@ -878,3 +878,24 @@ def test_no_decisions_raise_anything_but_config_error(tmp_path, file: dict[str, 
     path = tmp_path / "decisions.toml"
     path.write_text(document(file))
     check_faults(lambda: load_decisions(path, ["EC-SO-01"], date(2026, 11, 24)), "decisions.toml")
+
+
+CLOUD = """
+facility = "Riverside"
+[primary.pacs]
+kind = "s3"
+bucket = "archive"
+held_by = "Amazon"
+{read}
+[backup.nas]
+kind = "folder"
+path = "nas"
+"""
+
+
+def test_a_primary_is_read_whatever_its_provider_reports(tmp_path):
+    assert load(tmp_path, CLOUD.format(read="")).primaries[0].read is ReadPolicy.ALL
+    assert load(tmp_path, CLOUD.format(read='read = "rotation"')).primaries[0].read is ReadPolicy.ROTATION
+    assert faults(tmp_path, CLOUD.format(read='read = "reported"')) == [
+        'primary.pacs.read: cannot be "reported": a primary is the reference, and is read. Write "all".'
+    ]

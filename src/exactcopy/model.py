@@ -95,6 +95,8 @@ class Problem(StrEnum):
     # Lies in cold storage and must be thawed first; or shares its name with another, so that either may come.
     ARCHIVED = "archived"
     AMBIGUOUS = "ambiguous"
+    # Left unread by `max_read`.
+    OVER_BUDGET = "over_budget"
     # Read to the end and no instance in it.
     EMPTY = "empty"
     NOT_DICOM = "not_dicom"
@@ -122,6 +124,7 @@ UNREAD = frozenset(
         Problem.CHANGING,
         Problem.ARCHIVED,
         Problem.AMBIGUOUS,
+        Problem.OVER_BUDGET,
     }
 )
 NO_INSTANCE = frozenset({Problem.EMPTY, Problem.NOT_DICOM, Problem.DICOMDIR})

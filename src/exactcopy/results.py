@@ -166,6 +166,10 @@ class StoreFacts:
     # The record that showed what was on this primary before, and whether that shows its contents too.
     baseline_record: str | None = None
     content_before: bool = False
+    # US dollars, as far as the configuration tells: a year, once for what lies there, to read all of it back.
+    yearly_cost: float | None = None
+    paid_once: float | None = None
+    read_back_cost: float | None = None
     no_exact_copy: Count = Count()
     copies_undetermined: Count = Count()
 

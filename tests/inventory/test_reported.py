@@ -1,5 +1,6 @@
 """A backup that reports checksums: what they clear is not read, what they do not clear is."""
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from exactcopy.stores import KINDS
 from tests.clinic import Clinic, check_sums, findings, outcomes, store
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+HEAD = 8192
 ALGORITHMS = (["md5"], ["sha256"], ["sha1", "md5"], ["md5/4096"], ["sha256/4194304"], ["quickxor"], ["crc64nvme"])
 
 
@@ -74,7 +76,8 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pages: None) 
     """A cloud without a test restore, so that what is read is read for the inventory."""
     monkeypatch.setattr("exactcopy.audit.restore_drawn", _restore_nothing)
     # Shorter than the images of a test, and longer than where their UIDs stand.
-    monkeypatch.setattr("exactcopy.inventory.taking.HEAD_BYTES", 8192)
+    monkeypatch.setattr("exactcopy.inventory.plan.HEAD_BYTES", HEAD)
+    monkeypatch.setattr("exactcopy.inventory.taking.HEAD_BYTES", HEAD)
     return Cloud(tmp_path, monkeypatch)
 
 
@@ -129,7 +132,7 @@ def test_what_differs_is_read_and_named(cloud: Cloud) -> None:
 def test_what_the_budget_forbids_to_read_is_unverified(cloud: Cloud) -> None:
     for study in range(3):
         rot(cloud.clinic.path("nas", study, 0))
-    cloud.max_read = cloud.clinic.path("nas", 0, 0).stat().st_size + 1
+    cloud.max_read = 3 * HEAD + cloud.clinic.path("nas", 0, 0).stat().st_size + 1
     audit = cloud.audit()
     assert outcomes(audit, "nas") == {"identical": 3, "different": 1, "unverified": 2}
     assert not audit["complete"]
@@ -137,6 +140,43 @@ def test_what_the_budget_forbids_to_read_is_unverified(cloud: Cloud) -> None:
     assert outcomes(later, "nas") == {"identical": 3, "different": 2, "unverified": 1}
     last = cloud.audit(NOW + timedelta(days=2))
     assert outcomes(last, "nas") == {"identical": 3, "different": 3}
+
+
+def test_what_is_beyond_the_budget_may_be_what_seems_to_be_absent(cloud: Cloud) -> None:
+    cloud.options["algorithms"] = []
+    nas = cloud.clinic.root / "nas"
+    cloud.clinic.path("nas", 0, 0).unlink()
+    for number, path in enumerate(sorted(path for path in nas.rglob("*") if path.is_file())):
+        path.rename(nas / f"object-{number}")
+    cloud.max_read = cloud.clinic.path("pacs", 0, 0).stat().st_size + 1
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 1, "unknown": 5}
+    assert (store(audit, "nas")["unread"], audit["complete"]) == (4, False)
+    assert len(cloud.read("whole")) == 1
+
+
+def test_what_the_budget_leaves_keeps_a_proof_that_is_not_too_old(cloud: Cloud) -> None:
+    cloud.options["algorithms"] = []
+    cloud.audit(NOW - timedelta(days=80))
+    cloud.max_read = cloud.clinic.path("pacs", 0, 0).stat().st_size + 1
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 6}
+    assert len(cloud.read("whole")) == 1
+    assert outcomes(cloud.audit(NOW + timedelta(days=30)), "nas") == {"identical": 2, "unknown": 4}
+
+
+def test_a_shortcut_is_no_copy_whatever_is_reported_of_it(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.options["shortcuts"] = ("study 1/0.dcm",)
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 5, "missing": 1}
+
+
+def test_without_a_primary_nothing_is_downloaded(cloud: Cloud) -> None:
+    shutil.rmtree(cloud.clinic.pacs)
+    audit = cloud.audit()
+    assert store(audit, "nas")["error"] == "not_compared"
+    assert not audit["complete"]
+    assert cloud.log.read_text(encoding="utf-8") == ""
 
 
 def test_an_image_that_the_primary_lost_is_known_by_its_beginning(cloud: Cloud) -> None:
@@ -166,4 +206,5 @@ def test_a_restore_that_disagrees_takes_the_claim_back(
     rot(cloud.clinic.path("nas", 1, 0))
     audit = cloud.audit()
     assert outcomes(audit, "nas") == {"identical": 4, "unverified": 2}
-    assert ("restores-match", "nas") in findings(audit) or audit["restore_tests"][0]["failed"] == 1
+    assert (audit["restore_tests"][0]["restored"], audit["restore_tests"][0]["failed"]) == (2, 1)
+    assert audit["headline"] == "restore_failed"

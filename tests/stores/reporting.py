@@ -13,7 +13,7 @@ from exactcopy.stores.folder import FolderStore
 
 
 class ReportingStore(FolderStore):
-    """Options: `algorithms` that it reports; `lies`, keys whose checksums are of other bytes; `log`, a file."""
+    """Options: `algorithms` that it reports; `lies`, keys with checksums of other bytes; `shortcuts`; `log`, a file."""
 
     def listing(self, partition: str) -> Iterator[Copy | Gap]:
         """Yield what a folder does, with checksums."""
@@ -36,6 +36,7 @@ class ReportingStore(FolderStore):
                 inode=item.inode,
                 version=hashlib.sha256(content).hexdigest()[:8],
                 digests=digests,
+                problem=Problem.ALIAS if os.fsdecode(item.key) in self._target.options.get("shortcuts", ()) else None,
             )
 
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:

@@ -22,6 +22,7 @@ from exactcopy.stores import open_store
 from exactcopy.stores.rclone import serve
 from tests.fake_clouds import DOCUMENT, FOLDER, SHORTCUT, Cloud, Drive, Dropbox, content_hash, proxied
 from tests.stores.contract import OBJECTS, StoreContract, content, listed
+from tests.stores.test_folder import put
 
 RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or "rclone"
 KEY, SECRET = "exactcopytestexactcopy", "secretsecretsecret"
@@ -31,15 +32,6 @@ def target_of(remote: str, config: Path | None = None, **options: object) -> Tar
     """Give the Target of a remote."""
     location = {"remote": remote, "config": None if config is None else str(config)}
     return Target(name="cloud", role=Role.BACKUP, kind="rclone", identity="", options={**location, **options})
-
-
-def put(root: Path, objects: Mapping[bytes, bytes]) -> None:
-    """Write objects below a folder."""
-    for key, data in objects.items():
-        path = os.path.join(os.fsencode(root), key)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(data)
 
 
 @contextmanager
@@ -593,3 +585,19 @@ def test_nothing_that_writes_can_be_called(tmp_path: Path) -> None:
         http = store._http  # type: ignore[attr-defined]
         with pytest.raises(ValueError, match="operations/deletefile"):
             _call(http, "cloud", "operations/deletefile", fs=":local:/tmp", remote="x")
+
+
+def test_a_content_that_is_replaced_in_place_is_another_version(cloud: Any) -> None:
+    before = versions()
+    # The same name, size, time and id, and the checksum of other bytes.
+    cloud.faults.lying.update({"/xrays/one.dcm", "one.dcm"})
+    after = versions()
+    assert before.keys() == after.keys()
+    assert before[b"one.dcm"] != after[b"one.dcm"]
+    assert before[b"deep/two.dcm"] == after[b"deep/two.dcm"]
+
+
+def versions() -> dict[bytes, str | None]:
+    """List the fake provider's folder."""
+    with open_store(target_of("cloud:xrays")) as store:
+        return {copy.key: copy.version for copy in listed(store)}

@@ -20,6 +20,7 @@ _ERRORS = {
     "wrong_volume": "The volume at the path of {name} is not one of those that are configured.",
     "drive_absent": "None of the drives of {name} is connected.",
     "unreadable": "The folder of {name} may not be read by the account that audits.",
+    "not_compared": "No primary that {name} covers could be examined, so there was nothing to compare it with.",
 }
 # Of a cloud there are many reasons; `exactcopy check` says which, and what to do.
 _NO_ANSWER = "{name} did not let itself be listed with the account that audits."

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exactcopy.errors import ConfigError
-from exactcopy.model import Cost, Role, Severity, Target
+from exactcopy.model import Cost, ReadPolicy, Role, Severity, Target
 
 if TYPE_CHECKING:
     from exactcopy.config.tables import ConfigFile
@@ -109,7 +109,8 @@ def _target(file: "ConfigFile", base: Path, role: Role, name: str) -> Target:
         offsite=store.offsite,
         covers=covers if backup else (),
         rpo=store.rpo or file.policy.rpo,
-        read=store.read,
+        # What a primary holds is the reference: it is read, whatever its provider reports.
+        read=store.read if backup or store.read is not ReadPolicy.REPORTED else ReadPolicy.ALL,
         reread=store.reread,
         schedule=store.schedule,
         max_read=store.max_read,

@@ -10,6 +10,7 @@ from unicodedata import normalize
 from exactcopy.config.border import Fault, Where, dotted, either, nearest, shown
 from exactcopy.config.stores import BACKUPS_ONLY, KINDS, PRICES, S3, Folder, Price, Rclone, Store, resolved, service
 from exactcopy.config.tables import ConfigFile
+from exactcopy.model import ReadPolicy
 
 
 def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iterator[Fault]:
@@ -27,6 +28,8 @@ def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iter
         for key in BACKUPS_ONLY:
             if where[0] == "primary" and key in store.model_fields_set:
                 yield (*where, key), "is a setting of backups only. Remove it."
+        if where[0] == "primary" and "read" in store.model_fields_set and store.read is ReadPolicy.REPORTED:
+            yield (*where, "read"), 'cannot be "reported": a primary is the reference, and is read. Write "all".'
         for key, beside, what in _together(store):
             if not any(place[:3] == (*where, beside) for place in faulted):
                 yield (*where, key), what

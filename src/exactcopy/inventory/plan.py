@@ -16,6 +16,8 @@ from exactcopy.records import write_whole
 
 # The next audit may come this late without any proof growing older than `reread`.
 _UNTIL_NEXT_AUDIT = timedelta(days=35)
+# The UIDs of an instance stand near its beginning (PS3.5 7.1: by ascending tag); larger private data is rare.
+HEAD_BYTES = 128 * 1024
 _COLUMNS = ", ".join(INVENTORY)
 _LISTED = "key, size, modified, inode, version"
 
@@ -50,48 +52,58 @@ def plan_reads(
     since 1970. Unless all is read, an object that the listing shows unchanged (size, time, inode, version)
     keeps its digest if it holds all checksums `asked`, until that would grow older than the target's `reread`
     before the next audit; and what matches an object of `primaries` by a checksum that the store reports is
-    known by that. Links and special files are never read. A plan that is there already stands: the parts
-    that were read belong to it.
+    known by that. What `max_read` leaves unread is `over_budget`, unless its digest is not too old yet. Links and
+    special files are never read. A plan that is there already stands: the parts that were read belong to it.
     """
     finished = folder / "plan.json"
     if finished.exists():
         return Plan(**json.loads(finished.read_text(encoding="utf-8")))
     carries = previous is not None and target.read is not ReadPolicy.ALL
     due = started - _nanoseconds(target.reread - _UNTIL_NEXT_AUDIT)
+    expired = started - _nanoseconds(target.reread)
     db.execute(f"create or replace table listed as select * from {parquet(folder, 'listing-*.parquet')}")
     clear(db, "listed" if target.read is ReadPolicy.REPORTED else "(from listed limit 0)", primaries, started)
     wanted = names_of(asked)
     source = parquet(previous) if carries and previous else nothing(INVENTORY)
     db.execute(
         f"""
-        create or replace table planned as
+        create or replace table compared as
         select l.key, l.size, l.modified, l.inode, l.version,
                k.* exclude (key, size, modified, inode, version, digest_source, problem),
                case when k.sha256 is not null then 'carried' end as digest_source,
-               coalesce(l.problem, k.problem) as problem, k.read_at is not null as before,
-               l.key in (from contradicted) as contradicted,
-               l.problem is null and (k.read_at is null or k.read_at <= {due} or k.read_at > {started}
-                   or not coalesce(list_has_all({names("k.digests")}, {wanted}), len({wanted}) = 0)) as todo
+               coalesce(l.problem, k.problem) as problem, l.key in (from contradicted) as contradicted,
+               coalesce(k.read_at <= {started} and coalesce(list_has_all({names("k.digests")}, {wanted}),
+                                                            len({wanted}) = 0), false) as serves,
+               l.problem is null and not (serves and k.read_at > {due}) as todo
         from listed l left join (select * from {source} where digest_source in ('read', 'carried')) k
           on k.key = l.key and k.size = l.size and k.modified = l.modified
          and k.inode is not distinct from l.inode and k.version is not distinct from l.version
         where l.key not in (select key from reported);
-        create or replace table unknown as
-        select {_LISTED}, before, contradicted or {_beyond(target)} as identify from planned where todo
+        create or replace table planned as select *, case when todo then {_within(target)} end as within from compared
         """
     )
-    save(db, f"select {_LISTED} from unknown where not identify", folder / "todo.parquet")
-    save(db, f"select {_LISTED} from unknown where identify", folder / "heads.parquet")
-    known = f"select {_COLUMNS} from reported union all by name select {_COLUMNS} from planned where not todo"
-    save(db, known, folder / "known.parquet")
+    save(db, f"select {_LISTED} from planned where within and not contradicted", folder / "todo.parquet")
+    save(db, f"select {_LISTED} from planned where within and contradicted", folder / "heads.parquet")
+    save(
+        db,
+        f"""select {_COLUMNS} from reported union all by name
+            select {_COLUMNS} from planned where not todo or (not within and serves and read_at > {expired})
+            union all by name
+            select {_COLUMNS} from (select * replace (null::blob as sha256, null::varchar as digests,
+                null::varchar as digest_source, null::bigint as read_at, 'over_budget' as problem) from planned)
+            where key in (select key from planned
+                          where todo and not within and not (serves and read_at > {expired}))""",
+        folder / "known.parquet",
+    )
     objects, size, identified = row(
         db,
-        "select count(*) filter (not identify), coalesce(sum(size) filter (not identify), 0)::bigint,"
-        " count(*) filter (identify) from unknown",
+        "select count(*) filter (not contradicted), coalesce(sum(size) filter (not contradicted), 0)::bigint,"
+        " count(*) filter (contradicted) from planned where within",
     )
     carried, reported = row(
         db,
-        "select (select count(*) from planned where not todo and sha256 is not null), (select count(*) from reported)",
+        "select (select count(*) from planned where not coalesce(within, false) and serves and problem is null),"
+        " (select count(*) from reported)",
     )
     plan = Plan(objects=objects, bytes=size, carried=carried, reported=reported, identified=identified)
     write_whole(finished, json.dumps(asdict(plan)))
@@ -113,8 +125,7 @@ def plan_rest(db: DuckDBPyConnection, target: Target, folder: Path, primaries: S
             else f"select * from {nothing(INVENTORY)}"
         )
         sops = " union ".join(f"select sop_instance_uid from {parquet(place)}" for place in primaries) or "select null"
-        spent = row(db, f"select coalesce(sum(size), 0)::bigint from {parquet(folder, 'todo.parquet')}")[0]
-        within = "true" if target.max_read is None else f"total <= {target.max_read - spent}"
+        within = "true" if target.max_read is None else f"total <= {target.max_read - _spent(db, folder)}"
         db.execute(
             f"""
             create or replace table heads as
@@ -126,18 +137,37 @@ def plan_rest(db: DuckDBPyConnection, target: Target, folder: Path, primaries: S
             """
         )
         save(db, f"select {_LISTED} from heads where whole", folder / "rest.parquet")
-        save(db, f"select {_COLUMNS} from heads where not whole", folder / "named.parquet")
+        # Whose name did not show either may be any instance: nothing can be called missing beside it.
+        named = "case when wanted and sop_instance_uid is null then 'over_budget' else problem end as problem"
+        save(
+            db,
+            f"select {_COLUMNS} from (select * replace ({named}) from heads where not whole)",
+            folder / "named.parquet",
+        )
         counts = row(db, "select count(*), coalesce(sum(size), 0)::bigint from heads where whole")
         write_whole(finished, json.dumps(counts))
     objects, size = json.loads(finished.read_text(encoding="utf-8"))
     return objects, size
 
 
-def _beyond(target: Target) -> str:
-    """Return the SQL of what `max_read` does not allow to read whole; what was never read comes first."""
+def _within(target: Target) -> str:
+    """Return the SQL of what `max_read` allows to read: what contradicts, what was never read, what was read long ago.
+
+    Room is kept to read all of what contradicts whole: its beginning may show that it has to be.
+    """
     if target.max_read is None:
-        return "false"
-    return f"sum(case when contradicted then 0 else size end) over (order by before, key) > {target.max_read}"
+        return "true"
+    return f"""sum(case when contradicted then least(size, {HEAD_BYTES}) else size end) over (
+            partition by todo, contradicted order by read_at nulls first, key)
+        <= {target.max_read} - case when contradicted then 0 else coalesce((
+            select sum(size + least(size, {HEAD_BYTES})) from compared where todo and contradicted), 0) end"""
+
+
+def _spent(db: DuckDBPyConnection, folder: Path) -> int:
+    """Return how many bytes the plan in `folder` reads before anything is identified."""
+    (whole,) = row(db, f"select coalesce(sum(size), 0)::bigint from {parquet(folder, 'todo.parquet')}")
+    begun = f"select coalesce(sum(least(size, {HEAD_BYTES})), 0)::bigint from {parquet(folder, 'heads.parquet')}"
+    return int(whole + row(db, begun)[0])
 
 
 def _nanoseconds(span: timedelta) -> int:

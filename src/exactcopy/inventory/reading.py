@@ -30,8 +30,6 @@ _CHUNK_OBJECTS = 256
 _PART_ROWS = 50_000
 _PART_SECONDS = 5.0
 _TRIES = 3
-# The UIDs of an instance stand near its beginning (PS3.5 7.1: by ascending tag); larger private data is rare.
-HEAD_BYTES = 128 * 1024
 
 Row = tuple[Any, ...]
 Listed = tuple[bytes, int, int, int | None, str | None]

@@ -11,7 +11,7 @@ from duckdb import DuckDBPyConnection
 from exactcopy.digest import STRONGEST_FIRST, parse
 from exactcopy.inventory.database import literal, nothing, parquet, rows
 from exactcopy.inventory.schema import INVENTORY, entries, names
-from exactcopy.model import Checksum
+from exactcopy.model import Checksum, Problem
 
 # Each costs time on every object of the primary. Uploads cut into parts of more sizes than this are read back.
 _MOST_ASKED = 8
@@ -40,11 +40,13 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
 
     `reported` holds an inventory row for each object whose strongest comparable checksum and size are those of
     an object that was read on one of `primaries`: what it is, is what that object is. `contradicted` holds the
-    keys of those that could be compared and match nothing.
+    keys of those that could be compared and match nothing. What has no bytes of its own, such as a shortcut, is
+    never cleared, whatever is reported of it; what only cannot be read may be.
     """
     known = " union all ".join(f"select * from {parquet(folder)}" for folder in primaries) or (
         f"select * from {nothing(INVENTORY)}"
     )
+    cold = ", ".join(literal(problem) for problem in (Problem.ARCHIVED, Problem.AMBIGUOUS))
     strength = " ".join(f"when '{algorithm}' then {rank}" for rank, algorithm in enumerate(STRONGEST_FIRST))
     db.execute(
         f"""
@@ -57,8 +59,10 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
         where name is not null and name <> '' group by name, digest, size;
         create or replace table claims as
         select key, size, first(name order by strength, name) as name, first(digest order by strength, name) as digest
-        from (select *, case split_part(name, '/', 1) {strength} end as strength from {entries(listed, "key, size")}
-              where name in (select distinct name from computed)) group by key, size;
+        from (select *, case split_part(name, '/', 1) {strength} end as strength
+              from {entries(listed, "key, size, problem")}
+              where name in (select distinct name from computed) and (problem is null or problem in ({cold})))
+        group by key, size;
         create or replace table reported as
         select l.key, l.size, l.modified, l.inode, l.version, p.study_instance_uid, p.series_instance_uid,
                p.sop_instance_uid, p.sop_class_uid, p.transfer_syntax_uid, p.modality, p.study_date, p.frames,

@@ -11,9 +11,9 @@ from duckdb import DuckDBPyConnection
 from exactcopy.errors import StoreUnavailable, no_room
 from exactcopy.inventory.listing import Listing, list_store
 from exactcopy.inventory.matching import Matched, match
-from exactcopy.inventory.plan import Plan, plan_reads, plan_rest
-from exactcopy.inventory.reading import HEAD_BYTES, Reading, read_planned
-from exactcopy.model import Checksum, Role, Target
+from exactcopy.inventory.plan import HEAD_BYTES, Plan, plan_reads, plan_rest
+from exactcopy.inventory.reading import Reading, read_planned
+from exactcopy.model import Checksum, ReadPolicy, Role, Target
 from exactcopy.pool import Pool
 
 Advance = Callable[[int, int], None]
@@ -54,6 +54,11 @@ def take_inventory(
     begun_anew = False
     while True:
         try:
+            if target.read is ReadPolicy.REPORTED and not primaries:
+                # Else all of it would be downloaded, to be compared with nothing.
+                raise StoreUnavailable(
+                    "not_compared", target.name, "no primary that it covers could be examined", "Mend that first."
+                )
             step(f"Listing {target.name}", None, None)
             listing = list_store(db, target, work)
             previous = find_previous(target, listing.medium)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from exactcopy.costs import paid_once, read_back_cost, yearly_cost
 from exactcopy.inventory.database import literal, row, rows
 from exactcopy.inventory.listing import Listing
-from exactcopy.model import NEVER_OPENED, NO_INSTANCE, UNREAD, Outcome, Problem, Target
+from exactcopy.model import NEVER_OPENED, NO_INSTANCE, UNREAD, Cost, Outcome, Problem, Target
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.results import Assurance, Comparison, Count, Extra, Side, StoreFacts, StudyState
 
@@ -150,8 +151,13 @@ def store_facts(case: Case, store: Examined, listing: Listing | None, error: str
         " group by 1 order by 2 desc, 1",
     )
     nowhere, undetermined = _without_exact_copy(case, store)
+    cost = target.cost or Cost()
     return StoreFacts(
         **settings,
+        # How many studies a year brings is not known.
+        yearly_cost=yearly_cost(cost, None, size),
+        paid_once=paid_once(cost, studies) or None,
+        read_back_cost=read_back_cost(cost, size),
         no_exact_copy=nowhere,
         copies_undetermined=undetermined,
         complete=store.complete,

@@ -25,6 +25,7 @@ _NOT_EXAMINED = {
     "unreadable": "its folder could not be read",
     "parts_unreadable": "parts of it could not be read",
     "links_not_followed": "links lead out of it to what was not examined",
+    "not_compared": "no primary that it covers could be examined",
     "no_credentials": "no credentials for it were found",
     "wrong_key": "its credentials were refused",
     "wrong_secret": "its credentials were refused",

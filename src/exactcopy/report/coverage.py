@@ -17,6 +17,7 @@ ERRORS = {
     "drive_absent": "not connected",
     "unreadable": "not readable",
     "parts_unreadable": "parts not read",
+    "not_compared": "not compared",
 }
 OUTCOMES = (
     ("identical", "Identical"),
@@ -130,7 +131,17 @@ def _store(store: View, clock: words.Clock) -> View:
     return {
         "name": store["name"],
         "what": words.joined(
-            [store["role"], store["kind"], store["site"], place, held_by, drive(store), of, _remark(store, clock)]
+            [
+                store["role"],
+                store["kind"],
+                store["site"],
+                place,
+                held_by,
+                drive(store),
+                of,
+                _remark(store, clock),
+                _cost(store),
+            ]
         ),
         **figures,
         "size": words.size(store["bytes"]) if examined else words.NONE,
@@ -155,6 +166,13 @@ def _remark(store: View, clock: words.Clock) -> str | None:
     if store.get("restored_from"):
         return f"restored from {store['restored_from']} on {clock.day(store.get('restored_on'))}"
     return None
+
+
+def _cost(store: View) -> str | None:
+    """Say what a store costs, as far as its configuration tells."""
+    prices = (("yearly_cost", "a year"), ("paid_once", "paid once"), ("read_back_cost", "to read all of it back"))
+    told = [f"${store[key]:,.2f} {what}" for key, what in prices if store.get(key) is not None]
+    return words.listed(told) or None
 
 
 def _listing(store: View) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exactcopy.charts import Segment, bar
+from exactcopy.digest import CORRUPTION_ONLY
 from exactcopy.report import restores, words
 from exactcopy.report.coverage import drive
 
@@ -95,7 +96,7 @@ READING = {
     "rotation": "new and longest unread objects first",
     "reported": "checksums that the provider reports; bytes where they do not agree",
 }
-# What a store may report, and which of them show corruption but no replacement.
+# What a store may report, in words.
 ALGORITHMS = {
     "sha256": "SHA-256",
     "sha1": "SHA-1",
@@ -104,7 +105,6 @@ ALGORITHMS = {
     "crc64nvme": "CRC-64/NVME",
     "crc32c": "CRC-32C",
 }
-CORRUPTION_ONLY = ("quickxor", "crc64nvme", "crc32c")
 SAMPLES = {
     "quick": "quick (90\u00a0% confidence, 10\u00a0% tolerable)",
     "standard": "standard (95\u00a0% confidence, 5\u00a0% tolerable)",

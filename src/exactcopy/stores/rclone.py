@@ -28,6 +28,7 @@ from urllib3 import HTTPConnectionPool, HTTPResponse, Retry, Timeout, make_heade
 from urllib3.connectionpool import connection_from_url
 from urllib3.exceptions import HTTPError
 
+from exactcopy.digest import DROPBOX
 from exactcopy.errors import StoreUnavailable
 from exactcopy.model import Algorithm, Checksum, Copy, Gap, Problem, Target
 from exactcopy.stores import Safeguards, Stream
@@ -44,7 +45,7 @@ _CHECKSUMS = {
     "md5": Checksum(Algorithm.MD5),
     "sha1": Checksum(Algorithm.SHA1),
     "sha256": Checksum(Algorithm.SHA256),
-    "dropbox": Checksum(Algorithm.SHA256, 4 * 1024 * 1024),
+    "dropbox": DROPBOX,
     "quickxor": Checksum(Algorithm.QUICKXOR),
 }
 # Providers that keep checksums of what they hold. Of any other rclone would read every byte to compute them.
@@ -276,13 +277,15 @@ class RcloneStore:
             return {}
 
     def _copy(self, entry: Mapping[str, Any]) -> Copy:
-        path, size, identity, hashes = entry["Path"], entry["Size"], entry.get("ID"), entry.get("Hashes")
+        path, size, identity = entry["Path"], entry["Size"], entry.get("ID")
+        digests = _digests(entry.get("Hashes") or {})
         return Copy(
             key=_key(f"{path}\0{identity}" if entry.get("Again") else path),
             size=0 if size < 0 else size,
             modified=_nanoseconds(entry["ModTime"]),
-            version=identity or None,
-            digests=_digests(hashes) if hashes else {},
+            # Not the id: with Dropbox and Drive it outlives a change of the content.
+            version=next((f"{checksum}:{digest.hex()}" for checksum, digest in sorted(digests.items())), None),
+            digests=digests,
             problem=self._problem(entry) if size < 0 or "Twice" in entry else None,
         )
 
