@@ -3,10 +3,15 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from exactcopy.config import load_config
+from exactcopy.model import Gap, Problem
+from exactcopy.preflight import needs
+from exactcopy.stores.folder import FolderStore
 from tests.clinic import Clinic, environment
 
 HEAVY = {"duckdb", "pandas", "pydantic", "pydicom", "numpy", "weasyprint", "jinja2", "boto3"}
@@ -173,3 +178,15 @@ def test_a_terminal_shows_how_far_the_audit_is(tmp_path: Path) -> None:
     assert done.returncode == 0
     for shown in ("Listing pacs", "Reading nas", "4 of 4 files", "Restoring studies", "2/2", "Writing the report"):
         assert shown in done.stdout
+
+
+def test_check_does_not_call_ready_what_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clinic = Clinic(tmp_path)
+    clinic.fill(studies=1, instances=1)
+
+    def refused(store: FolderStore, partition: str) -> Iterator[Gap]:
+        yield Gap(scope=b"", reason=Problem.PERMISSION)
+
+    monkeypatch.setattr(FolderStore, "listing", refused)
+    told = [need.text for need in needs(load_config(clinic.configure())) if not need.good]
+    assert [text.split(". ")[0] for text in told] == [f"{name}: it cannot be listed" for name in ("pacs", "nas", "usb")]

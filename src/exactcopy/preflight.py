@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exactcopy.config import Config
 from exactcopy.errors import ExactCopyError, StoreUnavailable
-from exactcopy.model import Target
+from exactcopy.model import Gap, Target
 from exactcopy.report import pdf_possible
 from exactcopy.stores import open_store, served
 
@@ -20,17 +20,6 @@ class Need:
 
     good: bool
     text: str
-
-
-def _reach(target: Target) -> Need:
-    try:
-        with open_store(target) as store:
-            objects = any(True for partition in store.partitions() for _ in store.listing(partition))
-    except StoreUnavailable as error:
-        return Need(False, str(error))
-    if not objects:
-        return Need(False, f"{target.name}: nothing is stored there. Connect the drive, or mend its place.")
-    return Need(True, f"{target.name} can be reached.")
 
 
 def needs(config: Config) -> Iterator[Need]:
@@ -68,3 +57,16 @@ def needs(config: Config) -> Iterator[Need]:
         yield Need(True, "The PDF can be made.")
     except ExactCopyError as error:
         yield Need(False, str(error))
+
+
+def _reach(target: Target) -> Need:
+    try:
+        with open_store(target) as store:
+            first = next((item for partition in store.partitions() for item in store.listing(partition)), None)
+    except StoreUnavailable as error:
+        return Need(False, str(error))
+    if isinstance(first, Gap):
+        return Need(False, f"{target.name}: it cannot be listed. Grant the account that audits the right to.")
+    if first is None:
+        return Need(False, f"{target.name}: nothing is stored there. Connect the drive, or mend its place.")
+    return Need(True, f"{target.name} can be reached.")
