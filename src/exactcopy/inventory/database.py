@@ -69,8 +69,15 @@ def save_rows(
     note: str = "",
 ) -> None:
     """Write `rows`, a value for each of `columns`, to the Parquet file `path`; `note` goes into its metadata."""
-    values = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in columns]
-    named = (f"unnest(${n}::{kind}[]) as {name}" for n, (name, kind) in enumerate(columns.items(), start=1))
+    values: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in columns]
+    named = []
+    for n, (name, kind) in enumerate(columns.items()):
+        # Every value of a list costs; what is the same in all rows is given once. The first column makes the rows.
+        if n and values[n] and values[n].count(values[n][0]) == len(values[n]):
+            values[n] = values[n][0]
+            named.append(f"${n + 1}::{kind} as {name}")
+        else:
+            named.append(f"unnest(${n + 1}::{kind}[]) as {name}")
     save(db, f"select {', '.join(named)}", path, values, note)
 
 

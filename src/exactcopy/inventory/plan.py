@@ -61,32 +61,38 @@ def plan_reads(
     carries = previous is not None and target.read is not ReadPolicy.ALL
     due = started - _nanoseconds(target.reread - _UNTIL_NEXT_AUDIT)
     expired = started - _nanoseconds(target.reread)
-    db.execute(f"create or replace table listed as select * from {parquet(folder, 'listing-*.parquet')}")
-    clear(db, "listed" if target.read is ReadPolicy.REPORTED else "(from listed limit 0)", primaries, started)
-    wanted = names_of(asked)
+    db.execute(f"create or replace view listed as select * from {parquet(folder, 'listing-*.parquet')}")
+    if target.read is ReadPolicy.REPORTED:
+        clear(db, "listed", primaries, started)
+        reports, contradicts, left = (
+            "reported",
+            "l.key in (from contradicted)",
+            "where l.key not in (select key from reported)",
+        )
+    else:
+        reports, contradicts, left = nothing(INVENTORY), "false", ""
+    holds_all = f"and coalesce(list_has_all({names('k.digests')}, {names_of(asked)}), false)" if asked else ""
     source = parquet(previous) if carries and previous else nothing(INVENTORY)
     db.execute(
         f"""
-        create or replace table compared as
+        create or replace table planned as with compared as (
         select l.key, l.size, l.modified, l.inode, l.version,
                k.* exclude (key, size, modified, inode, version, digest_source, problem),
                case when k.sha256 is not null then 'carried' end as digest_source,
-               coalesce(l.problem, k.problem) as problem, l.key in (from contradicted) as contradicted,
-               coalesce(k.read_at <= {started} and coalesce(list_has_all({names("k.digests")}, {wanted}),
-                                                            len({wanted}) = 0), false) as serves,
+               coalesce(l.problem, k.problem) as problem, {contradicts} as contradicted,
+               coalesce(k.read_at <= {started} {holds_all}, false) as serves,
                l.problem is null and not (serves and k.read_at > {due}) as todo
         from listed l left join (select * from {source} where digest_source in ('read', 'carried')) k
           on k.key = l.key and k.size = l.size and k.modified = l.modified
          and k.inode is not distinct from l.inode and k.version is not distinct from l.version
-        where l.key not in (select key from reported);
-        create or replace table planned as select *, case when todo then {_within(target)} end as within from compared
+        {left})
+        select *, case when todo then {_within(target)} end as within from compared
         """
     )
     save(db, f"select {_LISTED} from planned where within and not contradicted", folder / "todo.parquet")
-    save(db, f"select {_LISTED} from planned where within and contradicted", folder / "heads.parquet")
     save(
         db,
-        f"""select {_COLUMNS} from reported union all by name
+        f"""select {_COLUMNS} from {reports} union all by name
             select {_COLUMNS} from planned where not todo or (not within and serves and read_at > {expired})
             union all by name
             select {_COLUMNS} from (select * replace (null::blob as sha256, null::varchar as digests,
@@ -95,16 +101,16 @@ def plan_reads(
                           where todo and not within and not (serves and read_at > {expired}))""",
         folder / "known.parquet",
     )
-    objects, size, identified = row(
+    objects, size, identified, carried, reported = row(
         db,
-        "select count(*) filter (not contradicted), coalesce(sum(size) filter (not contradicted), 0)::bigint,"
-        " count(*) filter (contradicted) from planned where within",
+        f"""select count(*) filter (within and not contradicted),
+            coalesce(sum(size) filter (within and not contradicted), 0)::bigint,
+            count(*) filter (within and contradicted),
+            count(*) filter (not coalesce(within, false) and serves and problem is null),
+            (select count(*) from {reports}) from planned""",
     )
-    carried, reported = row(
-        db,
-        "select (select count(*) from planned where not coalesce(within, false) and serves and problem is null),"
-        " (select count(*) from reported)",
-    )
+    if identified:
+        save(db, f"select {_LISTED} from planned where within and contradicted", folder / "heads.parquet")
     plan = Plan(objects=objects, bytes=size, carried=carried, reported=reported, identified=identified)
     write_whole(finished, json.dumps(asdict(plan)))
     return plan

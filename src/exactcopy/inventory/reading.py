@@ -122,9 +122,7 @@ def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: 
         return _row(copy, Identity(problem=stream))
     if reading.first_bytes is not None and reading.first_bytes < copy.size:
         return _row(copy, _identify(stream, buffer[: reading.first_bytes]))
-    digests = {checksum: hasher(checksum) for checksum in (SHA256, *reading.checksums)}
-    # The usual case costs no loop for each piece.
-    digest, others = digests[SHA256], [each for checksum, each in digests.items() if checksum != SHA256]
+    digest, others = hasher(SHA256), [hasher(checksum) for checksum in reading.checksums]
     reader = HeaderReader()
     length = 0
     try:
@@ -145,7 +143,7 @@ def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: 
     if length != copy.size:
         # A body shorter or longer than its store says is not the object.
         return _row(copy, Identity(problem=Problem.IO_ERROR))
-    computed = {checksum: each.digest() for checksum, each in digests.items() if checksum != SHA256}
+    computed = {checksum: other.digest() for checksum, other in zip(reading.checksums, others, strict=True)}
     return _row(copy, reader.close(), digest.digest(), written(computed), reading.started)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from exactcopy.digest import STRONGEST_FIRST, parse
+from exactcopy.digest import SHA256, STRONGEST_FIRST, parse
 from exactcopy.inventory.database import literal, nothing, parquet, rows
 from exactcopy.inventory.schema import INVENTORY, entries, names
 from exactcopy.model import Checksum, Problem
@@ -18,7 +18,7 @@ _MOST_ASKED = 8
 
 
 def asked_of_primaries(db: DuckDBPyConnection, listings: Iterable[Path]) -> tuple[Checksum, ...]:
-    """Return the checksums that one read of a primary has to compute, to clear what these listings report.
+    """Return the checksums beside SHA-256 that one read of a primary has to compute, to clear what these report.
 
     Of each object it is the strongest that is reported; of all, the most frequent ones.
     """
@@ -31,7 +31,8 @@ def asked_of_primaries(db: DuckDBPyConnection, listings: Iterable[Path]) -> tupl
             " where digests is not null) group by reported",
         ):
             best = min(map(parse, reported), key=lambda checksum: STRONGEST_FIRST.index(checksum.algorithm))
-            counts[best] = counts.get(best, 0) + count
+            if best != SHA256:
+                counts[best] = counts.get(best, 0) + count
     return tuple(sorted(sorted(counts, key=lambda checksum: -counts[checksum])[:_MOST_ASKED]))
 
 
@@ -79,5 +80,5 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
 
 
 def names_of(checksums: Iterable[Checksum]) -> str:
-    """Return the SQL list of the names of `checksums` other than plain SHA-256, which is always computed."""
-    return "[" + ", ".join(literal(str(each)) for each in checksums if str(each) != "sha256") + "]::varchar[]"
+    """Return the SQL list of the names of `checksums`."""
+    return "[" + ", ".join(literal(str(each)) for each in checksums) + "]::varchar[]"
