@@ -9,6 +9,7 @@ from exactcopy.dicom.terms import EXPLICIT_BIG, IMPLICIT_LITTLE, LONG_VRS, SHORT
 Buffer = bytes | bytearray | memoryview
 
 UNDEFINED = 0xFFFFFFFF
+MOST_WANTED_BYTES = 4096  # of one value that is kept
 ENCAPSULATED = -1  # as a length of pixel data
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 WANTED = {

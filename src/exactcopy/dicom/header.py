@@ -13,6 +13,7 @@ from exactcopy.dicom.encoding import (
     ENCAPSULATED,
     EXPLICIT,
     IMPLICIT,
+    MOST_WANTED_BYTES,
     PIXEL_TAGS,
     WANTED,
     Buffer,
@@ -30,7 +31,7 @@ from exactcopy.dicom.terms import (
     TRANSFER_SYNTAXES,
     VIDEO,
 )
-from exactcopy.dicom.walk import MOST_ELEMENTS, MOST_WANTED_BYTES, Step, Walker
+from exactcopy.dicom.walk import MOST_ELEMENTS, Step, Walker
 from exactcopy.model import Identity, Problem
 
 MOST_HEAD = 4 * 1024 * 1024  # kept for pydicom, until the pixel data is reached

@@ -3,23 +3,26 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from struct import Struct
 from typing import Any
 
-from exactcopy.dicom.encoding import UNDEFINED, Buffer, Encoding
+from exactcopy.dicom.encoding import MOST_WANTED_BYTES, UNDEFINED, WANTED, Buffer, Encoding
 
-RUN = 16  # elements: more are passed in one step, fewer miss when one of them differs
+RUN = 32  # elements: more are passed in one step, fewer miss when one of them differs
 MOST_MISSES = 4  # of a run, before another takes its place: learning costs as much as a few misses
 _MOST_RUNS = 4096
 
 
 @dataclass(slots=True)
 class Run:
-    """Elements in a row that nobody wants: their heads (tag, VR, length), where each stands, and bytes in all."""
+    """Elements in a row: their heads (tag, VR, length), where each stands, and the values of the wanted ones."""
 
     heads: tuple[Any, ...]
     read_heads: Callable[[Any, int], tuple[Any, ...]]
     size: int
+    wanted: tuple[int, ...] = ()
+    read_values: Callable[[Any, int], tuple[Any, ...]] = Struct("").unpack_from
     misses: int = 0
 
 
@@ -27,23 +30,46 @@ Runs = dict[int, Run]
 
 
 def learn(runs: Runs, encoding: Encoding, buf: Buffer, pos: int) -> Run:
-    """Learn the run that begins at `pos`; it ends before what is wanted or has no plain length."""
-    layout, heads, at, first = encoding.order, 0, pos, encoding.pair(buf, pos)[0]
-    while heads < RUN and at + 8 <= len(buf):
-        tag, length = encoding.pair(buf, at)
-        plain = length != UNDEFINED
-        if not encoding.implicit:
-            tag, vr, length = encoding.head(buf, at)
-            plain = vr in encoding.short_vrs
-        if tag in encoding.wanted or not plain or at + 8 + length > len(buf):
-            break
-        layout += f"8s{length}x"
-        at += 8 + length
-        heads += 1
-    read_heads = Struct(layout).unpack_from
-    # Where there is none, what is remembered never fits: looking again each time would cost more.
-    run = Run(read_heads(buf, pos), read_heads, at - pos if heads > 2 else sys.maxsize)
+    """Learn the run that begins at `pos`; it ends before what is not plain: of a length, a VR, a tag to look at.
+
+    One that was known and no longer fits is cut before what differed: there, files are not all alike.
+    """
+    first = encoding.pair(buf, pos)[0]
+    known = runs.get(first)
+    run = _run(encoding, buf, pos, RUN)
+    if known is not None:
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(known.heads, run.heads, strict=False))
+        run = _run(encoding, buf, pos, sum(1 for _ in alike))
     if len(runs) >= _MOST_RUNS:
         runs.clear()
     runs[first] = run
     return run
+
+
+def _run(encoding: Encoding, buf: Buffer, pos: int, most: int) -> Run:
+    layout, values, wanted, heads, at = encoding.order, encoding.order, [], 0, pos
+    while heads < most and at + 12 <= len(buf):
+        tag, length = encoding.pair(buf, at)
+        head, vr = 8, 0
+        if not encoding.implicit:
+            tag, vr, length = encoding.head(buf, at)
+            if vr in encoding.long_vrs:
+                head, length = 12, encoding.long(buf, at + 8)[0]
+            elif vr not in encoding.short_vrs:
+                break
+        if length == UNDEFINED or at + head + length > len(buf):
+            break
+        asked, usual_vr = encoding.wanted.get(tag, (None, 0))
+        if asked is not None:
+            usual = asked in WANTED and (encoding.implicit or vr == usual_vr) and length <= MOST_WANTED_BYTES
+            if not usual:
+                break
+            wanted.append(asked)
+        layout += f"{head}s{length}x"
+        values += f"{head}x{length}{'x' if asked is None else 's'}"
+        at += head + length
+        heads += 1
+    read_heads = Struct(layout).unpack_from
+    # Where there is none, what is remembered never fits: looking again each time would cost more.
+    size = at - pos if heads > 2 else sys.maxsize
+    return Run(read_heads(buf, pos), read_heads, size, tuple(wanted), Struct(values).unpack_from)

@@ -4,11 +4,13 @@ These loops run a few hundred times for each of millions of files: they are writ
 whatever is irregular to somebody slower.
 """
 
+import sys
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
 from itertools import islice, repeat
+from operator import length_hint
 from typing import Any
 
 from exactcopy.dicom.encoding import (
@@ -16,6 +18,7 @@ from exactcopy.dicom.encoding import (
     ENCAPSULATED,
     EXPLICIT,
     IMPLICIT,
+    MOST_WANTED_BYTES,
     PIXEL_TAGS,
     UNDEFINED,
     WANTED,
@@ -24,10 +27,9 @@ from exactcopy.dicom.encoding import (
     data_set_encoding,
     upper,
 )
-from exactcopy.dicom.runs import MOST_MISSES, RUN, Runs, learn
+from exactcopy.dicom.runs import MOST_MISSES, RUN, Run, Runs, learn
 from exactcopy.dicom.terms import DEFLATED, LONG_VRS, SHORT_VRS
 
-MOST_WANTED_BYTES = 4096  # of one value that is kept
 MOST_ELEMENTS = 10_000_000  # a whole-slide image has a few millions, nested; more is an attack
 MOST_NESTED = 100
 MOST_INFLATED = 512 * 1024 * 1024
@@ -226,6 +228,18 @@ class Walker:
             if pos > last:
                 return pos
             tag, vr, length = head(buf, pos)
+            if wait:
+                wait -= 1
+            else:
+                run = runs.get(tag)
+                if run is None or run.misses == MOST_MISSES:
+                    run = learn(runs, encoding, buf, pos)
+                if pos + run.size <= size and run.read_heads(buf, pos) == run.heads and self._pass(run, buf, pos):
+                    pos += run.size
+                    continue
+                if run.size < sys.maxsize:
+                    run.misses += 1
+                    wait = RUN - 1
             if tag in wanted:
                 known, expected = wanted[tag]
                 if vr != expected or length > MOST_WANTED_BYTES:
@@ -240,18 +254,6 @@ class Walker:
                 pos = value + length
                 values[known] = bytes(buf[value:pos])
             elif vr in short_vrs:
-                if wait:
-                    wait -= 1
-                else:
-                    run = runs.get(tag)
-                    if run is None or run.misses == MOST_MISSES:
-                        run = learn(runs, encoding, buf, pos)
-                    if pos + run.size <= size and run.read_heads(buf, pos) == run.heads:
-                        pos += run.size
-                        next(islice(self.budget, len(run.heads) - 2, None), None)
-                        continue
-                    run.misses += 1
-                    wait = RUN - 1
                 pos += 8 + length
             elif vr in encoding.long_vrs:
                 if pos + 4 > last:
@@ -265,6 +267,15 @@ class Walker:
                 return self._stop(buf)
         self.too_many = True
         return self._stop(buf)
+
+    def _pass(self, run: Run, buf: Buffer, pos: int) -> bool:
+        """Take what is wanted of a run that fits, if the budget still allows all of it."""
+        if length_hint(self.budget) < len(run.heads):
+            return False
+        next(islice(self.budget, len(run.heads) - 2, None), None)
+        if run.wanted:
+            self.values.update(zip(run.wanted, run.read_values(buf, pos), strict=True))
+        return True
 
     def _odd(self, buf: Buffer, pos: int, known: int, vr: int) -> int:
         """Pass a wanted element that is not of its usual VR, or enter the pixel data or trailing zeros."""
@@ -298,6 +309,18 @@ class Walker:
             if pos > last:
                 return pos
             tag, length = pair(buf, pos)
+            if wait:
+                wait -= 1
+            else:
+                run = runs.get(tag)
+                if run is None or run.misses == MOST_MISSES:
+                    run = learn(runs, encoding, buf, pos)
+                if pos + run.size <= size and run.read_heads(buf, pos) == run.heads and self._pass(run, buf, pos):
+                    pos += run.size
+                    continue
+                if run.size < sys.maxsize:
+                    run.misses += 1
+                    wait = RUN - 1
             value = pos + 8
             if tag in wanted:
                 known = wanted[tag][0]
@@ -313,18 +336,6 @@ class Walker:
                 values[known] = bytes(buf[value : value + length])
             elif length == UNDEFINED:
                 return self._open(buf, value, None)
-            elif wait:
-                wait -= 1
-            else:
-                run = runs.get(tag)
-                if run is None or run.misses == MOST_MISSES:
-                    run = learn(runs, encoding, buf, pos)
-                if pos + run.size <= size and run.read_heads(buf, pos) == run.heads:
-                    pos += run.size
-                    next(islice(self.budget, len(run.heads) - 2, None), None)
-                    continue
-                run.misses += 1
-                wait = RUN - 1
             pos = value + length
         self.too_many = True
         return self._stop(buf)
