@@ -94,7 +94,7 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
             except StoreUnavailable as error:
                 yield str(error)
                 continue
-            previous = last_inventory(history, target, listing.medium)
+            previous = last_inventory(history, target, listing.safeguards.medium)
             there = f"{target.name}: {listing.objects:,} files, {listing.bytes / 1e9:,.2f} GB there;"
             primaries = [known[name] for name in target.covers if name in known]
             if target.role is Role.PRIMARY and previous:

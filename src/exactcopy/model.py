@@ -97,10 +97,16 @@ class Problem(StrEnum):
     AMBIGUOUS = "ambiguous"
     # Left unread by `max_read`.
     OVER_BUDGET = "over_budget"
+    # A sync client's stand-in for a file that lies in the cloud: opening it would download it.
+    PLACEHOLDER = "placeholder"
+    # Deleted there; its last version is kept and could be brought back. It is no copy.
+    DELETED = "deleted"
     # Read to the end and no instance in it.
     EMPTY = "empty"
     NOT_DICOM = "not_dicom"
     DICOMDIR = "dicomdir"
+    # A zip, tar or the like, which may hold images: it is not unpacked.
+    ARCHIVE = "archive"
     # Begins like DICOM and is no whole instance.
     HEADER_UNREADABLE = "header_unreadable"
     NO_SOP_INSTANCE_UID = "no_sop_instance_uid"
@@ -125,9 +131,10 @@ UNREAD = frozenset(
         Problem.ARCHIVED,
         Problem.AMBIGUOUS,
         Problem.OVER_BUDGET,
+        Problem.PLACEHOLDER,
     }
 )
-NO_INSTANCE = frozenset({Problem.EMPTY, Problem.NOT_DICOM, Problem.DICOMDIR})
+NO_INSTANCE = frozenset({Problem.EMPTY, Problem.NOT_DICOM, Problem.DICOMDIR, Problem.ARCHIVE})
 DAMAGED = frozenset(
     {
         Problem.HEADER_UNREADABLE,
@@ -137,6 +144,42 @@ DAMAGED = frozenset(
         Problem.NO_DELIMITER,
     }
 )
+
+
+class Safeguard(StrEnum):
+    """What can protect the images in a store, in the order of the report."""
+
+    ENCRYPTION = "encryption"  # at rest
+    PUBLIC_ACCESS = "public_access"  # nobody without a login, by policy and by a real request; no public links
+    TRANSPORT = "transport"  # on the way there; for a bucket also a policy that refuses all else
+    VERSIONING = "versioning"
+    IMMUTABILITY = "immutability"  # object lock and its days
+    LIFECYCLE = "lifecycle"  # no rule that deletes images
+    LOGGING = "logging"  # of access
+    REPLICATION = "replication"
+    FILE_RIGHTS = "file_rights"  # files that every account of the computer may read or change
+
+
+class Answer(StrEnum):
+    """What was found of a safeguard. A refused or senseless reply is never a pass."""
+
+    PASS = "pass"  # noqa: S105  no password
+    FAIL = "fail"
+    NOT_SUPPORTED = "not_supported"
+    NOT_PERMITTED = "not_permitted"
+    NOT_ASSESSED = "not_assessed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was seen of one safeguard. `detail` is printed: a few words and numbers of our own, never a store's.
+
+    `count` is how many objects it is about, where it is about objects.
+    """
+
+    answer: Answer
+    detail: str = ""
+    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

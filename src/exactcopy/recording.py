@@ -146,7 +146,10 @@ def _write_restricted(
     write_tests(case.db, folder / "restores.parquet", tests)
     examined = (item for item in inventories if item.listing)
     stores = {
-        item.target.name: {"identity": item.target.identity, "medium": item.listing.medium if item.listing else None}
+        item.target.name: {
+            "identity": item.target.identity,
+            "medium": item.listing.safeguards.medium if item.listing else None,
+        }
         for item in examined
     }
     (folder / "stores.json").write_text(json.dumps(stores, indent=1), encoding="utf-8")

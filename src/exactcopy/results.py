@@ -1,12 +1,12 @@
 """The nouns of what an audit found: facts, findings, assessments. Workers and stores need none of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from exactcopy.model import Role, Severity
+from exactcopy.model import Role, Safeguard, Seen, Severity
 
 
 class StudyState(StrEnum):
@@ -162,7 +162,14 @@ class StoreFacts:
     nameless_damaged: int = 0
     device: str | None = None
     disk: str | None = None
+    host: str | None = None
+    filesystem: str | None = None
+    synced_by: str | None = None
+    reads: str | None = None
+    free: int | None = None
     encrypted: bool | None = None
+    # Of a store that was examined, every safeguard is here.
+    safeguards: Mapping[Safeguard, Seen] = field(default_factory=dict)
     # The record that showed what was on this primary before, and whether that shows its contents too.
     baseline_record: str | None = None
     content_before: bool = False

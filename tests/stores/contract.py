@@ -1,11 +1,12 @@
 """What every store must do. A store's tests subclass `StoreContract` and say how to fill one."""
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
 import pytest
 
-from exactcopy.model import Copy, Gap, Problem, Target
+from exactcopy.model import Answer, Copy, Gap, Problem, Target
 from exactcopy.stores import Asked, Store, open_store
 
 OBJECTS: Mapping[bytes, bytes] = {
@@ -60,9 +61,13 @@ class StoreContract:
                 public.remove("checksums")
         assert public == {"partitions", "listing", "read", "safeguards"}
 
-    def test_safeguards_never_claim_what_cannot_be_seen(self, target: Target) -> None:
+    def test_what_is_said_of_safeguards_may_be_printed(self, target: Target) -> None:
         with open_store(target) as store:
-            assert store.safeguards().encrypted in (None, True)
+            keys = [copy.key.decode("utf-8", "replace") for copy in listed(store)]
+            for seen in store.safeguards().seen.values():
+                assert isinstance(seen.answer, Answer)
+                assert re.fullmatch(r"[\w ,.:;%/()'-]{0,80}", seen.detail)
+                assert not [key for key in keys if key in seen.detail]
 
 
 def listed(store: Store) -> list[Copy]:

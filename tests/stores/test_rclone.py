@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 
 from exactcopy.errors import StoreUnavailable
-from exactcopy.model import Algorithm, Checksum, Copy, Gap, Problem, Role, Target
+from exactcopy.model import Algorithm, Answer, Checksum, Copy, Gap, Problem, Role, Safeguard, Target
 from exactcopy.stores import open_store
 from exactcopy.stores.rclone import serve
 from tests.fake_clouds import DOCUMENT, FOLDER, SHORTCUT, Cloud, Drive, Dropbox, content_hash, proxied
@@ -452,7 +452,7 @@ def test_a_crypt_remote_is_encrypted_and_reports_nothing(tmp_path: Path) -> None
     subprocess.run([RCLONE, "--config", str(config), "copy", str(tmp_path / "plain"), "safe:"], check=True)
     with open_store(target_of("safe:", config)) as store:
         copies = listed(store)
-        assert store.safeguards().encrypted is True
+        assert store.safeguards().seen[Safeguard.ENCRYPTION].answer is Answer.PASS
         assert [(copy.key, copy.size, dict(copy.digests)) for copy in copies] == [(b"image", 100_000, {})]
         assert [content(stream) for _, stream in store.read(copies)] == [b"1" * 100_000]
 

@@ -823,4 +823,4 @@ def test_safeguards_name_the_bucket(weed: S3Server, login: Callable[[Keys], None
     with open_store(target_of(weed.endpoint, "various")) as store:
         shown = store.safeguards()
     assert shown.medium == f"{weed.endpoint} various"
-    assert (shown.device, shown.disk, shown.encrypted) == (None, None, None)
+    assert (shown.device, shown.disk) == (None, None)

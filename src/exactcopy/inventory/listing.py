@@ -11,9 +11,9 @@ from duckdb import DuckDBPyConnection
 from exactcopy.errors import StoreUnavailable
 from exactcopy.inventory.database import save_rows
 from exactcopy.inventory.schema import LISTING, written
-from exactcopy.model import Copy, Gap, ReadPolicy, Target
+from exactcopy.model import Answer, Copy, Gap, ReadPolicy, Safeguard, Seen, Target
 from exactcopy.records import shown_key, write_whole
-from exactcopy.stores import Asked, Store, open_store
+from exactcopy.stores import Asked, Safeguards, Store, open_store
 
 _ROWS_AT_A_TIME = 50_000
 
@@ -30,11 +30,7 @@ class Listing:
     asked: int
     gaps: tuple[tuple[str, str], ...]
     identity: str
-    device: str | None
-    disk: str | None
-    volume: str | None
-    medium: str | None
-    encrypted: bool | None
+    safeguards: Safeguards
 
 
 def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
@@ -48,7 +44,7 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
         listing = _load(finished)
         with open_store(target) as store:
             # A drive that was changed since then is another store: nothing of the listing is true of it.
-            if listing.medium == store.safeguards().medium and listing.identity == target.identity:
+            if listing.safeguards.medium == store.safeguards().medium and listing.identity == target.identity:
                 return listing
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,11 +78,7 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
         asked=asked,
         gaps=tuple(gaps),
         identity=target.identity,
-        device=shown.device,
-        disk=shown.disk,
-        volume=shown.volume,
-        medium=shown.medium,
-        encrypted=shown.encrypted,
+        safeguards=shown,
     )
     write_whole(finished, json.dumps(asdict(listing)))
     return listing
@@ -117,4 +109,8 @@ def _ask(store: Asked, copies: list[Copy]) -> tuple[list[Copy], int]:
 def _load(finished: Path) -> Listing:
     stored = json.loads(finished.read_text(encoding="utf-8"))
     stored["gaps"] = tuple((key, reason) for key, reason in stored["gaps"])
-    return Listing(**stored)
+    shown = stored["safeguards"]
+    shown["seen"] = {
+        Safeguard(name): Seen(**{**seen, "answer": Answer(seen["answer"])}) for name, seen in shown["seen"].items()
+    }
+    return Listing(**{**stored, "safeguards": Safeguards(**shown)})

@@ -61,7 +61,7 @@ def take_inventory(
                 )
             step(f"Listing {target.name}", None, None)
             listing = list_store(db, target, work)
-            previous = find_previous(target, listing.medium)
+            previous = find_previous(target, listing.safeguards.medium)
             plan = plan_reads(db, target, work, previous, started, asked, primaries)
             _read(
                 db, pool, target, work, plan, primaries, Reading(target=target, started=started, checksums=asked), step

@@ -8,7 +8,18 @@ from typing import Any
 from exactcopy.costs import paid_once, read_back_cost, yearly_cost
 from exactcopy.inventory.database import literal, row, rows
 from exactcopy.inventory.listing import Listing
-from exactcopy.model import NEVER_OPENED, NO_INSTANCE, UNREAD, Cost, Outcome, Problem, Target
+from exactcopy.model import (
+    NEVER_OPENED,
+    NO_INSTANCE,
+    UNREAD,
+    Answer,
+    Cost,
+    Outcome,
+    Problem,
+    Safeguard,
+    Seen,
+    Target,
+)
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.results import Assurance, Comparison, Count, Extra, Side, StoreFacts, StudyState
 
@@ -152,6 +163,8 @@ def store_facts(case: Case, store: Examined, listing: Listing | None, error: str
     )
     nowhere, undetermined = _without_exact_copy(case, store)
     cost = target.cost or Cost()
+    shown = listing.safeguards
+    safeguards = {name: shown.seen.get(name, Seen(answer=Answer.NOT_ASSESSED)) for name in Safeguard}
     return StoreFacts(
         **settings,
         # How many studies a year brings is not known.
@@ -183,12 +196,18 @@ def store_facts(case: Case, store: Examined, listing: Listing | None, error: str
         modalities=dict(modalities),
         problems=problems,
         nameless_damaged=nameless,
-        device=listing.device,
-        disk=listing.disk,
-        volume=listing.volume,
+        device=shown.device,
+        disk=shown.disk,
+        host=shown.host,
+        volume=shown.volume,
+        filesystem=shown.filesystem,
+        synced_by=shown.synced_by,
+        reads=shown.reads,
+        free=shown.free,
         baseline_record=store.known_from,
         content_before=store.known is not None,
-        encrypted=listing.encrypted,
+        encrypted={Answer.PASS: True, Answer.FAIL: False}.get(safeguards[Safeguard.ENCRYPTION].answer),
+        safeguards=safeguards,
     )
 
 

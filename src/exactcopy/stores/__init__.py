@@ -1,13 +1,13 @@
 """Where images lie. A `Store` has no method that writes; a new kind is one module and one line in `KINDS`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import TracebackType
 from typing import Protocol, Self, cast, runtime_checkable
 
-from exactcopy.model import Copy, Gap, Problem, Target
+from exactcopy.model import Copy, Gap, Problem, Safeguard, Seen, Target
 
 
 class Stream(Protocol):
@@ -22,15 +22,23 @@ class Stream(Protocol):
 class Safeguards:
     """What a store shows of where it lies and how it is protected; None: it cannot be seen from here.
 
-    `device` is the file system, `disk` the piece of hardware under it, `volume` the configured one of those that
-    take turns, `medium` what tells this file system from any other that is connected at the same place.
+    `device` is the file system, `disk` the piece of hardware under it, `host` the other computer or the account that
+    keeps it: what is equal in one of these fails together. `volume` is the configured one of those that take turns,
+    `medium` what tells this store from any other that is connected at the same place. `filesystem` is its type.
+    `synced_by` names the sync client whose local folder this is. `reads` says what reading proves: "medium", or
+    "cache" where what is read may come from memory. `free` is in bytes. What is not in `seen` was not assessed.
     """
 
     device: str | None = None
     disk: str | None = None
+    host: str | None = None
     volume: str | None = None
     medium: str | None = None
-    encrypted: bool | None = None
+    filesystem: str | None = None
+    synced_by: str | None = None
+    reads: str | None = None
+    free: int | None = None
+    seen: Mapping[Safeguard, Seen] = field(default_factory=dict)
 
 
 class Store(Protocol):
@@ -62,7 +70,7 @@ class Store(Protocol):
         ...
 
     def safeguards(self) -> Safeguards:
-        """Return what protects the store, as far as it shows."""
+        """Return what protects the store, as far as it shows: more after it was listed than before."""
         ...
 
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from exactcopy.errors import ObjectChanged, StoreUnavailable
-from exactcopy.model import Copy, Gap, Problem, Target
+from exactcopy.model import Answer, Copy, Gap, Problem, Safeguard, Seen, Target
 from exactcopy.stores import Safeguards, Stream
 
 VOLUME_MARKER = ".exactcopy-volume"
@@ -125,16 +125,16 @@ class FolderStore:
         named = sorted(volume_ids(self._root)) or ([f"{identity:x}"] if identity else [])
         try:
             mapping = Path(f"/sys/dev/block/{device}/dm/uuid").read_text(encoding="ascii")
-            encrypted = mapping.startswith("CRYPT-") or None
+            encrypted = mapping.startswith("CRYPT-")
         except OSError:
             # Hardware, hypervisor and file-system encryption do not show here: not seen is not absent.
-            encrypted = None
+            encrypted = False
         return Safeguards(
             device=device,
             disk=_disk(device),
             volume=self._volume,
             medium=f"{' '.join(named)} {status.st_ino}" if named else None,
-            encrypted=encrypted,
+            seen={Safeguard.ENCRYPTION: Seen(answer=Answer.PASS, detail="LUKS")} if encrypted else {},
         )
 
 

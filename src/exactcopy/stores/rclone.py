@@ -30,7 +30,7 @@ from urllib3.exceptions import HTTPError
 
 from exactcopy.digest import DROPBOX
 from exactcopy.errors import StoreUnavailable
-from exactcopy.model import Algorithm, Checksum, Copy, Gap, Problem, Target
+from exactcopy.model import Algorithm, Answer, Checksum, Copy, Gap, Problem, Safeguard, Seen, Target
 from exactcopy.stores import Safeguards, Stream
 
 _OLDEST = (1, 72)
@@ -236,7 +236,8 @@ class RcloneStore:
     def safeguards(self) -> Safeguards:
         """Return which provider and folder this is; a crypt remote holds nothing in the clear."""
         kind = self._backend()
-        return Safeguards(medium=f"{kind} {self._remote}", encrypted=kind == "crypt" or None)
+        crypt = {Safeguard.ENCRYPTION: Seen(answer=Answer.PASS, detail="rclone crypt")}
+        return Safeguards(medium=f"{kind} {self._remote}", seen=crypt if kind == "crypt" else {})
 
     def _lsjson(self) -> list[str]:
         rclone = _installed(self._target.name)
