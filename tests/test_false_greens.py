@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pydicom
 import pytest
 
 from exactcopy.errors import RecordError
+from exactcopy.model import Answer, Safeguard, Seen
+from exactcopy.stores import Safeguards
+from exactcopy.stores.folder import FolderStore
 from tests.clinic import Clinic, audit_at, findings, outcomes, store
 
 pytestmark = pytest.mark.usefixtures("without_pages")
@@ -288,6 +292,37 @@ def test_labels_are_given_once_and_never_again(clinic: Clinic) -> None:
     audit_at(clinic, NOW + timedelta(days=60))
     keys.append(json.loads((clinic.record() / "restricted" / "key.json").read_text(encoding="utf-8")))
     assert not set(keys[2].values()) & set(keys[0].values())
+
+
+@pytest.mark.parametrize("answer", [answer for answer in Answer if answer is not Answer.PASS])
+def test_mocked_answers_of_stores_that_are_no_pass_are_none_in_the_record(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    shown = FolderStore.safeguards
+
+    def safeguards(self: FolderStore) -> Safeguards:
+        return replace(shown(self), host=None, disk=None, seen={name: Seen(answer=answer) for name in Safeguard})
+
+    monkeypatch.setattr(FolderStore, "safeguards", safeguards)
+    audit = audit_at(clinic, NOW)
+    asked = ("EC-AC-01", "EC-EN-01", "EC-TX-01", "EC-AU-01", "EC-BK-08", "EC-BK-10", "EC-WS-01", "EC-IN-01", "NP-05")
+    assert "no exception" not in {status(audit, control) for control in asked}
+    public = answer is Answer.FAIL
+    assert (("not-public", "nas") in findings(audit)) is public
+    assert audit["conclusion"] == ("exceptions noted" if public else "no exceptions noted")
+
+
+def test_a_sync_clients_folder_is_no_copy_elsewhere(clinic: Clinic) -> None:
+    for name in ("nas", "usb"):
+        (clinic.root / name / ".dropbox.cache").mkdir()
+    audit = audit_at(clinic, NOW)
+    assert findings(audit) == {
+        ("kept-off-site", "audit"): "high",
+        ("sync-folder-is-named", "nas"): "medium",
+        ("sync-folder-is-named", "usb"): "medium",
+    }
+    assert (status(audit, "EC-BK-08"), status(audit, "EC-BK-09")) == ("exception", "exception")
+    assert audit["conclusion"] == "no exceptions noted"
 
 
 @pytest.mark.usefixtures("without_pages")

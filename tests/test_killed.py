@@ -26,6 +26,8 @@ _MOMENT = {
     "last_examined",
     "seconds",
     "copy_back_hours",
+    "read_rate",
+    "free",
 }
 
 

@@ -3,90 +3,44 @@
 import shutil
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pydicom
 import pytest
 from pydicom.uid import JPEG2000, RLELossless
 
-from tests.clinic import Clinic, findings, outcomes, sop_instance_uid, store, with_uids
-
-
-def flip(path: Path, position: int) -> None:
-    """Flip one bit of the byte at `position` (from the end, where it is negative)."""
-    data = bytearray(path.read_bytes())
-    data[position] ^= 1
-    path.write_bytes(data)
-
-
-def edit(path: Path, **changes: str) -> None:
-    """Change elements of a file."""
-    dataset = pydicom.dcmread(path)
-    for keyword, value in changes.items():
-        setattr(dataset, keyword, value)
-    dataset.save_as(path)
-
-
-def compress(path: Path, syntax: str, **options: Any) -> None:
-    """Store the pixels of a file in another transfer syntax, under the same SOP Instance UID."""
-    dataset = pydicom.dcmread(path)
-    dataset.compress(syntax, generate_instance_uid=False, **options)
-    dataset.save_as(path)
+from tests.clinic import Clinic, findings, outcomes, sop_instance_uid, store
+from tests.faults import (
+    EXTRA,
+    FACTS,
+    FINDINGS,
+    INSTANCES,
+    OUTCOMES,
+    STUDIES,
+    STUDY_STATES,
+    compress,
+    edit,
+    flip,
+    plant,
+)
 
 
 def test_each_planted_fault_has_its_outcome(tmp_path: Path) -> None:
     clinic = Clinic(tmp_path)
-    clinic.fill(studies=12, instances=3)
-    nas = clinic.root / "nas"
-    flip(clinic.path("nas", 0, 0), -2000)
-    edit(clinic.path("nas", 1, 0), PatientName="Secretname^Other")
-    shortened = clinic.path("nas", 2, 0)
-    shortened.write_bytes(shortened.read_bytes()[:-1000])
-    shutil.copyfile(clinic.path("nas", 3, 1), clinic.path("nas", 3, 0))
-    clinic.path("nas", 4, 0).write_bytes(b"")
-    clinic.path("nas", 5, 0).unlink()
-    shutil.rmtree(clinic.path("nas", 6, 0).parent)
-    compress(clinic.path("nas", 7, 0), JPEG2000, j2k_cr=[20])
-    compress(clinic.path("nas", 8, 0), RLELossless)
-    shutil.copyfile(clinic.path("nas", 9, 0), nas / "copy of it")
-    shutil.copyfile(clinic.path("nas", 10, 0), nas / "older version")
-    edit(nas / "older version", StudyDescription="an older description")
-    (nas / "extra.dcm").write_bytes(with_uids(clinic.path("pacs", 0, 0).read_bytes(), 99, 0))
-    (nas / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0 nothing of ours")
-    (nas / "notes.txt").write_text("call the vendor", encoding="utf-8")
-    scrambled = bytearray(clinic.path("nas", 11, 0).read_bytes())
-    scrambled[:2000] = bytes(2000)
-    clinic.path("nas", 11, 0).write_bytes(scrambled)
+    clinic.fill(STUDIES, INSTANCES)
+    plant(clinic, "nas")
 
     audit = clinic.audit(expected=1)
 
-    assert outcomes(audit, "nas") == {
-        "identical": 24,
-        "equivalent": 1,
-        "altered": 1,
-        "different": 2,
-        "missing": 7,
-        "unreadable": 1,
-    }
+    assert outcomes(audit, "nas") == OUTCOMES
     assert outcomes(audit, "usb") == {"identical": 36}
     nas_row, usb_row = audit["comparisons"]
-    assert nas_row["studies"] == {"total": 12, "protected": 3, "pending": 0, "gap": 9, "not_checked": 0}
+    assert nas_row["studies"] == STUDY_STATES
     assert usb_row["studies"] == {"total": 12, "protected": 12, "pending": 0, "gap": 0, "not_checked": 0}
     assert nas_row["changed_side"] == {"primary": 0, "backup": 4, "unknown": 0}
-    assert nas_row["extra"] == {
-        "not_known_on_primary": {"studies": 1, "instances": 1},
-        "lost_from_primary": {"studies": 0, "instances": 0},
-    }
+    assert nas_row["extra"] == EXTRA
     facts = store(audit, "nas")
-    assert (facts["duplicates"], facts["conflicts"], facts["not_dicom"], facts["damaged"]) == (2, 1, 4, 1)
-    assert findings(audit) == {
-        ("backup-is-complete", "nas"): "high",
-        ("copies-are-exact", "nas"): "high",
-        ("copies-are-readable", "nas"): "high",
-        ("no-uid-conflict", "nas"): "high",
-        ("extras-are-explained", "nas"): "high",
-        ("copies-within-48-hours", "nas"): "info",
-    }
+    assert {name: facts[name] for name in FACTS} == FACTS
+    assert findings(audit) == {(check, "nas"): severity for check, severity in FINDINGS.items()}
     assert audit["conclusion"] == "exceptions noted"
     assert audit["headline"] == "incomplete_copies"
     assert audit["complete"]
@@ -287,3 +241,15 @@ def test_an_audit_never_writes_to_a_store(tmp_path: Path) -> None:
     clinic.audit(expected=0)
     assert before == {path: path.read_bytes() for path in before}
     assert times == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_what_lies_in_a_trash_folder_is_no_copy(tmp_path: Path) -> None:
+    clinic = Clinic(tmp_path)
+    clinic.fill(studies=3, instances=2)
+    recycle = clinic.root / "nas" / "#recycle"
+    recycle.mkdir()
+    clinic.path("nas", 1, 0).parent.rename(recycle / "study 1")
+    audit = clinic.audit(expected=1)
+    assert outcomes(audit, "nas") == {"identical": 4, "missing": 2}
+    facts = store(audit, "nas")
+    assert (facts["objects"], facts["deleted"], facts["not_dicom"], facts["complete"]) == (4, 2, 0, True)

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from exactcopy.checks import Checked
 from exactcopy.decisions import Decisions, attestation, expired
-from exactcopy.model import Severity
+from exactcopy.model import Attestation, Severity
 from exactcopy.results import Assessment, Control, Evidence, Finding, NotChecked
 
 NO_EXCEPTION = "no exception"
@@ -86,33 +86,44 @@ def _assess(control: Control, checked: Sequence[Checked], decisions: Decisions, 
     findings = [item.result for item in checked if isinstance(item.result, Finding)]
     open_questions = [item.result for item in checked if isinstance(item.result, NotChecked)]
     stated = attestation(decisions, control.id, today) if control.may_be_attested else None
-    status, observed = NOT_CHECKED, control.answered_by
     if findings:
         heavy = any(finding.severity.rank <= Severity.MEDIUM.rank for finding in findings)
         status = EXCEPTION if heavy else ATTENTION
-        observed = " ".join(f"{finding.title}." for finding in findings)
+        beside = _targets(question.target for question in open_questions)
+        observed = " ".join(
+            [*(f"{finding.title}." for finding in findings), *([f"Not checked on {beside}."] if beside else [])]
+        )
     elif control.id == AGREEMENT and checked:
         # The check looked for an attestation of each party, and found it.
         status, observed = ATTESTED, "An agreement with each holder is on record."
     elif stated is not None:
         status, observed = ATTESTED, stated.statement
-    elif checked and not open_questions:
-        status, observed = NO_EXCEPTION, _answered(checked)
-    elif open_questions:
-        answered = len(checked) - len(open_questions)
-        reasons = " ".join(dict.fromkeys(question.reason for question in open_questions))
-        observed = (f"{answered} of {len(checked)} answered. " if answered else "") + reasons
-    elif (old := expired(decisions, control.id, today)) is not None:
-        lapsed = f"The attestation of {old.on.isoformat()} expired on {old.expires.isoformat()}."
-        observed = f"{lapsed} {observed}".strip()
+    elif checked and not open_questions and control.kind != "attested":
+        targets = _targets(item.target for item in checked)
+        status, observed = NO_EXCEPTION, f"Examined on {targets}." if targets else "Examined in this audit."
+    else:
+        # What was measured beside it does not answer what only a person can state.
+        status, observed = NOT_CHECKED, _unanswered(control, checked, expired(decisions, control.id, today))
     return Assessment(
         control=control, status=status, observed=observed, findings=tuple(finding.id for finding in findings)
     )
 
 
-def _answered(checked: Sequence[Checked]) -> str:
-    targets = list(dict.fromkeys(item.target for item in checked if item.target != "audit"))
-    return f"Examined on {', '.join(targets)}." if targets else "Examined in this audit."
+def _unanswered(control: Control, checked: Sequence[Checked], lapsed: Attestation | None) -> str:
+    """Say why nothing is known of a control, and what would answer it."""
+    reasons = [item.result.reason for item in checked if isinstance(item.result, NotChecked)]
+    answered = len(checked) - len(reasons)
+    said = [
+        f"The attestation of {lapsed.on.isoformat()} expired on {lapsed.expires.isoformat()}." if lapsed else "",
+        f"{answered} of {len(checked)} answered." if answered and reasons else "",
+        *dict.fromkeys(reasons),
+        control.answered_by,
+    ]
+    return " ".join(part for part in said if part)
+
+
+def _targets(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(name for name in names if name != "audit"))
 
 
 def citations(controls: Iterable[Control]) -> Mapping[str, list[str]]:

@@ -1,7 +1,7 @@
 """The straight line: list, plan, read, match, reconcile, restore, check, assess, record, report."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -18,7 +18,6 @@ from exactcopy.errors import StoreUnavailable
 from exactcopy.evidence import examined, failed_before, gather, last_inventory
 from exactcopy.inventory.database import database
 from exactcopy.inventory.listing import list_store
-from exactcopy.inventory.plan import plan_reads
 from exactcopy.inventory.reported import asked_of_primaries
 from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
 from exactcopy.model import Checksum, ReadPolicy, Role, Target
@@ -31,7 +30,6 @@ from exactcopy.recording import Audited, record
 from exactcopy.records import History, Run
 from exactcopy.restore import Draw, draw_studies, frame_of, restore_drawn
 from exactcopy.results import RestoreTest
-from exactcopy.sampling import ALL_UP_TO, PRESETS
 from exactcopy.stores import served
 
 
@@ -73,52 +71,6 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
             return record(run, case, inventories, evidence, tests, timing)
 
 
-def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
-    """Yield what an audit of `config` would list, read and restore, and for how long. No record is written."""
-    history = History(records.chain(config))
-    timing = history.last.audit["timing"] if history.last else {}
-    rate = timing["read_bytes"] / timing["read_seconds"] if timing.get("read_seconds") else 0.0
-    total = 0
-    known: dict[str, Path] = {}
-    with (
-        records.locked(config),
-        records.scratch(config) as work,
-        served(config.stores) as stores,
-        database(work / "spill") as db,
-    ):
-        for target in stores:
-            folder = work / target.name
-            try:
-                step(f"Listing {target.name}", None, None)
-                listing = list_store(db, target, folder)
-            except StoreUnavailable as error:
-                yield str(error)
-                continue
-            previous = last_inventory(history, target, listing.safeguards.medium)
-            there = f"{target.name}: {listing.objects:,} files, {listing.bytes / 1e9:,.2f} GB there;"
-            primaries = [known[name] for name in target.covers if name in known]
-            if target.role is Role.PRIMARY and previous:
-                known[target.name] = previous
-            if target.read is ReadPolicy.REPORTED and not primaries:
-                yield f"{there} its checksums are compared, and what does not match is read."
-                continue
-            plan = plan_reads(db, target, folder, previous, _nanoseconds(now), (), primaries)
-            total += plan.bytes
-            kept = f"; {plan.carried:,} files keep an earlier proof" if plan.carried else ""
-            told = f"; {plan.reported:,} are known by the provider's checksums" if plan.reported else ""
-            begun = f"; {plan.identified:,} are read at their beginning" if plan.identified else ""
-            yield f"{there} {plan.objects:,} files, {plan.bytes / 1e9:,.2f} GB would be read{begun}{told}{kept}."
-    preset = PRESETS[config.sample]
-    yield (
-        f"Restores: every study of a backup with up to {ALL_UP_TO} of them; of more, a sample ({config.sample}:"
-        f" {preset.confidence:.0%} confidence, {preset.tolerable:.0%} tolerable)."
-    )
-    if rate:
-        yield f"Reading takes about {total / rate / 60:,.1f} minutes at the rate of the last audit. It costs no fees."
-    else:
-        yield f"Reading {total / 1e9:,.2f} GB: how long it takes is known after the first audit. It costs no fees."
-
-
 def _with(config: Config, stores: Sequence[Target]) -> Config:
     """Return the configuration with its stores as they can be reached."""
     return replace(
@@ -140,7 +92,7 @@ def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) 
             step(f"Listing {backup.name}", None, None)
             # One that cannot be reached is told of in its turn.
             with suppress(StoreUnavailable):
-                list_store(db, backup, unfinished.work / backup.name)
+                list_store(db, backup, unfinished.work / backup.name, partial(last_inventory, run.history))
     for target in run.config.stores:
         primaries = [
             item.folder
@@ -201,7 +153,7 @@ def _test_restores(run: Run, case: Case, pool: Pool, scratch: Path, step: Step) 
 
 
 def _read_bytes(inventories: Sequence[Inventory]) -> int:
-    return sum(item.plan.bytes for item in inventories if item.plan)
+    return sum(item.read_bytes for item in inventories)
 
 
 def _counter(advance: Advance) -> Callable[[], None]:

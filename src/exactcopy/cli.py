@@ -69,7 +69,8 @@ def audit(
     """Audit the archive and its backups, and write the record with the PDF to sign."""
     os.umask(0o077)
     settings, decisions = _load(config)
-    from exactcopy.audit import plan_audit, run_audit
+    from exactcopy.audit import run_audit
+    from exactcopy.planning import plan_audit
     from exactcopy.progress import shown
 
     with shown() as step:

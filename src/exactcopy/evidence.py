@@ -26,7 +26,7 @@ def gather(
     config, history = run.config, run.history
     last = {item.target.name: _last_known(history, item.target.name) for item in inventories}
     stores = tuple(
-        store_facts(case, examined, item.listing, item.error, last[item.target.name])
+        store_facts(case, examined, item, last[item.target.name])
         for examined, item in zip(case.stores, inventories, strict=True)
     )
     tolerated, overdue = _absent_drives(case, stores)

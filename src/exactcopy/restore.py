@@ -11,11 +11,12 @@ from time import perf_counter
 
 from duckdb import DuckDBPyConnection
 
+from exactcopy.costs import read_back_cost
 from exactcopy.dicom.header import HeaderReader
 from exactcopy.dicom.pixels import check_frames
 from exactcopy.errors import ObjectChanged, StoreUnavailable
 from exactcopy.inventory.database import literal, parquet, row, rows, save_rows
-from exactcopy.model import DAMAGED, Copy, Problem, Target
+from exactcopy.model import DAMAGED, Copy, Cost, Problem, Target
 from exactcopy.pool import Died, Pool
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.results import RestoreSummary, RestoreTest, Sample
@@ -214,6 +215,7 @@ def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest]) -> RestoreS
             ),
         ),
         copy_back_hours=round(whole / (size / seconds) / 3600, 4) if size and seconds else None,
+        egress_cost=read_back_cost(drawn.backup.cost or Cost(), size),
         destination="scratch folder",
         problems=dict(sorted(Counter(problem for test in mine for problem in test.problems).items())),
         reason=None if drawn.random else "no study is wholly present there without a known gap",

@@ -177,6 +177,13 @@ class StoreFacts:
     yearly_cost: float | None = None
     paid_once: float | None = None
     read_back_cost: float | None = None
+    # What this audit read of it, at which rate (bytes a second), and what that costs; what was asked for one by one.
+    read_bytes: int = 0
+    read_rate: float | None = None
+    egress_cost: float | None = None
+    asked: int = 0
+    # What was deleted there and is kept for now: in a trash folder, or as an earlier version.
+    deleted: int = 0
     no_exact_copy: Count = Count()
     copies_undetermined: Count = Count()
 
@@ -207,6 +214,8 @@ class Comparison:
     oldest_unprotected_hours: float | None
     changed_side: Mapping[str, int]
     against_damaged: int
+    # Of the missing ones, those of which the backup keeps a version after they were deleted there.
+    recoverable: int = 0
     gap_studies: Mapping[str, int]
     last_known: Mapping[str, Any] | None = None
 
@@ -255,6 +264,8 @@ class RestoreSummary:
     sample: Sample
     left_out_why: Mapping[str, int]
     copy_back_hours: float | None
+    # US dollars for the bytes that came back, where the configuration prices them.
+    egress_cost: float | None = None
     destination: str
     problems: Mapping[str, int]
     reason: str | None = None

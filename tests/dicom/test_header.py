@@ -262,7 +262,7 @@ def test_every_cut_of_a_small_file_is_damage(name: str) -> None:
         (b"", Problem.EMPTY),
         (b"\0", Problem.NOT_DICOM),
         (b"\0" * 5000, Problem.NOT_DICOM),
-        (b"PK\x03\x04" + b"x" * 900, Problem.NOT_DICOM),
+        (b"PK\x03\x04" + b"x" * 900, Problem.ARCHIVE),
         (b"A report of the exam, in plain words. " * 20, Problem.NOT_DICOM),
         (b"\0" * 128 + b"DICM", Problem.NO_SOP_INSTANCE_UID),
         (image(long(0x7FE0, 0x10, b"OW", b"\1" * 24)), None),

@@ -1,6 +1,8 @@
 """A backup that reports checksums: what they clear is not read, what they do not clear is."""
 
+import csv
 import shutil
+import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -208,3 +210,96 @@ def test_a_restore_that_disagrees_takes_the_claim_back(
     assert outcomes(audit, "nas") == {"identical": 4, "unverified": 2}
     assert (audit["restore_tests"][0]["restored"], audit["restore_tests"][0]["failed"]) == (2, 1)
     assert audit["headline"] == "restore_failed"
+
+
+def test_what_was_deleted_is_missing_and_said_to_be_recoverable(cloud: Cloud) -> None:
+    cloud.audit(NOW - timedelta(days=30))
+    # The first is known by its checksum, though its key has changed; of the second only the name is left.
+    nas = cloud.clinic.root / "nas"
+    (nas / "study 1/0.dcm").rename(nas / "elsewhere")
+    rot(cloud.clinic.path("nas", 2, 1))
+    cloud.options["deleted"] = ("elsewhere", "study 2/1.dcm")
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 4, "missing": 2}
+    assert cloud.comparison(audit)["recoverable"] == 2
+    shown = store(audit, "nas")
+    assert (shown["instances"], shown["objects"], shown["unread"], shown["not_opened"]) == (4, 4, 0, 0)
+    assert cloud.log.read_text(encoding="utf-8") == ""
+    with (cloud.clinic.record() / "restricted/worklist-nas.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["key_of_copy"]: row for row in csv.DictReader(file)}
+    assert rows["elsewhere"]["hint"] == "deleted there; the version that is kept is identical by checksum"
+    assert rows["study 2/1.dcm"]["hint"] == "deleted there; a version is kept under this name"
+    assert all(row["version_of_copy"] and row["what"] == "missing" for row in rows.values())
+    # What is brought back is there again.
+    cloud.options["deleted"] = ()
+    assert outcomes(cloud.audit(NOW + timedelta(days=1)), "nas") == {"identical": 5, "different": 1}
+
+
+def test_where_all_was_deleted_all_is_missing(cloud: Cloud) -> None:
+    nas = cloud.clinic.root / "nas"
+    cloud.options["deleted"] = tuple(str(path.relative_to(nas)) for path in nas.rglob("*.dcm"))
+    audit = cloud.audit()
+    assert store(audit, "nas")["error"] is None
+    assert outcomes(audit, "nas") == {"missing": 6}
+    assert cloud.comparison(audit)["recoverable"] == 6
+
+
+def test_what_is_gone_for_good_is_not_called_recoverable(cloud: Cloud) -> None:
+    cloud.clinic.path("nas", 1, 0).unlink()
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 5, "missing": 1}
+    assert cloud.comparison(audit)["recoverable"] == 0
+
+
+def test_archives_are_counted_beside_what_they_may_hold(cloud: Cloud) -> None:
+    lost = cloud.clinic.path("nas", 1, 0)
+    with zipfile.ZipFile(cloud.clinic.root / "nas" / "old.zip", "w") as archive:
+        archive.write(lost, "0.dcm")
+    lost.unlink()
+    audit = cloud.audit()
+    assert outcomes(audit, "nas") == {"identical": 5, "missing": 1}
+    assert store(audit, "nas")["problems"] == {"archive": 1}
+
+
+@pytest.fixture
+def asked(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """A cloud that tells its checksums one by one."""
+    monkeypatch.setitem(KINDS, "reporting", "tests.stores.reporting:AskedStore")
+    return cloud
+
+
+def test_what_was_told_of_an_object_holds_until_it_changes(asked: Cloud) -> None:
+    assert outcomes(asked.audit(NOW - timedelta(days=1)), "nas") == {"identical": 6}
+    assert len(asked.read("asked")) == 6
+    rot(asked.clinic.path("nas", 1, 0))
+    audit = asked.audit()
+    assert outcomes(audit, "nas") == {"identical": 5, "different": 1}
+    assert asked.read("asked") == ["study 1/0.dcm"]
+    assert asked.comparison(audit)["assurance"]["reported"] == 5
+
+
+def test_a_method_that_fails_everywhere_is_doubted_before_the_copies(
+    asked: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exactcopy.inventory.doubt._IN_A_ROW", 6)
+    asked.options |= {"nonsense": True, "algorithms": ["sha256"], "silent": ("study 2/0.dcm",)}
+    audit = asked.audit()
+    assert outcomes(audit, "nas") == {"identical": 6}
+    # One stands for all, then each; what it says nothing of is read whole.
+    assert asked.read("asked") == sorted(["study 0/0.dcm", *(f"study {s}/{i}.dcm" for s in range(3) for i in range(2))])
+    assert (asked.read("head"), asked.read("whole")) == ([], ["study 2/0.dcm"])
+    assert asked.comparison(audit)["assurance"] == {"listed": 0, "reported": 5, "read": 1, "restored": 0}
+
+
+def test_a_checksum_that_the_store_stands_by_convicts_after_reading(
+    asked: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exactcopy.inventory.doubt._IN_A_ROW", 6)
+    monkeypatch.setitem(KINDS, "reporting", "tests.stores.reporting:AnsweringStore")
+    for study in range(3):
+        for instance in range(2):
+            rot(asked.clinic.path("nas", study, instance))
+    audit = asked.audit()
+    assert outcomes(audit, "nas") == {"different": 6}
+    assert asked.read("asked") == ["study 0/0.dcm"]
+    assert len(asked.read("head")) == 6

@@ -62,8 +62,44 @@ def store(name: str, role: str = "backup", kind: str = "folder", **changes: Any)
         "volume": None,
         "rpo_hours": 24,
         "modalities": {"CR": 12, "CT": 9, "MG": 6, "US": 13},
+        "problems": {"not_dicom": 2},
+        "host": None,
+        "filesystem": "ext4" if kind == "folder" else None,
+        "synced_by": None,
+        "reads": "medium" if kind == "folder" else None,
+        "free": None,
+        "yearly_cost": None,
+        "paid_once": None,
+        "read_back_cost": None,
+        "read_bytes": 3_812_004_113 if kind == "folder" else 0,
+        "read_rate": 96_400_000.0 if kind == "folder" else None,
+        "egress_cost": None,
     }
-    return base | changes
+    known = {"encryption": "pass" if changes["encrypted"] else "fail"} if changes.get("encrypted") is not None else {}
+    return base | {"safeguards": safeguards(**known)} | changes
+
+
+SAFEGUARDS = (
+    "encryption",
+    "public_access",
+    "transport",
+    "versioning",
+    "immutability",
+    "lifecycle",
+    "logging",
+    "replication",
+    "file_rights",
+)
+
+
+def safeguards(**seen: str | tuple[str, str] | tuple[str, str, int]) -> Audit:
+    """Give all safeguards: the answers in `seen`, with details and counts, and the others not assessed."""
+    answers = {name: seen.get(name, "not_assessed") for name in SAFEGUARDS}
+    parts = {name: (each,) if isinstance(each, str) else each for name, each in answers.items()}
+    return {
+        name: {"answer": answer, "detail": rest[0] if rest else "", "count": rest[1] if len(rest) > 1 else None}
+        for name, (answer, *rest) in parts.items()
+    }
 
 
 def comparison(
@@ -662,6 +698,154 @@ def sound() -> tuple[Audit, Rows]:
     return audit(stores, rows, restore_tests=tests, statuses=SOUND | {"EC_BA_01": "attested"}, paper="a4"), []
 
 
+def clouds() -> tuple[Audit, Rows]:
+    """An audit of three clouds: each tells of itself in another way, two hold archives, one deleted images."""
+    whole: Audit = {"studies": 1_240, "series": 3_900, "instances": 41_569, "objects": 41_600, "bytes": 912_004_113_000}
+    stores = [
+        store("pacs", "primary", **whole | {"problems": {"archive": 1}}),
+        store(
+            "backblaze",
+            kind="s3",
+            site="US West",
+            held_by="Backblaze",
+            offsite=True,
+            encrypted=True,
+            yearly_cost=65.66,
+            read_back_cost=9.12,
+            read_bytes=41_000_000,
+            read_rate=1_530_000.0,
+            egress_cost=0.01,
+            problems={"archive": 2, "deleted": 14},
+            safeguards=safeguards(
+                encryption=("pass", "AES256"),
+                public_access="pass",
+                transport=("pass", "HTTPS; other ways not refused by a policy"),
+                versioning="pass",
+                immutability=("pass", "COMPLIANCE, 365 days"),
+                lifecycle=("fail", "objects are deleted after 730 days"),
+                logging="not_supported",
+                replication="fail",
+            ),
+            **whole,
+        ),
+        store(
+            "google-drive",
+            kind="rclone",
+            site=None,
+            held_by="Google",
+            offsite=True,
+            yearly_cost=180.0,
+            rpo_hours=48,
+            safeguards=safeguards(
+                public_access=("fail", "public link", 3), transport="pass", versioning="not_permitted"
+            ),
+            **whole,
+        ),
+        store(
+            "dropbox",
+            site=None,
+            offsite=None,
+            held_by="Dropbox",
+            synced_by="Dropbox",
+            reads="cache",
+            yearly_cost=None,
+            paid_once=930.0,
+            safeguards=safeguards(
+                encryption=("pass", "LUKS"),
+                file_rights=("fail", "everybody on this computer may read them", 41_600),
+            ),
+            **whole | {"problems": {"archive": 1}},
+        ),
+    ]
+    missing = finding("backup-is-complete", "backblaze", "high", 4, "4 studies are missing or incomplete on backblaze")
+    found = [missing, finding("not-public", "google-drive", "critical", 3, "3 objects on google-drive are public")]
+    comparisons = [
+        comparison(
+            "pacs",
+            "backblaze",
+            (1_236, 0, 4, 0),
+            (59, 0, 1_177),
+            {"identical": 41_555, "missing": 14},
+            recoverable=12,
+            assurance={"listed": 0, "reported": 41_200, "read": 310, "restored": 45},
+            reported_by={"sha256": 41_000, "crc64nvme": 200},
+            oldest_unprotected_hours=93.0,
+        ),
+        comparison(
+            "pacs",
+            "google-drive",
+            (1_203, 0, 0, 37),
+            (59, 0, 1_144),
+            {"identical": 40_000, "unverified": 1_569},
+            assurance={"listed": 1_569, "reported": 39_941, "read": 0, "restored": 59},
+            reported_by={"sha256": 39_941},
+            oldest_read_at="2026-09-01T06:00:00+00:00",
+        ),
+        comparison("pacs", "dropbox", (1_240, 0, 0, 0), (400, 840, 0), {"identical": 41_569}),
+    ]
+    tests = [
+        restore_test("backblaze", 59, 1_236, egress_cost=0.03, seconds=1_930.0, copy_back_hours=167.8),
+        restore_test("google-drive", 59, 1_203, restored=58, failed=1, seconds=4_100.0, copy_back_hours=356.0),
+        restore_test("dropbox", 59, 1_240, seconds=40.0, copy_back_hours=3.5),
+    ]
+    tests[1]["sample"]["upper_limit"] = 94
+    rows = [gap_row(number, missing) for number in (3, 8, 11, 12)]
+    out = audit(
+        stores,
+        comparisons,
+        findings=found,
+        restore_tests=tests,
+        conclusion="exceptions noted",
+        headline="incomplete_copies",
+    )
+    out["policy"]["rto_hours"] = 336
+    out["evidence"]["gaps_rows"] = len(rows)
+    return out, rows
+
+
+NEWER = {
+    "problems",
+    "host",
+    "filesystem",
+    "synced_by",
+    "reads",
+    "free",
+    "yearly_cost",
+    "paid_once",
+    "read_back_cost",
+    "read_bytes",
+    "read_rate",
+    "egress_cost",
+    "safeguards",
+}
+
+
+def old() -> tuple[Audit, Rows]:
+    """The audit of three clouds as a version wrote it that knew nothing of safeguards, archives and costs."""
+    out, rows = clouds()
+    out["stores"] = [{key: value for key, value in each.items() if key not in NEWER} for each in out["stores"]]
+    for each in out["comparisons"]:
+        each.pop("recoverable", None)
+        each.pop("reported_by", None)
+    for each in out["restore_tests"]:
+        each.pop("egress_cost", None)
+    return out, rows
+
+
+def six() -> tuple[Audit, Rows]:
+    """The hospital's six backups: each holds archives and tells of every safeguard at length."""
+    out, rows = large(findings=12)
+    for number, each in enumerate(out["stores"]):
+        each["problems"] = {"archive": number + 1}
+        each["safeguards"] = safeguards(
+            encryption=("pass", "aws:kms"),
+            public_access=("not_permitted", "policy status and access list were refused"),
+            transport=("fail", "not encrypted"),
+            immutability=("pass", "GOVERNANCE, 30 days"),
+        )
+    return out, rows
+
+
 def tiny() -> tuple[Audit, Rows]:
     """A clinic of three studies and one backup."""
     few: Audit = {
@@ -802,6 +986,9 @@ ALL: dict[str, Callable[[], tuple[Audit, Rows]]] = {
     "incomplete": incomplete,
     "rotated": rotated,
     "sound": sound,
+    "clouds": clouds,
+    "old": old,
+    "six": six,
     "tiny": tiny,
     "large": large,
     "long_names": long_names,

@@ -113,7 +113,15 @@ def crowded() -> tuple[audits.Audit, audits.Rows]:
 
 @pytest.mark.parametrize(
     ("made", "paper"),
-    [(crowded, "letter"), (crowded, "a4"), (audits.long_names, "letter"), (audits.hostile, "letter")],
+    [
+        (crowded, "letter"),
+        (crowded, "a4"),
+        (audits.long_names, "letter"),
+        (audits.hostile, "letter"),
+        (audits.clouds, "letter"),
+        (audits.six, "letter"),
+        (audits.six, "a4"),
+    ],
 )
 def test_page_one_stays_one_page(made: Callable[[], tuple[audits.Audit, audits.Rows]], paper: str) -> None:
     audit, rows = made()

@@ -13,7 +13,10 @@ from exactcopy.stores.folder import FolderStore
 
 
 class ReportingStore(FolderStore):
-    """Options: `algorithms` that it reports; `lies`, keys with checksums of other bytes; `shortcuts`; `log`, a file."""
+    """Options: `algorithms` that it reports; `lies`, keys with checksums of other bytes; `log`, a file.
+
+    And keys of `shortcuts`, and those that were `deleted` and of which a version is kept.
+    """
 
     def listing(self, partition: str) -> Iterator[Copy | Gap]:
         """Yield what a folder does, with checksums."""
@@ -29,6 +32,11 @@ class ReportingStore(FolderStore):
                 hashing = hasher(parse(name))
                 hashing.update(content)
                 digests[parse(name)] = hashing.digest()
+            name, problem = os.fsdecode(item.key), None
+            if name in self._target.options.get("shortcuts", ()):
+                problem = Problem.ALIAS
+            if name in self._target.options.get("deleted", ()):
+                problem = Problem.DELETED
             yield Copy(
                 key=item.key,
                 size=item.size,
@@ -36,7 +44,7 @@ class ReportingStore(FolderStore):
                 inode=item.inode,
                 version=hashlib.sha256(content).hexdigest()[:8],
                 digests=digests,
-                problem=Problem.ALIAS if os.fsdecode(item.key) in self._target.options.get("shortcuts", ()) else None,
+                problem=problem,
             )
 
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
@@ -56,3 +64,31 @@ class RottenStore(ReportingStore):
         held, self._root = self._root, os.fsencode(self._target.options["uploaded"])
         yield from super().listing(partition)
         self._root = held
+
+
+class AnsweringStore(ReportingStore):
+    """Shows its checksums in the listing and, asked about an object, tells the same."""
+
+    def checksums(self, copies: Iterable[Copy]) -> Iterator[Copy]:
+        """Yield what the listing showed, and write down about which keys it was asked."""
+        truth = {item.key: item.digests for item in ReportingStore.listing(self, "") if isinstance(item, Copy)}
+        for copy in copies:
+            key = os.fsdecode(copy.key)
+            with Path(self._target.options["log"]).open("a", encoding="utf-8") as log:
+                log.write(f"asked {key}\n")
+            yield replace(copy, digests={} if key in self._target.options.get("silent", ()) else truth[copy.key])
+
+
+class AskedStore(AnsweringStore):
+    """Tells the checksums only of what it is asked about, object by object; of `silent` keys none.
+
+    With the option `nonsense` its listing shows what looks like an MD5 and is none.
+    """
+
+    def listing(self, partition: str) -> Iterator[Copy | Gap]:
+        """Yield what is there, without checksums or with nonsense."""
+        for item in super().listing(partition):
+            if isinstance(item, Copy):
+                shown = {parse("md5"): hashlib.md5(item.key, usedforsecurity=False).digest()}
+                item = replace(item, digests=shown if self._target.options.get("nonsense") else {})
+            yield item

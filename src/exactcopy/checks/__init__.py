@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 
-from exactcopy.checks import backups, facility, primaries, restores, stores
+from exactcopy.checks import backups, facility, primaries, restores, safeguards, stores
 from exactcopy.checks.common import CHECKS, Check, Result, Scope
 from exactcopy.results import Evidence, Finding, NotChecked
 
 __all__ = ["CHECKS", "Checked", "finding_id", "run_checks"]
 
 # Each of these registers its checks as it is imported, in this order.
-_MODULES = (stores, primaries, backups, restores, facility)
+_MODULES = (stores, safeguards, primaries, backups, restores, facility)
 
 
 @dataclass(frozen=True, slots=True)

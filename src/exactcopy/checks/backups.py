@@ -12,13 +12,16 @@ from exactcopy.checks.common import (
     images,
     not_checked,
     pairs_of,
+    sentence,
     so_many,
     span,
     studies_with,
+    sync_client,
     total,
     unexamined,
 )
-from exactcopy.model import Severity
+from exactcopy.checks.unread import unread_files
+from exactcopy.model import Role, Severity
 from exactcopy.results import Evidence, StoreFacts
 
 _PROPOSED_HOURS = 48
@@ -117,7 +120,7 @@ def copies_are_readable(evidence: Evidence, backup: StoreFacts) -> Result:
             worklist=f"worklist-{backup.name}.csv",
         )
     if backup.unread:
-        return not_checked(f"{so_many(backup.unread, 'file', 'files')} could not be read to the end.")
+        return not_checked(sentence(unread_files(backup)))
     return None
 
 
@@ -198,28 +201,55 @@ def extras_are_explained(evidence: Evidence, backup: StoreFacts) -> Result:
 
 @check("separate-failure-domain", Scope.BACKUP)
 def separate_failure_domain(evidence: Evidence, backup: StoreFacts) -> Result:
-    """The backup does not lie on the primary's own disk."""
+    """The backup lies on another disk, computer or account than each primary that it covers."""
     if backup.error:
         return unexamined(backup)
     covered = {pair.primary for pair in pairs_of(evidence, backup)}
-    primaries = [store for store in evidence.stores if store.name in covered and store.error is None]
-    shared = [
-        primary.name
-        for primary in primaries
-        if (primary.device is not None and primary.device == backup.device)
-        or (primary.disk is not None and primary.disk == backup.disk)
-    ]
-    if not shared:
-        seen = backup.disk is not None and primaries and all(primary.disk for primary in primaries)
-        return None if seen else not_checked(f"This computer does not show on which disk {backup.name} lies.")
+    primaries = [store for store in evidence.stores if store.role is Role.PRIMARY and store.name in covered]
+    shared = {primary.name: place for primary in primaries if (place := _shared(primary, backup))}
+    if shared:
+        place = next(iter(shared.values()))
+        return finding(
+            Severity.HIGH,
+            len(shared),
+            unit="stores",
+            title=f"{backup.name} shares a {place} with {next(iter(shared))}",
+            message="; ".join(f"{backup.name} and {name} lie on one {place}" for name, place in shared.items()) + ".",
+            why="What stops, infects or empties the one takes the other too.",
+            remedy=("Keep this copy on another disk and under another account, best in another building.",),
+        )
+    if client := sync_client(backup):
+        return not_checked(
+            f"{backup.name} is a folder of {client}'s sync client: what is deleted or encrypted on one side is soon so "
+            'on the other. Audit the cloud itself by kind = "rclone".'
+        )
+    if primaries and all(_apart(primary, backup) for primary in primaries):
+        return None
+    return not_checked(
+        f"It does not show that {backup.name} lies on another disk, computer or account than what it is a copy of. If "
+        "you know, attest EC-BK-08."
+    )
+
+
+@check("sync-folder-is-named", Scope.BACKUP)
+def sync_folder_is_named(evidence: Evidence, backup: StoreFacts) -> Result:
+    """The folder of a sync client is configured as such, and so never taken for the cloud."""
+    if backup.error:
+        return unexamined(backup)
+    client = backup.synced_by
+    if client is None or backup.synced_to:
+        return None
     return finding(
-        Severity.HIGH,
-        len(shared),
+        Severity.MEDIUM,
+        1,
         unit="stores",
-        title=f"{backup.name} shares a disk with {shared[0]}",
-        message=f"{backup.name} and {', '.join(shared)} lie on one disk of this computer.",
-        why="One failing disk or one infected computer takes both.",
-        remedy=("Keep this copy on another disk, best in another building.",),
+        title=f"{backup.name} is a local folder of {client}",
+        message=f"This folder belongs to the sync client of {client}. What is proven is the local copy only.",
+        why="Nothing is known of what lies in the cloud; and what is deleted on one side is soon deleted on the other.",
+        remedy=(
+            f'Set synced_to = "{client}" for {backup.name}, and no `offsite`.',
+            'Add the cloud itself as a backup of kind = "rclone".',
+        ),
     )
 
 
@@ -239,3 +269,25 @@ def copies_within_48_hours(evidence: Evidence, backup: StoreFacts) -> Result:
         message=f"The oldest image without a copy has waited {span(oldest)}.",
         why="A proposed rule would set 48 hours. It is not in force.",
     )
+
+
+def _shared(primary: StoreFacts, backup: StoreFacts) -> str | None:
+    """Return what takes both stores with it when it fails, as far as it shows."""
+    places = (
+        ("disk", primary.device, backup.device),
+        ("disk", primary.disk, backup.disk),
+        ("computer or account", primary.host, backup.host),
+    )
+    return next((place for place, one, other in places if one is not None and one == other), None)
+
+
+def _apart(primary: StoreFacts, backup: StoreFacts) -> bool:
+    """Whether two stores that are not seen to share anything are known not to.
+
+    Two disks of this computer are two. The name of a host may be another name of the primary's, or of this computer;
+    that it is neither is known where somebody else holds it.
+    """
+    if primary.host is None and backup.host is None:
+        return primary.disk is not None and backup.disk is not None
+    seen = backup.host is not None and (primary.host is not None or primary.disk is not None)
+    return seen and primary.held_by.casefold() != backup.held_by.casefold()

@@ -8,11 +8,9 @@ from exactcopy.model import Severity
 from exactcopy.results import Comparison, Evidence, Finding, NotChecked, RestoreSummary, StoreFacts
 
 Result = Finding | NotChecked | None
-# For alteration and loss, before anything is mended (45 CFR 164.308(a)(6)(ii)).
-INCIDENT = (
-    "Before anything is repaired, keep a copy of the affected files as they are.",
-    "Decide whether this is a security incident and record the decision (45 CFR 164.308(a)(6)(ii)).",
-)
+DECIDE_INCIDENT = "Decide whether this is a security incident and record the decision (45 CFR 164.308(a)(6)(ii))."
+# For alteration and loss, before anything is mended.
+INCIDENT = ("Before anything is repaired, keep a copy of the affected files as they are.", DECIDE_INCIDENT)
 AUDIT_AGAIN = "Then audit again: the gap closes when an audit no longer finds it."
 
 
@@ -85,6 +83,11 @@ def not_checked(reason: str) -> NotChecked:
 def unexamined(store: StoreFacts) -> NotChecked:
     """Return that nothing can be said of a store."""
     return not_checked(f"{store.name} could not be examined.")
+
+
+def sync_client(store: StoreFacts) -> str | None:
+    """Return whose sync client fills the folder: it is a local copy only, whatever lies in the cloud."""
+    return store.synced_to or store.synced_by
 
 
 def pairs_of(evidence: Evidence, backup: StoreFacts) -> list[Comparison]:

@@ -3,23 +3,25 @@
 from collections.abc import Iterable
 from datetime import date
 
-from exactcopy.checks.common import Result, Scope, check, finding, not_checked, so_many
+from exactcopy.checks.common import Result, Scope, check, finding, not_checked, so_many, sync_client
 from exactcopy.model import Role, Severity
 from exactcopy.results import Evidence, Finding
 
 
 @check("kept-off-site", Scope.AUDIT, owner="official")
 def kept_off_site(evidence: Evidence) -> Result:
-    """At least one backup is elsewhere, as the configuration says."""
-    named = [store.name for store in evidence.stores if store.role is Role.BACKUP and store.offsite]
-    if named:
-        return not_checked(f"The configuration says that {', '.join(named)} is off-site. Attest EC-BK-09.")
+    """At least one backup is elsewhere, as the configuration says; a sync client's local folder never is."""
+    named = [store for store in evidence.stores if store.role is Role.BACKUP and store.offsite]
+    away = [store.name for store in named if not sync_client(store)]
+    if away:
+        return not_checked(f"The configuration says that {', '.join(away)} is off-site. Attest EC-BK-09.")
+    here = "".join(f" {store.name} is a local folder of {sync_client(store)}, and lies here." for store in named)
     return finding(
         Severity.HIGH,
         1,
         unit="stores",
         title="No backup is said to be off-site",
-        message="No backup has `offsite = true` in the configuration.",
+        message=f"No {'other ' if named else ''}backup has `offsite = true` in the configuration.{here}",
         why="Fire, flood and theft take all copies that are in one building.",
         remedy=("Keep one copy elsewhere and set `offsite = true` for it.",),
     )

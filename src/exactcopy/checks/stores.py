@@ -7,9 +7,11 @@ from exactcopy.checks.common import (
     check,
     finding,
     not_checked,
+    sentence,
     so_many,
     unexamined,
 )
+from exactcopy.checks.unread import remedies, unexplained, unread_files
 from exactcopy.model import Role, Severity
 from exactcopy.results import Evidence, StoreFacts
 
@@ -49,16 +51,23 @@ def store_examined(evidence: Evidence, store: StoreFacts) -> Result:
     hidden = store.unread + store.unlisted
     if not hidden:
         return None
+    refused = store.unlisted + unexplained(store) > 0
+    unlisted = [f"{so_many(store.unlisted, 'folder', 'folders')} could not be listed"] if store.unlisted else []
     return finding(
         Severity.HIGH,
         hidden,
         unit="places",
         title=f"Parts of {store.name} could not be read",
-        message=f"{so_many(store.unlisted, 'folder', 'folders')} could not be listed and "
-        f"{so_many(store.unread, 'file', 'files')} could not be read to the end.",
+        message=sentence([*unlisted, *unread_files(store)]),
         why="What lies there is unknown, so images that seem to be absent may be there, and the other way round.",
-        to_check=("Permissions of the account that audits.", "The health of the disk: errors while reading."),
-        remedy=("Open restricted/errors.log: it names each place.", "Grant read access or replace the disk."),
+        to_check=("Permissions of the account that audits.", "The health of the disk: errors while reading.")
+        if refused
+        else (),
+        remedy=(
+            *remedies(store),
+            "Open restricted/errors.log: it names each place.",
+            *(["Grant read access or replace the disk."] if refused else []),
+        ),
     )
 
 
@@ -127,14 +136,4 @@ def agreement_on_record(evidence: Evidence, store: StoreFacts) -> Result:
             f"Find or sign the business associate agreement with {store.held_by}.",
             "Record it in decisions.toml: [[attest]] with control EC-BA-01 and party as in held_by.",
         ),
-    )
-
-
-@check("encrypted-at-rest", Scope.STORE)
-def encrypted_at_rest(evidence: Evidence, store: StoreFacts) -> Result:
-    """The store is encrypted, where this computer can see it (45 CFR 164.312(a)(2)(iv))."""
-    if store.encrypted:
-        return None
-    return not_checked(
-        "This computer does not show whether a store is encrypted. Attest EC-EN-01 if you know that they are."
     )

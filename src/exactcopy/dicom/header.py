@@ -8,6 +8,7 @@ from io import BytesIO
 from operator import length_hint
 from struct import unpack
 
+from exactcopy.dicom.archives import TELLING, is_archive
 from exactcopy.dicom.encoding import (
     BIG,
     ENCAPSULATED,
@@ -68,13 +69,14 @@ class HeaderReader:
         walker = self._walker
         walker.feed(chunk)
         if self._keeping:
-            done = walker.pixel_length is not None or walker.inner is not None
-            if done or not (walker.begins or walker.step is Step.PREAMBLE):
+            if walker.pixel_length is not None or walker.inner is not None:
                 self._keeping = False
                 self._head.clear()
-            else:
-                self._head += chunk[: MOST_HEAD - len(self._head)]
-                self._keeping = len(self._head) < MOST_HEAD
+                return
+            # What is no DICOM may be an archive: a few bytes tell.
+            most = MOST_HEAD if walker.begins or walker.step is Step.PREAMBLE else TELLING
+            self._head += chunk[: max(most - len(self._head), 0)]
+            self._keeping = len(self._head) < most
 
     def close(self) -> Identity:
         """Say what the file is, once all of it was fed."""
@@ -95,7 +97,7 @@ def _identity(walker: Walker, head: bytearray, size: int) -> Identity:
     if not size:
         return Identity(problem=Problem.EMPTY)
     if not walker.begins:
-        return Identity(problem=Problem.NOT_DICOM)
+        return Identity(problem=Problem.ARCHIVE if is_archive(head) else Problem.NOT_DICOM)
     data_set, values, readable = walker.inner or walker, walker.values, True
     in_pixels = data_set.pixel_length is not None
     if walker.inner is not None:

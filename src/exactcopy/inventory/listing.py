@@ -2,20 +2,30 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Event
 
 from duckdb import DuckDBPyConnection
 
 from exactcopy.errors import StoreUnavailable
-from exactcopy.inventory.database import save_rows
-from exactcopy.inventory.schema import LISTING, written
-from exactcopy.model import Answer, Copy, Gap, ReadPolicy, Safeguard, Seen, Target
+from exactcopy.inventory.database import parquet, save_rows
+from exactcopy.inventory.schema import LISTING, read, written
+from exactcopy.model import Answer, Copy, Gap, Problem, ReadPolicy, Safeguard, Seen, Target
 from exactcopy.records import shown_key, write_whole
 from exactcopy.stores import Asked, Safeguards, Store, open_store
 
 _ROWS_AT_A_TIME = 50_000
+_ITEMS_AT_A_TIME = 1000
+# A page takes a tenth of a second and more to come from a cloud, and a hundredth to be read.
+_AT_ONCE = 8
+
+Previous = Callable[[Target, str | None], Path | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +43,12 @@ class Listing:
     safeguards: Safeguards
 
 
-def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
+def list_store(db: DuckDBPyConnection, target: Target, folder: Path, find_previous: Previous) -> Listing:
     """List `target` into `folder`, unless a finished listing lies there already.
 
-    Raises StoreUnavailable where nothing can be said of the store; an empty one is such a store, for an
-    unmounted drive looks just like it.
+    `find_previous` gives the last inventory of the medium that is there, if there is one: what the store told of an
+    object when it was asked holds while the object is unchanged. Raises StoreUnavailable where nothing can be said of
+    the store; an empty one is such a store, for an unmounted drive looks just like it.
     """
     finished = folder / "listing.json"
     if finished.exists():
@@ -51,24 +62,28 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
     for stale in folder.glob("listing-*.parquet"):
         stale.unlink()
     gaps: list[tuple[str, str]] = []
-    objects = size = asked = 0
+    objects = size = asked = deleted = 0
     with open_store(target) as store:
+        asks = target.read is ReadPolicy.REPORTED and isinstance(store, Asked)
+        previous = find_previous(target, store.safeguards().medium) if asks else None
         for number, batch in enumerate(_batches(store, gaps)):
             copies, asking = batch, 0
-            if target.read is ReadPolicy.REPORTED and isinstance(store, Asked):
-                copies, asking = _ask(store, batch)
+            if asks and isinstance(store, Asked):
+                copies, asking = _ask(store, batch, _told(db, previous, batch) if previous else {})
             asked += asking
             rows = [
                 (copy.key, copy.size, copy.modified, copy.inode, copy.version, written(copy.digests), copy.problem)
                 for copy in copies
             ]
             save_rows(db, LISTING, rows, folder / f"listing-{number:05}.parquet")
-            objects += len(copies)
+            there = [copy for copy in copies if copy.problem is not Problem.DELETED]
+            objects += len(there)
             size += sum(copy.size for copy in copies if copy.problem is None)
-        if not objects:
+            deleted += len(copies) - len(there)
+        if not objects + deleted:
             save_rows(db, LISTING, [], folder / "listing-none.parquet")
         shown = store.safeguards()
-    if not objects and not gaps:
+    if not objects and not deleted and not gaps:
         raise StoreUnavailable(
             "empty", target.name, "nothing is stored there", "Check that the drive or share is connected."
         )
@@ -86,24 +101,75 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path) -> Listing:
 
 def _batches(store: Store, gaps: list[tuple[str, str]]) -> Iterator[list[Copy]]:
     batch: list[Copy] = []
-    for partition in store.partitions():
-        for item in store.listing(partition):
-            if isinstance(item, Gap):
-                gaps.append((shown_key(item.scope), item.reason))
-                continue
-            batch.append(item)
-            if len(batch) == _ROWS_AT_A_TIME:
-                yield batch
-                batch = []
+    partitions = list(store.partitions())
+    for item in _side_by_side(store, partitions) if len(partitions) > 1 else store.listing(partitions[0]):
+        if isinstance(item, Gap):
+            gaps.append((shown_key(item.scope), item.reason))
+            continue
+        batch.append(item)
+        if len(batch) == _ROWS_AT_A_TIME:
+            yield batch
+            batch = []
     if batch:
         yield batch
 
 
-def _ask(store: Asked, copies: list[Copy]) -> tuple[list[Copy], int]:
+def _side_by_side(store: Store, partitions: list[str]) -> Iterator[Copy | Gap]:
+    """Yield what several partitions hold: while one waits for its next page, another is read."""
+    pages: Queue[list[Copy | Gap] | Exception | None] = Queue(2 * _AT_ONCE)
+    over = Event()
+
+    def walk(partition: str) -> None:
+        try:
+            items = store.listing(partition)
+            while not over.is_set() and (page := list(islice(items, _ITEMS_AT_A_TIME))):
+                pages.put(page)
+            pages.put(None)
+        except Exception as error:  # noqa: BLE001 - it is raised where the pages are taken
+            pages.put(error)
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        walks = [threads.submit(walk, partition) for partition in partitions]
+        left = len(walks)
+        try:
+            while left:
+                page = pages.get()
+                if isinstance(page, Exception):
+                    raise page
+                if page is None:
+                    left -= 1
+                else:
+                    yield from page
+        finally:
+            over.set()
+            for walking in walks:
+                walking.cancel()
+            # Whoever waits for room in the queue is let go.
+            while not all(walking.done() for walking in walks):
+                with suppress(Empty):
+                    pages.get(timeout=0.05)
+
+
+def _ask(store: Asked, copies: list[Copy], known: Mapping[bytes, Copy]) -> tuple[list[Copy], int]:
     """Return the copies with the checksums of those whose listing held none, and how many were asked for."""
-    silent = [copy for copy in copies if not copy.digests and copy.problem is None]
-    told = {copy.key: copy for copy in store.checksums(silent)}
+    silent = [copy for copy in copies if copy.key not in known and not copy.digests and copy.problem is None]
+    told = {**known, **{copy.key: copy for copy in store.checksums(silent)}}
     return [told.get(copy.key, copy) for copy in copies], len(silent)
+
+
+def _told(db: DuckDBPyConnection, previous: Path, copies: list[Copy]) -> dict[bytes, Copy]:
+    """Return those of `copies` of which the store told checksums before, and which are unchanged since."""
+    silent = {copy.key: copy for copy in copies if not copy.digests and copy.problem is None and copy.version}
+    rows = db.execute(
+        f"select key, size, modified, version, digests from {parquet(previous)}"
+        " where digest_source = 'reported' and key in (select unnest($1::blob[]))",
+        [list(silent)],
+    ).fetchall()
+    return {
+        key: replace(silent[key], digests=read(digests))
+        for key, size, modified, version, digests in rows
+        if (size, modified, version) == (silent[key].size, silent[key].modified, silent[key].version)
+    }
 
 
 def _load(finished: Path) -> Listing:

@@ -7,7 +7,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from exactcopy.inventory.database import literal, parquet, row, save
-from exactcopy.model import UNREAD
+from exactcopy.model import UNREAD, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,12 @@ def match(
 ) -> Matched:
     """Join what is known of the objects in `folder` into the inventory `into`.
 
-    An object that could not be read is taken for the instance that had its key in `previous`, this store's
-    inventory in the last record, or else has its key on one of the `primaries`. While one stays nameless,
-    no instance can be called missing there.
+    An object that could not be read, or was deleted, is taken for the instance that had its key in `previous`, this
+    store's inventory in the last record, or else has its key on one of the `primaries`. While one that may be there
+    stays nameless, no instance can be called missing there.
     """
-    unread = ", ".join(literal(problem) for problem in UNREAD)
+    unread = ", ".join(literal(problem) for problem in sorted(UNREAD))
+    named = ", ".join(literal(problem) for problem in sorted({*UNREAD, Problem.DELETED}))
     # By the plan, read whole, read whole after their beginning told what they are, and only told by that.
     kinds = ("known.parquet", "part-*.parquet", "rest-*.parquet", "named.parquet")
     known = (f"select * from {parquet(folder, kind)}" for kind in kinds if any(folder.glob(kind)))
@@ -42,7 +43,7 @@ def match(
         db.execute(
             f"insert into names select key, study_instance_uid, series_instance_uid, sop_instance_uid, {rank}"
             f" from {parquet(source)} where sop_instance_uid is not null and key in"
-            f" (select key from parts where problem in ({unread}))"
+            f" (select key from parts where problem in ({named}))"
         )
     save(
         db,
@@ -52,12 +53,13 @@ def match(
                             coalesce(p.sop_instance_uid, n.sop) as sop_instance_uid)
         from parts p left join (select key, arg_min(study, rank) as study, arg_min(series, rank) as series,
                                        arg_min(sop, rank) as sop from names group by key) n
-          on n.key = p.key and p.problem in ({unread})""",
+          on n.key = p.key and p.problem in ({named})""",
         into / "inventory.parquet",
     )
     found = row(
         db,
-        f"""select count(distinct sop_instance_uid), count(*) filter (problem in ({unread})),
+        f"""select count(distinct sop_instance_uid) filter (problem is distinct from 'deleted'),
+            count(*) filter (problem in ({unread})),
             count(*) filter (problem in ({unread}) and sop_instance_uid is null),
             count(*) filter (problem = 'link_outside') from {parquet(into)}""",
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from exactcopy.inventory.database import nothing, parquet, row, save
+from exactcopy.inventory.doubt import open_listing
 from exactcopy.inventory.reported import clear, names_of
 from exactcopy.inventory.schema import INVENTORY, names
 from exactcopy.model import Checksum, ReadPolicy, Target
@@ -61,7 +62,7 @@ def plan_reads(
     carries = previous is not None and target.read is not ReadPolicy.ALL
     due = started - _nanoseconds(target.reread - _UNTIL_NEXT_AUDIT)
     expired = started - _nanoseconds(target.reread)
-    db.execute(f"create or replace view listed as select * from {parquet(folder, 'listing-*.parquet')}")
+    open_listing(db, folder)
     if target.read is ReadPolicy.REPORTED:
         clear(db, "listed", primaries, started)
         reports, contradicts, left = (
@@ -107,7 +108,7 @@ def plan_reads(
             coalesce(sum(size) filter (within and not contradicted), 0)::bigint,
             count(*) filter (within and contradicted),
             count(*) filter (not coalesce(within, false) and serves and problem is null),
-            (select count(*) from {reports}) from planned""",
+            (select count(*) from {reports} where digest_source is not null) from planned""",
     )
     if identified:
         save(db, f"select {_LISTED} from planned where within and contradicted", folder / "heads.parquet")
@@ -131,7 +132,7 @@ def plan_rest(db: DuckDBPyConnection, target: Target, folder: Path, primaries: S
             else f"select * from {nothing(INVENTORY)}"
         )
         sops = " union ".join(f"select sop_instance_uid from {parquet(place)}" for place in primaries) or "select null"
-        within = "true" if target.max_read is None else f"total <= {target.max_read - _spent(db, folder)}"
+        within = "true" if target.max_read is None else f"total <= {target.max_read - bytes_read(db, folder)}"
         db.execute(
             f"""
             create or replace table heads as
@@ -169,11 +170,15 @@ def _within(target: Target) -> str:
             select sum(size + least(size, {HEAD_BYTES})) from compared where todo and contradicted), 0) end"""
 
 
-def _spent(db: DuckDBPyConnection, folder: Path) -> int:
-    """Return how many bytes the plan in `folder` reads before anything is identified."""
-    (whole,) = row(db, f"select coalesce(sum(size), 0)::bigint from {parquet(folder, 'todo.parquet')}")
-    begun = f"select coalesce(sum(least(size, {HEAD_BYTES})), 0)::bigint from {parquet(folder, 'heads.parquet')}"
-    return int(whole + row(db, begun)[0])
+def bytes_read(db: DuckDBPyConnection, folder: Path) -> int:
+    """Return how many bytes the plan in `folder` reads, as far as it is made."""
+    whole, beginning = "size", f"least(size, {HEAD_BYTES})"
+    sizes = {"todo": whole, "heads": beginning, "rest": whole}
+    return sum(
+        int(row(db, f"select coalesce(sum({size}), 0)::bigint from {parquet(folder, f'{name}.parquet')}")[0])
+        for name, size in sizes.items()
+        if (folder / f"{name}.parquet").exists()
+    )
 
 
 def _nanoseconds(span: timedelta) -> int:

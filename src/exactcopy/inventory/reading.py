@@ -64,10 +64,11 @@ class Chunk:
 
 def read_planned(
     db: "DuckDBPyConnection", pool: Pool, reading: Reading, todo: Path, parts: str, progress: Progress
-) -> None:
+) -> int:
     """Read what the table `todo` names into files beside it whose names begin with `parts`.
 
-    Parts that are finished are not read again. `progress` is told of objects and bytes as they are done.
+    Parts that are finished are not read again. `progress` is told of objects and bytes as they are done. Return
+    how many bytes were read now.
     """
     from exactcopy.inventory.database import note_of, save_rows
     from exactcopy.inventory.schema import INVENTORY
@@ -77,6 +78,7 @@ def read_planned(
     rows: list[Row] = []
     numbers: list[int] = []
     since = monotonic()
+    now = 0
 
     def flush() -> None:
         path = folder / f"{parts}-{min(numbers):07}.parquet"
@@ -87,12 +89,15 @@ def read_planned(
     for chunk, result in pool.map(read_chunk, _chunks(_planned(db, todo), reading, finished, progress)):
         rows.extend(_one_by_one(pool, chunk) if isinstance(result, Died) else result)
         numbers.append(chunk.number)
-        progress(len(chunk.listed), sum(_cost(row, reading) for row in chunk.listed))
+        size = sum(_cost(row, reading) for row in chunk.listed)
+        now += size
+        progress(len(chunk.listed), size)
         if len(rows) >= _PART_ROWS or monotonic() - since > _PART_SECONDS:
             flush()
             since = monotonic()
     if numbers:
         flush()
+    return now
 
 
 def read_chunk(chunk: Chunk) -> list[Row]:

@@ -42,12 +42,13 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
     `reported` holds an inventory row for each object whose strongest comparable checksum and size are those of
     an object that was read on one of `primaries`: what it is, is what that object is. `contradicted` holds the
     keys of those that could be compared and match nothing. What has no bytes of its own, such as a shortcut, is
-    never cleared, whatever is reported of it; what only cannot be read may be.
+    never cleared, whatever is reported of it; what only cannot be read may be. What was deleted stays so: it is
+    only told which instance it was.
     """
     known = " union all ".join(f"select * from {parquet(folder)}" for folder in primaries) or (
         f"select * from {nothing(INVENTORY)}"
     )
-    cold = ", ".join(literal(problem) for problem in (Problem.ARCHIVED, Problem.AMBIGUOUS))
+    told = ", ".join(literal(problem) for problem in (Problem.ARCHIVED, Problem.AMBIGUOUS, Problem.DELETED))
     strength = " ".join(f"when '{algorithm}' then {rank}" for rank, algorithm in enumerate(STRONGEST_FIRST))
     db.execute(
         f"""
@@ -59,22 +60,24 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
             union all select 'sha256', lower(hex(sha256)), size, number from contents)
         where name is not null and name <> '' group by name, digest, size;
         create or replace table claims as
-        select key, size, first(name order by strength, name) as name, first(digest order by strength, name) as digest
+        select key, size, first(name order by strength, name) as name, first(digest order by strength, name) as digest,
+               coalesce(any_value(problem) = 'deleted', false) as gone
         from (select *, case split_part(name, '/', 1) {strength} end as strength
               from {entries(listed, "key, size, problem")}
-              where name in (select distinct name from computed) and (problem is null or problem in ({cold})))
+              where name in (select distinct name from computed) and (problem is null or problem in ({told})))
         group by key, size;
         create or replace table reported as
         select l.key, l.size, l.modified, l.inode, l.version, p.study_instance_uid, p.series_instance_uid,
                p.sop_instance_uid, p.sop_class_uid, p.transfer_syntax_uid, p.modality, p.study_date, p.frames,
-               p.lossy, p.sha256, l.digests, 'reported' as digest_source, claims.name as algorithm,
-               {started}::bigint as read_at, p.problem
+               p.lossy, p.sha256, l.digests, case when not gone then 'reported' end as digest_source,
+               claims.name as algorithm, case when not gone then {started}::bigint end as read_at,
+               case when gone then l.problem else p.problem end as problem
         from {listed} l join claims using (key)
         join computed on computed.name = claims.name and computed.digest = claims.digest
                      and computed.size = claims.size
         join contents p on p.number = computed.number;
         create or replace table contradicted as
-        select key from claims anti join reported using (key);
+        select key from claims anti join reported using (key) where not gone;
         """
     )
 

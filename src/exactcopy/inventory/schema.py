@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from exactcopy.digest import parse
 from exactcopy.model import Checksum
 
 VERSION = 1
@@ -47,6 +48,12 @@ INVENTORY = {
 def written(digests: Mapping[Checksum, bytes]) -> str | None:
     """Write checksums as a table holds them."""
     return " ".join(f"{checksum}:{digest.hex()}" for checksum, digest in sorted(digests.items())) or None
+
+
+def read(digests: str) -> dict[Checksum, bytes]:
+    """Return the checksums that a table holds."""
+    pairs = (entry.split(":") for entry in digests.split(" "))
+    return {parse(name): bytes.fromhex(digest) for name, digest in pairs}
 
 
 def entries(table: str, columns: str) -> str:

@@ -4,32 +4,38 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
 from exactcopy.errors import StoreUnavailable, no_room
-from exactcopy.inventory.listing import Listing, list_store
+from exactcopy.inventory.doubt import ask_again
+from exactcopy.inventory.listing import Listing, Previous, list_store
 from exactcopy.inventory.matching import Matched, match
-from exactcopy.inventory.plan import HEAD_BYTES, Plan, plan_reads, plan_rest
+from exactcopy.inventory.plan import HEAD_BYTES, Plan, bytes_read, plan_reads, plan_rest
 from exactcopy.inventory.reading import Reading, read_planned
 from exactcopy.model import Checksum, ReadPolicy, Role, Target
 from exactcopy.pool import Pool
 
 Advance = Callable[[int, int], None]
-Previous = Callable[[Target, str | None], Path | None]
 Step = Callable[[str, int | None, int | None], Advance]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """One store as it was found. `error` (a code) and `message` say why nothing could be said of it."""
+    """One store as it was found. `error` (a code) and `message` say why nothing could be said of it.
+
+    `read_bytes` are all that this audit read of it, `rate` the bytes a second that it gave, where it was read now.
+    """
 
     target: Target
     folder: Path | None = None
     listing: Listing | None = None
     plan: Plan | None = None
     matched: Matched | None = None
+    read_bytes: int = 0
+    rate: float | None = None
     error: str | None = None
     message: str | None = None
 
@@ -60,10 +66,13 @@ def take_inventory(
                     "not_compared", target.name, "no primary that it covers could be examined", "Mend that first."
                 )
             step(f"Listing {target.name}", None, None)
-            listing = list_store(db, target, work)
+            listing = list_store(db, target, work, find_previous)
             previous = find_previous(target, listing.safeguards.medium)
+            if target.read is ReadPolicy.REPORTED and not (work / "plan.json").exists():
+                step(f"Comparing checksums of {target.name}", None, None)
+                listing = replace(listing, asked=listing.asked + ask_again(db, target, work, primaries))
             plan = plan_reads(db, target, work, previous, started, asked, primaries)
-            _read(
+            rate = _read(
                 db, pool, target, work, plan, primaries, Reading(target=target, started=started, checksums=asked), step
             )
             matched = match(db, work, into, previous, primaries)
@@ -71,7 +80,15 @@ def take_inventory(
                 # An archive without a single image is a wrong path, not an archive that needs no backup.
                 shutil.rmtree(into)
                 raise StoreUnavailable("no_instances", target.name, "no DICOM image was found", "Check `path`.")
-            return Inventory(target=target, folder=into, listing=listing, plan=plan, matched=matched)
+            return Inventory(
+                target=target,
+                folder=into,
+                listing=listing,
+                plan=plan,
+                matched=matched,
+                read_bytes=bytes_read(db, work),
+                rate=rate,
+            )
         except StoreUnavailable as error:
             return Inventory(target=target, error=error.code, message=str(error))
         except (duckdb.Error, ValueError) as error:
@@ -91,14 +108,19 @@ def _read(
     primaries: Sequence[Path],
     reading: Reading,
     step: Step,
-) -> None:
-    """Read what the plan says: whole, or the beginning and then whole what could be an instance of a primary."""
+) -> float | None:
+    """Read what the plan says: whole, or the beginning and then whole what could be an instance of a primary.
+
+    Return at how many bytes a second it went, or None where nothing was left to read.
+    """
+    begun, size = monotonic(), 0
     if plan.objects or not plan.identified:
         progress = step(f"Reading {target.name}", plan.objects, plan.bytes)
-        read_planned(db, pool, reading, work / "todo.parquet", "part", progress)
+        size += read_planned(db, pool, reading, work / "todo.parquet", "part", progress)
     if plan.identified:
         progress = step(f"Identifying in {target.name}", plan.identified, None)
-        read_planned(db, pool, replace(reading, first_bytes=HEAD_BYTES), work / "heads.parquet", "head", progress)
-        objects, size = plan_rest(db, target, work, primaries)
-        progress = step(f"Reading what differs in {target.name}", objects, size)
-        read_planned(db, pool, reading, work / "rest.parquet", "rest", progress)
+        beginnings = replace(reading, first_bytes=HEAD_BYTES)
+        size += read_planned(db, pool, beginnings, work / "heads.parquet", "head", progress)
+        progress = step(f"Reading what differs in {target.name}", *plan_rest(db, target, work, primaries))
+        size += read_planned(db, pool, reading, work / "rest.parquet", "rest", progress)
+    return size / (monotonic() - begun) if size else None

@@ -23,6 +23,7 @@ WORKLIST_COLUMNS = (
     "key_on_primary",
     "store_of_copy",
     "key_of_copy",
+    "version_of_copy",
     "changed_side",
     "told_by",
     "elements",
@@ -31,6 +32,7 @@ WORKLIST_COLUMNS = (
 )
 _DO = {
     "missing": "Copy this image from the primary to the backup.",
+    "deleted": "Find out who deleted it there. Bring this version back, or copy the image from the primary.",
     "unreadable": "Keep the damaged copy, then replace it from the primary.",
     "different": "Keep both versions. Find out which one is right before one is replaced.",
     "altered": "Keep both versions. Find out which header is right before one is replaced.",
@@ -44,6 +46,7 @@ _DO = {
     "changed_on_primary": "Compare it with the copies on the backups before those are replaced.",
     "no_exact_copy": "Copy it to a backup now.",
     "uid_conflict": "Decide which version is right.",
+    "archive": "Unpack it among the images, or move it away: what is in it is not examined.",
     "no_image": "If this was an image, restore it from a backup; else move it out of the archive.",
     "restore_failed": "Read the study's files on this backup, then copy it again from the primary.",
 }
@@ -125,7 +128,21 @@ def _work(case: Case, store: Examined, labels: Mapping[str, str]) -> Iterator[tu
     select = _backup_work(case, store) if store in case.backups else _primary_work(case, store)
     found = case.db.cursor().execute(f"select * from ({select}) order by study, sop, what, key_of_copy")
     while batch := found.fetchmany(1000):
-        for what, primary, study, series, sop, on_primary, copy_store, copy, side, told_by, elements, hint in batch:
+        for (
+            what,
+            primary,
+            study,
+            series,
+            sop,
+            on_primary,
+            copy_store,
+            copy,
+            kept,
+            side,
+            told_by,
+            elements,
+            hint,
+        ) in batch:
             yield (
                 labels.get(study, ""),
                 what,
@@ -136,11 +153,12 @@ def _work(case: Case, store: Examined, labels: Mapping[str, str]) -> Iterator[tu
                 None if on_primary is None else shown_key(on_primary),
                 copy_store,
                 None if copy is None else shown_key(copy),
+                kept,
                 side,
                 told_by,
                 _keywords([elements]),
                 hint,
-                _DO[what],
+                _DO["deleted" if kept else what],
             )
 
 
@@ -149,22 +167,28 @@ def _backup_work(case: Case, backup: Examined) -> str:
     case.db.execute(extra_objects(case, backup))
     return f"""
         select o.outcome as what, o.primary_store as "primary", o.study as study, o.series as series, o.sop as sop,
-               o.primary_key as key_on_primary, {name} as store_of_copy, o.backup_key as key_of_copy,
+               o.primary_key as key_on_primary, {name} as store_of_copy,
+               coalesce(o.backup_key, d.key) as key_of_copy,
+               case when d.key is not null then coalesce(d.version, 'in a trash folder') end as kept,
                o.changed_side as side, o.told_by as told_by, o.elements as elements,
                case when o.primary_damaged then 'the primary''s own file is damaged'
+                    when d.equal then 'deleted there; the version that is kept is identical by checksum'
+                    when d.key is not null then 'deleted there; a version is kept under this name'
                     when h.key is not null then 'an object of this key is there: ' || h.problem end as hint
         from outcomes o left join (select key, problem from objects where store = {name} and sop is null) h
           on h.key = o.primary_key and o.backup_key is null
+        left join recoverable d on d.store = o.backup and d.sop = o.sop and o.outcome = 'missing'
         where o.backup = {name} and o.outcome not in ('identical', 'equivalent', 'pending')
         union all
         select case when e.lost then 'lost_from_primary' else 'not_known_on_primary' end, null, e.study, b.series,
-               e.sop, null, {name}, b.key, null, null, null, null
+               e.sop, null, {name}, b.key, null, null, null, null, null
         from extra_objects e join objects b on b.store = {name} and b.sop = e.sop
         union all
-        select 'restore_failed', null, f.study, null, null, null, {name}, null, null, null, null, f.problems
+        select 'restore_failed', null, f.study, null, null, null, {name}, null, null, null, null, null, f.problems
         from failed_restores f where f.backup = {name}
         union all
-        select 'uid_conflict', null, study, series, sop, null, {name}, key, null, null, null, 'one of several versions'
+        select 'uid_conflict', null, study, series, sop, null, {name}, key, null, null, null, null,
+               'one of several versions'
         from ({_conflicts(name)})"""
 
 
@@ -175,19 +199,22 @@ def _primary_work(case: Case, primary: Examined) -> str:
         select l.kind as what, {name} as "primary", l.study as study, min(o.series) as series, l.sop as sop,
                min(o.key) filter (o.store = {name}) as key_on_primary,
                arg_min(o.store, o.key) {elsewhere} as store_of_copy, min(o.key) {elsewhere} as key_of_copy,
-               null as side, null as told_by, null as elements,
+               null as kept, null as side, null as told_by, null as elements,
                'whole copies on: ' || string_agg(distinct o.store, ', ') {elsewhere} as hint
         from losses l left join objects o on o.sop = l.sop
         where l.store = {name} and l.kind <> 'only_copy' group by l.kind, l.study, l.sop
         union all
-        select 'no_exact_copy', {name}, study, series, sop, primary_key, null, null, null, null, null, null
+        select 'no_exact_copy', {name}, study, series, sop, primary_key, null, null, null, null, null, null, null
         from ({without_exact_copy(case, primary)}) where not open
         union all
-        select 'uid_conflict', {name}, study, series, sop, key, null, null, null, null, null, 'one of several versions'
+        select 'uid_conflict', {name}, study, series, sop, key, null, null, null, null, null, null,
+               'one of several versions'
         from ({_conflicts(name)})
         union all
-        select 'no_image', {name}, null, null, null, key, null, null, null, null, null, problem
-        from objects where store = {name} and (problem in ('empty', 'not_dicom') or (damaged and sop is null))"""
+        select case problem when 'archive' then problem else 'no_image' end, {name}, null, null, null, key, null, null,
+               null, null, null, null, problem
+        from objects
+        where store = {name} and (problem in ('empty', 'not_dicom', 'archive') or (damaged and sop is null))"""
 
 
 def _conflicts(store: str) -> str:

@@ -57,7 +57,8 @@ class Case:
         return [backup for backup in self.backups if primary.target.name in backup.target.covers]
 
 
-_COLUMNS = f"""key, size, modified, sha256, read_at, problem, modality, study_date, lossy, digest_source, algorithm,
+_COLUMNS = f"""key, size, modified, version, sha256, read_at, problem, modality, study_date, lossy, digest_source,
+    algorithm,
     sop_instance_uid as sop, series_instance_uid as series,
     coalesce(study_instance_uid, 'without a study: ' || sop_instance_uid) as study,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(UNREAD))}), false) as unread,
@@ -66,13 +67,21 @@ _KNOWN = {"study": "varchar", "sop": "varchar", "first_seen": "bigint", "content
 
 
 def open_case(db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], started: int) -> Case:
-    """Return the case over `stores`: views `objects`, `before` (last record) and `known` (all records)."""
-    for view, attribute in (("objects", "inventory"), ("before", "previous")):
+    """Return the case over `stores`: views `objects`, `before` (last record) and `known` (all records).
+
+    What was deleted is no object: it stands in the view `deleted`, as far as a store keeps it.
+    """
+    kept, gone = "problem is distinct from 'deleted'", "problem = 'deleted'"
+    for view, attribute, which in (
+        ("objects", "inventory", kept),
+        ("before", "previous", kept),
+        ("deleted", "inventory", gone),
+    ):
         selects = []
         for store in stores:
             folder: Path | None = getattr(store, attribute)
             source = parquet(folder) if folder else nothing(INVENTORY)
-            selects.append(f"select {literal(store.target.name)} as store, {_COLUMNS} from {source}")
+            selects.append(f"select {literal(store.target.name)} as store, {_COLUMNS} from {source} where {which}")
         db.execute(f"create or replace view {view} as {' union all '.join(selects)}")
     known = [
         f"select {literal(store.target.name)} as store, * from"

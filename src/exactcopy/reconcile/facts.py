@@ -7,7 +7,7 @@ from typing import Any
 
 from exactcopy.costs import paid_once, read_back_cost, yearly_cost
 from exactcopy.inventory.database import literal, row, rows
-from exactcopy.inventory.listing import Listing
+from exactcopy.inventory.taking import Inventory
 from exactcopy.model import (
     NEVER_OPENED,
     NO_INSTANCE,
@@ -107,6 +107,11 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
         newest_copy=_iso(copied),
         newest_on_primary=_iso(newest),
         oldest_unprotected_hours=_hours(exposed),
+        recoverable=row(
+            case.db,
+            f"select count(*) from outcomes o join recoverable r on r.store = o.backup and r.sop = o.sop where {where}"
+            " and outcome = 'missing'",
+        )[0],
         against_damaged=row(
             case.db,
             f"select count(*) from outcomes where {where} and outcome = 'different' and primary_damaged",
@@ -120,13 +125,14 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
     )
 
 
-def store_facts(case: Case, store: Examined, listing: Listing | None, error: str | None, last: LastKnown) -> StoreFacts:
+def store_facts(case: Case, store: Examined, found: Inventory, last: LastKnown) -> StoreFacts:
     """Return what was found of one store; of one that was not examined only its settings and last date."""
     target = store.target
     settings = _settings(target)
+    listing = found.listing
     if store.inventory is None or listing is None:
         return StoreFacts(
-            **settings, complete=False, error=error, last_examined=last.finished, modalities={}, problems={}
+            **settings, complete=False, error=found.error, last_examined=last.finished, modalities={}, problems={}
         )
     where = f"store = {literal(target.name)}"
     studies, series, instances, objects, size, damaged, nameless, baseline, oldest, newest = row(
@@ -171,10 +177,15 @@ def store_facts(case: Case, store: Examined, listing: Listing | None, error: str
         yearly_cost=yearly_cost(cost, None, size),
         paid_once=paid_once(cost, studies) or None,
         read_back_cost=read_back_cost(cost, size),
+        read_bytes=found.read_bytes,
+        read_rate=found.rate,
+        egress_cost=read_back_cost(cost, found.read_bytes),
+        asked=listing.asked,
+        deleted=row(case.db, f"select count(*) from deleted where {where}")[0],
         no_exact_copy=nowhere,
         copies_undetermined=undetermined,
         complete=store.complete,
-        error=error,
+        error=found.error,
         last_examined=_iso(case.started),
         studies=studies,
         series=series,

@@ -47,10 +47,14 @@ _COLUMNS = {
 
 
 def find_outcomes(case: Case) -> None:
-    """Fill the table `outcomes`: a row for each primary, backup and instance of the primary."""
+    """Fill the table `outcomes`: a row for each primary, backup and instance of the primary.
+
+    And `recoverable`: of what is missing on a backup, the version that it keeps of what was deleted there.
+    """
     case.db.execute(f"create or replace table outcomes ({', '.join(f'{n} {kind}' for n, kind in _COLUMNS.items())})")
     for primary, backup in case.pairs():
         case.db.execute(f"insert into outcomes by name {_outcomes(case, primary, backup)}")
+    _find_recoverable(case)
     _tell_which_side_changed(case)
 
 
@@ -117,6 +121,19 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
            null::varchar as changed_side, null::varchar as told_by, w.reported as reported, false as restored
     from worst join ages using (sop)
     """.replace("case rank when", "case w.rank when")
+
+
+def _find_recoverable(case: Case) -> None:
+    """Of several versions that are kept, the newest is named; `equal` where its checksum is the primary's."""
+    case.db.execute(
+        """
+        create or replace table recoverable as
+        select d.store, d.sop, arg_max(d.key, d.modified) as key, arg_max(d.version, d.modified) as version,
+               coalesce(arg_max(d.sha256 = o.primary_sha256, d.modified), false) as equal
+        from deleted d join outcomes o on o.backup = d.store and o.sop = d.sop and o.outcome = 'missing'
+        group by d.store, d.sop
+        """
+    )
 
 
 def _tell_which_side_changed(case: Case) -> None:

@@ -4,21 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from exactcopy.charts import Segment, bar
-from exactcopy.report import words
+from exactcopy.report import stores, words
 
 View = dict[str, Any]
 
-# Why a store could not be examined: the record's code in words.
-ERRORS = {
-    "missing": "not reached",
-    "empty": "empty",
-    "no_instances": "no images",
-    "wrong_volume": "wrong volume",
-    "drive_absent": "not connected",
-    "unreadable": "not readable",
-    "parts_unreadable": "parts not read",
-    "not_compared": "not compared",
-}
 OUTCOMES = (
     ("identical", "Identical"),
     ("equivalent", "Equiv\u00adalent"),
@@ -103,6 +92,28 @@ def last_known(sums: View, clock: words.Clock) -> str | None:
     )
 
 
+def recoverable(comparisons: Iterable[View]) -> str:
+    """Say which missing images were deleted on a backup that keeps their last version; empty for none."""
+    counts: dict[str, int] = {}
+    for row in comparisons:
+        # An older record does not know it.
+        counts[row["backup"]] = counts.get(row["backup"], 0) + (row.get("recoverable") or 0)
+    return " ".join(f"Of the images missing on {name}, {deleted(count)}." for name, count in counts.items() if count)
+
+
+def deleted(count: int) -> str:
+    """Say that `count` missing images were deleted on the backup and are not lost there."""
+    were, are = ("was", "is") if count == 1 else ("were", "are")
+    return f"{words.number(count)} {were} deleted on the backup and {are} recoverable from an earlier version"
+
+
+def linked(target: str, audit: View) -> tuple[list[View], list[View]]:
+    """Give the comparisons that `target` is a side of, and the stores of these."""
+    rows = [row for row in audit["comparisons"] if target in (row["primary"], row["backup"])]
+    names = {name for row in rows for name in (row["primary"], row["backup"])}
+    return rows, [store for store in audit["stores"] if store["name"] in names]
+
+
 def section(audit: View, clock: words.Clock) -> View:
     """Give all that section 1 prints."""
     backups = by_backup(audit)
@@ -111,75 +122,15 @@ def section(audit: View, clock: words.Clock) -> View:
         sums["wide_bar"] = bar(segments(sums), width=510, height=7)
         sums["status"] = status_of(sums, audit["findings"])
     return {
-        "stores": [_store(each, clock) for each in audit["stores"]],
+        "stores": [stores.row(each, clock) for each in audit["stores"]],
         "facts": [_facts(each) for each in audit["stores"]],
-        "has_unlisted": any(each.get("unlisted") for each in audit["stores"]),
         "backups": [_backup(sums, audit, clock) for sums in backups],
         "outcome_names": [name for _, name in OUTCOMES],
         "outcomes": [_outcomes(row) for row in audit["comparisons"]],
+        "recoverable": recoverable(audit["comparisons"]),
+        "archives": stores.archives(audit["stores"]),
         "sides": _sides(audit["comparisons"]),
     }
-
-
-def _store(store: View, clock: words.Clock) -> View:
-    years = dict.fromkeys(year for year in (store.get("oldest_year"), store.get("newest_year")) if year)
-    of = f"images of {words.NONE.join(str(year) for year in years)}" if years else None
-    place = {True: "off site", False: "on site", None: None}[store["offsite"]]
-    examined = store["error"] is None or store["error"] == "parts_unreadable"
-    figures = {key: words.number(store[key]) if examined else words.NONE for key in ("studies", "series", "instances")}
-    held_by = "held by the facility" if store["held_by"] == "us" else f"held by {store['held_by']}"
-    return {
-        "name": store["name"],
-        "what": words.joined(
-            [
-                store["role"],
-                store["kind"],
-                store["site"],
-                place,
-                held_by,
-                drive(store),
-                of,
-                _remark(store, clock),
-                _cost(store),
-            ]
-        ),
-        **figures,
-        "size": words.size(store["bytes"]) if examined else words.NONE,
-        "last_examined": clock.date(store["last_examined"]),
-        "state": "no exception" if store["complete"] else "not checked",
-        "listing": _listing(store),
-        "encrypted": {True: "encrypted", False: "not encrypted", None: None}[store["encrypted"]],
-    }
-
-
-def drive(store: View) -> str | None:
-    """Say which of the configured drives was examined; None where none was told apart."""
-    configured = store.get("volumes_configured") or 0
-    if not store.get("volume"):
-        return None
-    return f"drive {store['volume']}{f', 1 of {configured}' if configured > 1 else ''}"
-
-
-def _remark(store: View, clock: words.Clock) -> str | None:
-    if store.get("synced_to"):
-        return f"local folder of {store['synced_to']}: proves the local copy only"
-    if store.get("restored_from"):
-        return f"restored from {store['restored_from']} on {clock.day(store.get('restored_on'))}"
-    return None
-
-
-def _cost(store: View) -> str | None:
-    """Say what a store costs, as far as its configuration tells."""
-    prices = (("yearly_cost", "a year"), ("paid_once", "paid once"), ("read_back_cost", "to read all of it back"))
-    told = [f"${store[key]:,.2f} {what}" for key, what in prices if store.get(key) is not None]
-    return words.listed(told) or None
-
-
-def _listing(store: View) -> str:
-    """Say how far a store could be listed."""
-    if store["error"]:
-        return ERRORS.get(store["error"], "not reached")
-    return "whole listing" if store["complete"] else "not whole"
 
 
 def _facts(store: View) -> View:
@@ -194,7 +145,7 @@ def _facts(store: View) -> View:
         "unread",
         "unlisted",
     )
-    examined = store["error"] is None or store["error"] == "parts_unreadable"
+    examined = stores.examined(store)
     return {
         "name": store["name"],
         "role": store["role"],
@@ -209,6 +160,7 @@ def _facts(store: View) -> View:
 def _backup(sums: View, audit: View, clock: words.Clock) -> View:
     rows = [_comparison(row, audit, clock) for row in sums["rows"]]
     return {
+        "archives": next(stores.archives_there(each) for each in audit["stores"] if each["name"] == sums["name"]),
         **{key: sums[key] for key in ("name", "bar", "wide_bar", "status")},
         "rows": rows,
         "last_known": last_known(sums, clock),

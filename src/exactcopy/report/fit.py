@@ -10,7 +10,7 @@ from typing import Any
 View = dict[str, Any]
 
 # Characters that fit on a line, on the careful side; a line that breaks at a hyphen ends early.
-FACILITY, NOTE, EXPLAIN, FINE, WORDS, TITLE, WHO, NAME, UNDER = 56, 32, 82, 112, 114, 44, 42, 34, 73
+FACILITY, NOTE, EXPLAIN, FINE, WORDS, TITLE, WHO, NAME, UNDER = 56, 32, 82, 112, 114, 44, 42, 34, 66
 LEAST_ACTIONS, LEAST_BARS = 2, 3
 OWNER = 40
 
@@ -115,6 +115,10 @@ def shortened(text: str, most: int = OWNER) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip(" ,-") + "…"
 
 
+def _under(bar: View) -> tuple[str, ...]:
+    return bar["words"], bar["last_known"] or "", bar["archives"]
+
+
 def _lines(text: str, width: int) -> int:
     return -(-len(text) // width) if text else 0
 
@@ -126,7 +130,7 @@ def _right(parts: Parts, setting: Setting) -> float:
 
 def _left(parts: Parts, setting: Setting) -> float:
     names = sum(_lines(each["name"] + each["total"], NAME) for each in parts.bars)
-    under = sum(_lines(each["words"], UNDER) + _lines(each["last_known"] or "", UNDER) for each in parts.bars)
+    under = sum(_lines(text, UNDER) for each in parts.bars for text in _under(each))
     return names * setting.name_line + under * setting.under + len(parts.bars) * setting.bar + setting.under
 
 

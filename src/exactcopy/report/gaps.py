@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 
 from exactcopy.model import Severity
-from exactcopy.report import words
+from exactcopy.report import stores, words
 from exactcopy.report.controls import POLICY
+from exactcopy.report.coverage import linked, recoverable
 from exactcopy.report.fit import shortened
 
 View = dict[str, Any]
@@ -19,6 +20,8 @@ NO_DATE = "no date yet"
 BAD = ("missing", "different", "altered", "unreadable", "unverified", "unknown", "pending")
 # Outcomes that make a study a gap; the others are not yet or not known.
 GAP_OUTCOMES = ["altered", "different", "missing", "unreadable"]
+# These count images that were found in no object: one side or the other may hold them in an archive.
+ABSENT = {"backup-is-complete", "every-instance-has-a-copy", "no-unexplained-loss", "extras-are-explained"}
 # Where no outcome of a copy says what was found, the check does.
 FOUND = {
     "no-uid-conflict": "in several versions",
@@ -57,12 +60,12 @@ def actions(findings: list[View], clock: words.Clock) -> list[View]:
     ]
 
 
-def cards(findings: list[View], controls: list[View], clock: words.Clock) -> list[View]:
+def cards(audit: View, clock: words.Clock) -> list[View]:
     """Give a card for every finding but those of proposed rules; accepted ones bear that word."""
-    return [_card(each, controls, clock) for each in worst_first(findings) if each["severity"] != Severity.INFO]
+    return [_card(each, audit, clock) for each in worst_first(audit["findings"]) if each["severity"] != Severity.INFO]
 
 
-def _card(finding: View, controls: list[View], clock: words.Clock) -> View:
+def _card(finding: View, audit: View, clock: words.Clock) -> View:
     times = finding["times_seen"]
     return {
         "id": finding["id"],
@@ -72,13 +75,14 @@ def _card(finding: View, controls: list[View], clock: words.Clock) -> View:
         "since": words.joined(
             [
                 f"First seen {clock.day(finding['first_seen'])}, {times} {'time' if times == 1 else 'times'}",
-                *cited(finding, controls),
+                *cited(finding, audit["controls"]),
             ]
         ),
         "state": None if finding["state"] == "open" else finding["state"].replace("_", " "),
         "count": words.number(finding["count"]),
         "unit": words.unit_for(finding["count"], finding["unit"]),
         "seen": words.sentence(finding["message"]),
+        "uncounted": _uncounted(finding, audit),
         "why": words.sentence(finding["why"]),
         "to_check": finding["to_check"],
         "remedy": finding["remedy"],
@@ -87,6 +91,14 @@ def _card(finding: View, controls: list[View], clock: words.Clock) -> View:
         ),
         "worklist": finding["worklist"],
     }
+
+
+def _uncounted(finding: View, audit: View) -> str:
+    """Say what could change a count of absent images: what can be recovered, and archives that were not opened."""
+    if finding["check"] not in ABSENT:
+        return ""
+    rows, both_sides = linked(finding["target"], audit)
+    return " ".join(each for each in (recoverable(rows), stores.archives(both_sides)) if each)
 
 
 def cited(finding: View, controls: list[View]) -> list[str]:
@@ -130,13 +142,14 @@ def studies(audit: View, rows: pd.DataFrame) -> View | None:
         return None
     shown = rows.head(PRINTED_ROWS)
     total, labels = len(rows), int(rows["label"].nunique())
+    archives = stores.archives(audit["stores"])
     lead = f"{words.counted(labels, 'studies')} in {total:,} {'row' if total == 1 else 'rows'}, worst first."
     if total > PRINTED_ROWS:
         lead = f"The first {len(shown):,} of {total:,} rows, worst first; all of them are in gaps.csv."
     records = [{str(key): value for key, value in row.items()} for row in shown.to_dict("records")]
     sides = any(row["changed_side"] for row in records)
     return {
-        "lead": lead,
+        "lead": f"{lead} {archives}".rstrip(),
         "rows": [_study(row) for row in records],
         "sides": sides,
     }

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exactcopy.charts import Segment, bar
-from exactcopy.digest import CORRUPTION_ONLY
-from exactcopy.report import restores, words
-from exactcopy.report.coverage import drive
+from exactcopy.report import known, restores, stores, words
 
 View = dict[str, Any]
 
@@ -96,15 +94,6 @@ READING = {
     "rotation": "new and longest unread objects first",
     "reported": "checksums that the provider reports; bytes where they do not agree",
 }
-# What a store may report, in words.
-ALGORITHMS = {
-    "sha256": "SHA-256",
-    "sha1": "SHA-1",
-    "md5": "MD5",
-    "quickxor": "QuickXorHash",
-    "crc64nvme": "CRC-64/NVME",
-    "crc32c": "CRC-32C",
-}
 SAMPLES = {
     "quick": "quick (90\u00a0% confidence, 10\u00a0% tolerable)",
     "standard": "standard (95\u00a0% confidence, 5\u00a0% tolerable)",
@@ -132,6 +121,7 @@ def section(audit: View, clock: words.Clock) -> View:
             for each in audit["restore_tests"]
             if each["planned"]
         ],
+        "archives": stores.archives(audit["stores"]),
         "compared_with": f"Compared with the record of {words.record_day(compared)} ({compared})."
         if compared
         else "There is no earlier record to compare with, so what was lost before today is not checked.",
@@ -152,12 +142,13 @@ def _scope(audit: View, clock: words.Clock) -> list[View]:
         f"{words.counted(each['instances'], 'images')}, {words.size(each['bytes'])}"
         for each in primaries
     ]
+    population = ". ".join(filter(None, ["; ".join(figures), stores.archives(primaries)]))
     rows = [
         (
             "Reference",
             f"The primary as found in this run: {words.listed([each['name'] for each in primaries])}",
         ),
-        ("Population", "; ".join(figures)),
+        ("Population", population),
         ("Backups", words.listed([_named(each) for each in backups])),
         ("Not covered", f"{audit['scope']['not'][:1].upper()}{audit['scope']['not'][1:]}"),
         ("Run", f"{clock.span(run['started'], run['finished'])}, by {run['operator']}"),
@@ -171,7 +162,7 @@ def _scope(audit: View, clock: words.Clock) -> list[View]:
 
 
 def _named(store: View) -> str:
-    which = drive(store)
+    which = stores.drive(store)
     return f"{store['name']} ({which})" if which else store["name"]
 
 
@@ -235,21 +226,10 @@ def _known(row: View, clock: words.Clock) -> View:
 
 def _reported(row: View) -> View:
     """Say how the images of a backup are known that reports checksums."""
-    told = [
-        f"{words.counted(count, 'images')} identical by the provider's {ALGORITHMS[name]}"
-        for name, count in row["reported_by"].items()
-    ]
-    levels = row["assurance"]
-    told += [
-        f"{words.number(levels[key])} {said}"
-        for key, said in (("read", "read back"), ("restored", "restored"), ("listed", "listed only"))
-        if levels[key]
-    ]
-    weak = [ALGORITHMS[name] for name in row["reported_by"] if name in CORRUPTION_ONLY]
-    caution = f" {words.listed(weak)}: evidence against corruption, not against replacement." if weak else ""
+    told, caution = ", ".join(known.told([row])), known.caution([row])
     return {
         "pair": f"{row['backup']} · {row['primary']}",
-        "text": f"{', '.join(told)}. A provider may report what it was told at the upload.{caution}",
+        "text": " ".join(filter(None, [f"{told}. A provider may report what it was told at the upload.", caution])),
     }
 
 

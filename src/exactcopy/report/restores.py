@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from exactcopy.report import words
+from exactcopy.report import stores, words
 
 View = dict[str, Any]
 
@@ -34,6 +34,7 @@ def table(test: View) -> View:
         "certainty_otherwise": _otherwise(certainty, sentence=False),
         "size": words.size(test["bytes"]) if planned else words.NONE,
         "took": words.age(test["seconds"] / 3600) if planned else words.NONE,
+        "egress": stores.egress(test),
         "copy_back": words.age(test["copy_back_hours"]),
         "status": _status(test),
         "reason": test["reason"],

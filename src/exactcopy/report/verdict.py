@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from exactcopy.report import gaps, restores, words
+from exactcopy.report import gaps, restores, stores, words
 from exactcopy.report.coverage import STATES, by_backup, last_known, line
 from exactcopy.report.fit import Parts, fit
 from exactcopy.report.headline import explain
@@ -40,7 +40,8 @@ def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: 
     sums = by_backup(audit)
     actions = gaps.actions(audit["findings"], clock)
     samples = restores.page_one_sentences(audit)
-    not_examined = " ".join(words.sentence(each["text"]) for each in audit["not_examined"])
+    left_out = [words.sentence(each["text"]) for each in audit["not_examined"]]
+    not_examined = " ".join([*left_out, stores.archives(audit["stores"])]).rstrip()
     scope = f"{_covers(audit)}. Not: {audit['scope']['not']}."
     first = FIRST_AUDIT if audit["audit"]["first"] else None
     figures = [_weakest(sums), _waiting(audit), _restores(audit), _oldest_proof(audit)]
@@ -87,7 +88,7 @@ def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: 
 
 def _bar(bar: View, sums: View, clock: words.Clock) -> View:
     return {
-        **{key: bar[key] for key in ("name", "bar", "status")},
+        **{key: bar[key] for key in ("name", "bar", "status", "archives")},
         "words": line(sums),
         "total": words.counted(sums["total"], "studies"),
         "last_known": last_known(sums, clock),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from exactcopy.report import controls, coverage, evidence, gaps, method, verdict, words
+from exactcopy.report import controls, coverage, evidence, gaps, method, side_by_side, verdict, words
 
 PAPERS = {"letter": "letter", "a4": "A4"}
 
@@ -16,7 +16,7 @@ def view(audit: Mapping[str, Any], rows: pd.DataFrame, hashes: Mapping[str, str]
     clock = words.Clock(clean["time_zone"])
     run = clean["audit"]
     covered = coverage.section(clean, clock)
-    cards = gaps.cards(clean["findings"], clean["controls"], clock)
+    cards = gaps.cards(clean, clock)
     return {
         "facility": clean["facility"],
         "title": f"DICOM backup audit, {clean['facility']}, {clock.day(run['started'])}",
@@ -29,6 +29,7 @@ def view(audit: Mapping[str, Any], rows: pd.DataFrame, hashes: Mapping[str, str]
         "evidence_sha256": hashes.get("audit.json"),
         "verdict": verdict.section(clean, covered["backups"], gaps.distinct_gaps(clean, rows), clock),
         "coverage": covered,
+        "side_by_side": side_by_side.section(clean, clock),
         "gaps": {"cards": cards, "lead": _lead(cards)},
         "studies": gaps.studies(clean, rows),
         "method": method.section(clean, clock),

@@ -96,8 +96,18 @@ def open_store(target: Target) -> Store:
     return cast("Store", getattr(import_module(module), name)(target))
 
 
+# Providers that let only so many requests through.
+PACES = {"rclone": "exactcopy.stores.rclone:pace"}
+
+
+def pace(target: Target) -> float | None:
+    """Return how many objects a second can be read of `target` at most; None where no such limit is known."""
+    module, _, name = PACES.get(target.kind, "").partition(":")
+    return cast("float | None", getattr(import_module(module), name)(target)) if module else None
+
+
 # What a kind of store needs running to be reached: once for all workers, not by each.
-SERVERS = {"rclone": "exactcopy.stores.rclone:serve"}
+SERVERS = {"rclone": "exactcopy.stores.rclone.server:serve"}
 
 
 @contextmanager

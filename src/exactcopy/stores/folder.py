@@ -3,22 +3,45 @@
 import errno
 import io
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from time import time
 from types import TracebackType
 from typing import Self
 
 from exactcopy.errors import ObjectChanged, StoreUnavailable
 from exactcopy.model import Answer, Copy, Gap, Problem, Safeguard, Seen, Target
 from exactcopy.stores import Safeguards, Stream
+from exactcopy.stores.filesystem import (
+    Mount,
+    devices,
+    disks,
+    encryption,
+    mounted,
+    read_from_medium,
+    server,
+    together,
+    transport,
+)
+from exactcopy.stores.rights import everybody_reaches, file_rights, in_folder
+from exactcopy.stores.synced import MARKED, stand_in, sync_client
 
 VOLUME_MARKER = ".exactcopy-volume"
+# Where systems, NAS devices, Samba and Dropbox keep for a while what was deleted: no place of a copy.
+_TRASH = re.compile(
+    rb"\.trash(-\d+|es)?|\$recycle\.bin|recycler|#recycle|@recycle|\.recycle|\.dropbox\.cache", re.IGNORECASE
+)
 _LATEST = 2**63 - 1
 # Reading must not even change an access time, follow a link or wait for a FIFO.
 _SAFE_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
 _NO_ACCESS_TIME = getattr(os, "O_NOATIME", 0)
+_DROPS_CACHE = hasattr(os, "posix_fadvise")
+# Linux writes what it was given within half a minute; computers that spare their disk may wait for minutes.
+_WRITTEN_SECONDS = 300
 
 
 class FolderStore:
@@ -28,8 +51,13 @@ class FolderStore:
         """Take the target; nothing is touched before the store is entered."""
         self._target = target
         self._root = os.fsencode(str(target.options["path"]))
-        self._drop_cache = bool(target.options.get("drop_cache", False))
+        self._drop_cache = _DROPS_CACHE and bool(target.options.get("drop_cache", False))
         self._volume: str | None = None
+        self._synced_by: str | None = None
+        self._may_stand_in = False
+        self._file_rights: Seen | None = None
+        # A folder of each file system that the listing came upon: others may be mounted below the first.
+        self._held_on: dict[int, bytes] = {}
 
     def __enter__(self) -> Self:
         """Make sure that the folder is there and is the configured volume."""
@@ -62,6 +90,8 @@ class FolderStore:
                     "the volume there is not one of those in `volumes`",
                     "Connect the right drive, or add this volume's id to `volumes`.",
                 )
+        self._synced_by = sync_client(self._root) or self._target.options.get("synced_to")
+        self._may_stand_in = MARKED or self._synced_by is not None
         return self
 
     def __exit__(
@@ -74,27 +104,46 @@ class FolderStore:
         yield ""
 
     def listing(self, partition: str) -> Iterator[Copy | Gap]:
-        """Yield every file below the folder; links and special files are listed and never opened."""
-        folders = [os.fsencode(partition)]
+        """Yield every file below the folder; links, special files and stand-ins are listed and never opened.
+
+        What lies in a trash folder is deleted.
+        """
+        rights = [0, 0, 0, 0]
+        whole = True
+        folders = [(os.fsencode(partition), everybody_reaches(self._root), False)]
         while folders:
-            folder = folders.pop()
+            folder, reached, trash = folders.pop()
             path = os.path.join(self._root, folder) if folder else self._root
             try:
                 with os.scandir(path) as entries:
+                    itself = os.stat(path)
+                    self._held_on.setdefault(itself.st_dev, path)
+                    counted, given = in_folder(itself.st_mode, reached=reached)
                     for entry in entries:
                         key = folder + b"/" + entry.name if folder else entry.name
                         try:
                             if entry.is_dir(follow_symlinks=False):
-                                folders.append(key)
+                                deleted = trash or _TRASH.fullmatch(entry.name) is not None
+                                folders.append((key, bool(counted), deleted))
                                 continue
                             status = entry.stat(follow_symlinks=False)
                             outside = entry.is_symlink() and self._leads_outside(entry.path)
                         except OSError as error:
                             yield Gap(scope=key, reason=_problem(error))
+                            whole = False
                             continue
-                        yield _copy(key, status, outside=outside)
+                        copy = _copy(key, status, outside=outside)
+                        if copy.problem is None and trash:
+                            copy = replace(copy, problem=Problem.DELETED)
+                        elif copy.problem is None:
+                            rights[(status.st_mode & counted | given) >> 1] += 1
+                            if self._may_stand_in:
+                                copy = replace(copy, problem=self._stand_in(key, status))
+                        yield copy
             except OSError as error:
                 yield Gap(scope=folder, reason=_problem(error))
+                whole = False
+        self._file_rights = file_rights(rights, whole=whole)
 
     def _leads_outside(self, link: bytes) -> bool:
         """Whether a link hides something that lies elsewhere, and so is no part of this store."""
@@ -104,38 +153,59 @@ class FolderStore:
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
         """Yield each copy with its bytes, in the order given; reading on costs nothing here."""
         for copy in copies:
+            path = os.path.join(self._root, copy.key)
             try:
-                stream = _Watched(os.path.join(self._root, copy.key))
+                if self._may_stand_in and (problem := self._stand_in(copy.key, os.lstat(path))):
+                    yield copy, problem
+                    continue
+                stream = _Watched(path)
             except OSError as error:
                 yield copy, _problem(error)
                 continue
             with stream:
-                if self._drop_cache and hasattr(os, "posix_fadvise"):
-                    os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                if self._drop_cache:
+                    stream.drop_cache()
                 yield stream.as_listed(copy), stream
 
+    def _stand_in(self, key: bytes, status: os.stat_result) -> Problem | None:
+        return stand_in(key, status, synced=self._synced_by is not None)
+
     def safeguards(self) -> Safeguards:
-        """Return what Linux shows of the file system, its disk, and whether it is encrypted (dm-crypt)."""
+        """Return what Linux shows of the file system and what lies under it; the rights of files after a listing."""
         try:
             status = os.stat(self._root)
-            identity = os.statvfs(self._root).f_fsid
+            space = os.statvfs(self._root)
         except OSError:
-            return Safeguards(volume=self._volume)
-        device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+            return Safeguards(volume=self._volume, synced_by=self._synced_by)
+        identity = space.f_fsid
         named = sorted(volume_ids(self._root)) or ([f"{identity:x}"] if identity else [])
-        try:
-            mapping = Path(f"/sys/dev/block/{device}/dm/uuid").read_text(encoding="ascii")
-            encrypted = mapping.startswith("CRYPT-")
-        except OSError:
-            # Hardware, hypervisor and file-system encryption do not show here: not seen is not absent.
-            encrypted = False
+        mounts = [mounted(path) for path in {status.st_dev: self._root, **self._held_on}.values()]
+        mount = mounts[0]
+        # Of a file system that does not show, nothing may be said for the store as a whole.
+        shown = [each for each in mounts if each] if all(mounts) else []
+        under = {disk for each in shown for disk in disks(devices(each)) or {None}}
+        seen = {
+            Safeguard.ENCRYPTION: together([encryption(each, devices(each)) for each in shown]),
+            Safeguard.TRANSPORT: together([transport(each) for each in shown]),
+            Safeguard.FILE_RIGHTS: self._rights_on(mount),
+        }
         return Safeguards(
-            device=device,
-            disk=_disk(device),
+            device=_number(status.st_dev),
+            disk=under.pop() if len(under) == 1 else None,
+            host=server(mount) if mount else None,
             volume=self._volume,
             medium=f"{' '.join(named)} {status.st_ino}" if named else None,
-            seen={Safeguard.ENCRYPTION: Seen(answer=Answer.PASS, detail="LUKS")} if encrypted else {},
+            filesystem=mount.filesystem if mount else None,
+            synced_by=self._synced_by,
+            reads="medium" if self._drop_cache and shown and all(map(read_from_medium, shown)) else "cache",
+            free=space.f_bavail * space.f_frsize if space.f_blocks else None,
+            seen={name: found for name, found in seen.items() if found},
         )
+
+    def _rights_on(self, mount: Mount | None) -> Seen | None:
+        if self._file_rights and mount and not mount.has_rights:
+            return Seen(answer=Answer.NOT_SUPPORTED, detail="no permission model")
+        return self._file_rights
 
 
 class _Watched(io.FileIO):
@@ -156,6 +226,14 @@ class _Watched(io.FileIO):
                 raise ObjectChanged
         return count
 
+    def drop_cache(self) -> None:
+        """Let the file's content be read from the medium, not from this computer's memory."""
+        # What was not written yet is not dropped. Its writer's time may be set at will, that of the change may not.
+        if self._before.st_ctime > time() - _WRITTEN_SECONDS:
+            with suppress(OSError):
+                os.fdatasync(self.fileno())
+        os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
     def as_listed(self, copy: Copy) -> Copy:
         """Return `copy` as the open file is now: it may have been replaced since it was listed."""
         return _copy(copy.key, self._before)
@@ -172,10 +250,10 @@ def volume_ids(root: bytes) -> set[str]:
         open(os.path.join(root, os.fsencode(VOLUME_MARKER)), encoding="utf-8") as marker,
     ):
         seen.add(marker.read(200).strip())
-    device = os.stat(root).st_dev
-    by_uuid = Path("/dev/disk/by-uuid")
+    mount = mounted(root)
     with suppress(OSError):
-        seen.update(link.name for link in by_uuid.iterdir() if link.stat().st_rdev == device)
+        held = {(place / "dev").read_text(encoding="ascii").strip() for place in devices(mount)} if mount else set()
+        seen.update(link.name for link in Path("/dev/disk/by-uuid").iterdir() if _number(link.stat().st_rdev) in held)
     return seen - {""}
 
 
@@ -188,12 +266,10 @@ def _open_quietly(path: str, flags: int) -> int:
 
 
 def _copy(key: bytes, status: os.stat_result, *, outside: bool = False) -> Copy:
-    mode = status.st_mode
     problem = None
-    if stat.S_ISLNK(mode):
-        problem = Problem.LINK_OUTSIDE if outside else Problem.LINK
-    elif not stat.S_ISREG(mode):
-        problem = Problem.SPECIAL
+    if not stat.S_ISREG(status.st_mode):
+        link = Problem.LINK_OUTSIDE if outside else Problem.LINK
+        problem = link if stat.S_ISLNK(status.st_mode) else Problem.SPECIAL
     return Copy(
         key=key,
         size=status.st_size,
@@ -212,17 +288,8 @@ def _problem(error: OSError) -> Problem:
     return Problem.IO_ERROR
 
 
-def _disk(device: str) -> str | None:
-    """Return the one disk under a file system; None for what is no single disk of this computer."""
-    place = Path(os.path.realpath(f"/sys/dev/block/{device}"))
-    if not place.is_dir():
-        return None
-    if (place / "partition").exists():
-        place = place.parent
-    under = list((place / "slaves").iterdir()) if (place / "slaves").is_dir() else []
-    if not under:
-        return place.name
-    return _disk((under[0] / "dev").read_text(encoding="ascii").strip()) if len(under) == 1 else None
+def _number(device: int) -> str:
+    return f"{os.major(device)}:{os.minor(device)}"
 
 
 def _holds_anything(root: bytes) -> bool:

@@ -1,0 +1,68 @@
+"""Doubt the method before the copies: what a listing shows as checksums may be none."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from exactcopy.inventory.database import parquet, row, save_rows
+from exactcopy.inventory.reported import clear
+from exactcopy.inventory.schema import read, written
+from exactcopy.model import Copy, Target
+from exactcopy.stores import Asked, open_store
+
+# So many copies in a row are not all damaged: then it is the checksums that are none. With a key of its owner's, for
+# one, S3 shows as an ETag the MD5 of nothing that anybody could compute.
+_IN_A_ROW = 20
+_TOLD = {"key": "blob", "digests": "varchar"}
+_ROWS_AT_A_TIME = 50_000
+
+
+def open_listing(db: DuckDBPyConnection, folder: Path) -> None:
+    """Create the view `listed` of the listing in `folder`, with what the store told when it was asked again."""
+    listing = f"select * from {parquet(folder, 'listing-*.parquet')}"
+    if any(folder.glob("told-*.parquet")):
+        told = parquet(folder, "told-*.parquet")
+        listing = f"""select l.* replace (case when t.key is null then l.digests else t.digests end as digests)
+            from ({listing}) l left join {told} t using (key)"""
+    db.execute(f"create or replace view listed as {listing}")
+
+
+def ask_again(db: DuckDBPyConnection, target: Target, folder: Path, primaries: Sequence[Path]) -> int:
+    """Ask `target` about each object that contradicts `primaries`, if very many in a row do; return how many.
+
+    First about one: where the store stands by the checksum of its listing, it is the copies that differ.
+    """
+    open_listing(db, folder)
+    clear(db, "listed", primaries, 0)
+    longest, first = row(
+        db,
+        """select count(*), min(key) from (
+            select key, differs, row_number() over (order by key)
+                                 - row_number() over (partition by differs order by key) as stretch
+            from (select key, key in (from contradicted) as differs from claims where not gone))
+        where differs group by stretch union all select 0, null order by 1 desc limit 1""",
+    )
+    if longest < _IN_A_ROW:
+        return 0
+    with open_store(target) as store:
+        if not isinstance(store, Asked):
+            return 0
+        [one] = _copies(db, "key = $1", first)
+        [told] = store.checksums([one])
+        if told.problem is not None or one.digests.items() <= told.digests.items():
+            return 0
+        copies = _copies(db, "key in (from contradicted)")
+        for number, start in enumerate(range(0, len(copies), _ROWS_AT_A_TIME)):
+            batch = store.checksums(copies[start : start + _ROWS_AT_A_TIME])
+            rows = [(copy.key, written(copy.digests)) for copy in batch]
+            save_rows(db, _TOLD, rows, folder / f"told-{number:05}.parquet")
+    return len(copies)
+
+
+def _copies(db: DuckDBPyConnection, which: str, *values: bytes) -> list[Copy]:
+    found = db.execute(f"select key, size, modified, version, digests from listed where {which}", list(values))
+    return [
+        Copy(key=key, size=size, modified=modified, version=version, digests=read(digests))
+        for key, size, modified, version, digests in found.fetchall()
+    ]

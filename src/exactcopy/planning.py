@@ -1,0 +1,140 @@
+"""What an audit would list, read and restore, how long that takes and what it costs: `audit --plan`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from exactcopy import records
+from exactcopy.config import Config
+from exactcopy.costs import GB, read_back_cost
+from exactcopy.errors import StoreUnavailable
+from exactcopy.evidence import last_inventory
+from exactcopy.inventory.database import database
+from exactcopy.inventory.listing import Listing, list_store
+from exactcopy.inventory.plan import HEAD_BYTES, Plan, plan_reads
+from exactcopy.inventory.taking import Step
+from exactcopy.model import Cost, ReadPolicy, Role, Target
+from exactcopy.records import History
+from exactcopy.sampling import ALL_UP_TO, PRESETS
+from exactcopy.stores import pace, served
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What reading takes: seconds, and US dollars of egress; None where nothing tells."""
+
+    seconds: float | None
+    dollars: float | None
+
+
+def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
+    """Yield what an audit of `config` would do. Nothing but listings is read, no record is written."""
+    history = History(records.chain(config))
+    forecasts = []
+    known = dict[str, Path]()
+    with (
+        records.locked(config),
+        records.scratch(config) as work,
+        served(config.stores) as stores,
+        database(work / "spill") as db,
+    ):
+        for target in stores:
+            folder = work / target.name
+            try:
+                step(f"Listing {target.name}", None, None)
+                listing = list_store(db, target, folder, partial(last_inventory, history))
+            except StoreUnavailable as error:
+                yield str(error)
+                continue
+            previous = last_inventory(history, target, listing.safeguards.medium)
+            primaries = [known[name] for name in target.covers if name in known]
+            if target.role is Role.PRIMARY and previous:
+                known[target.name] = previous
+            if target.read is ReadPolicy.REPORTED and not primaries:
+                yield f"{_there(target, listing)} its checksums are compared, and what does not match is read."
+                continue
+            plan = plan_reads(db, target, folder, previous, int(now.timestamp()) * 10**9, (), primaries)
+            forecast = _forecast(target, plan, history)
+            forecasts.append(forecast)
+            yield f"{_there(target, listing)} {_read(plan)}{_takes(target, plan, forecast)}."
+    yield from _restores(config, history)
+    yield _total(forecasts)
+
+
+def _there(target: Target, listing: Listing) -> str:
+    asked = f" ({listing.asked:,} were asked for their checksums, one by one)" if listing.asked else ""
+    return f"{target.name}: {listing.objects:,} files, {listing.bytes / GB:,.2f} GB there{asked};"
+
+
+def _read(plan: Plan) -> str:
+    begun = (
+        f"; {plan.identified:,} are read at their beginning, and whole where that tells to" if plan.identified else ""
+    )
+    told = f"; {plan.reported:,} are known by the provider's checksums" if plan.reported else ""
+    kept = f"; {plan.carried:,} files keep an earlier proof" if plan.carried else ""
+    return f"{plan.objects:,} files, {plan.bytes / GB:,.2f} GB would be read{begun}{told}{kept}"
+
+
+def _forecast(target: Target, plan: Plan, history: History) -> Forecast:
+    objects, size = plan.objects + plan.identified, plan.bytes + HEAD_BYTES * plan.identified
+    if not objects:
+        return Forecast(0.0, 0.0)
+    rate, each = _rate(target, history), pace(target)
+    # The slower of the two counts: bytes through the line, requests through what the provider allows.
+    seconds = max(size / rate if rate else 0.0, objects / each if each else 0.0) or None
+    dollars = 0.0 if target.kind == "folder" else read_back_cost(target.cost or Cost(), size)
+    return Forecast(seconds, dollars)
+
+
+def _takes(target: Target, plan: Plan, forecast: Forecast) -> str:
+    if not plan.objects + plan.identified:
+        return ""
+    time = f", in about {_span(forecast.seconds)}" if forecast.seconds else ""
+    if forecast.dollars is None:
+        return f"{time}; what that costs is not known: name it by cost = {{ egress_per_gb = … }}"
+    return time + (f", for about ${forecast.dollars:,.2f}" if forecast.dollars else "")
+
+
+def _rate(target: Target, history: History) -> float | None:
+    """Return the bytes a second at which the last audit that read this store did so."""
+    for record in history.records:
+        for store in record.audit["stores"]:
+            if store["name"] == target.name and store.get("read_rate"):
+                return float(store["read_rate"])
+    return None
+
+
+def _restores(config: Config, history: History) -> Iterator[str]:
+    preset = PRESETS[config.sample]
+    yield (
+        f"Restores: every study of a backup with up to {ALL_UP_TO} of them; of more, a sample ({config.sample}:"
+        f" {preset.confidence:.0%} confidence, {preset.tolerable:.0%} tolerable)."
+    )
+    tests: list[dict[str, Any]] = history.last.audit["restore_tests"] if history.last else []
+    for test in tests:
+        cost = f", for ${test['egress_cost']:,.2f}" if test.get("egress_cost") else ""
+        if test["bytes"]:
+            yield f"{test['backup']}: the last test restore brought back {test['bytes'] / GB:,.2f} GB{cost}."
+
+
+def _total(forecasts: list[Forecast]) -> str:
+    """Say what all reading takes together, as far as it is known."""
+    seconds = [forecast.seconds for forecast in forecasts if forecast.seconds is not None]
+    dollars = [forecast.dollars for forecast in forecasts if forecast.dollars is not None]
+    whole = len(seconds) == len(forecasts)
+    if not whole and not any(seconds):
+        time = "How long reading takes is known after the first audit"
+    else:
+        time = f"Reading takes {'about' if whole else 'at least'} {_span(sum(seconds))}"
+    fees = sum(dollars)
+    if len(dollars) < len(forecasts):
+        return f"{time}. It costs {f'${fees:,.2f} and ' if fees else ''}what is not stated above."
+    return f"{time}. It costs {f'about ${fees:,.2f}' if fees else 'no fees'}."
+
+
+def _span(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:,.1f} minutes" if minutes < 120 else f"{minutes / 60:,.1f} hours"
