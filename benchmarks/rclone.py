@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
-from time import perf_counter
+from time import perf_counter, process_time
 
 from benchmarks.inventory import rclone
 
@@ -21,7 +21,7 @@ _FLAGS = ("--recursive", "--no-mimetype", "--fast-list", "--use-json-log", "--fi
 def main() -> int:
     """Make the files, list them both ways in turn and print a table."""
     parser = argparse.ArgumentParser(prog="benchmarks.rclone", description=__doc__)
-    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="exactcopy-bench-") as name:
@@ -31,10 +31,10 @@ def main() -> int:
         peer = [rclone(), "lsjson", *_FLAGS, f":local:{folder}"]
         ours = [sys.executable, "-m", "benchmarks.rclone", "--list", f":local:{folder}"]
         seconds: dict[str, list[float]] = {_PEER: [], _OURS: []}
-        entering, peaks = [], []
+        entering, busy, peaks = [], [], []
         for number in range(options.rounds + 1):
             its = _peer_seconds(peer)
-            entered, listed, objects, peak = map(
+            entered, listed, cpu, objects, peak = map(
                 float, subprocess.run(ours, cwd=_ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
             )
             if objects != options.files:
@@ -44,27 +44,28 @@ def main() -> int:
                 seconds[_PEER].append(its)
                 seconds[_OURS].append(listed)
                 entering.append(entered)
+                busy.append(cpu)
                 peaks.append(peak)
     print(_table(seconds, options.files))
     print(f"Entering the store, its own rclone started: {statistics.median(entering):.2f} s, once for an audit.")
-    print(f"Peak of the listing process: {max(peaks):.0f} MB.")
+    print(f"CPU of the listing process without rclone: {statistics.median(busy):.2f} s, its peak {max(peaks):.0f} MB.")
     return 0
 
 
 def list_remote(remote: str) -> None:
-    """List `remote` as a store and print the seconds of entering and of listing, the objects and the peak in MB."""
+    """List `remote` as a store; print the seconds to enter and to list it, CPU seconds, objects and the peak in MB."""
     from exactcopy.model import Copy, Role, Target
     from exactcopy.stores import open_store
 
     target = Target(name="bench", role=Role.BACKUP, kind="rclone", identity="", options={"remote": remote})
     before = perf_counter()
     with open_store(target) as store:
-        entered = perf_counter()
+        entered, idle = perf_counter(), process_time()
         objects = sum(isinstance(item, Copy) for partition in store.partitions() for item in store.listing(partition))
-        listed = perf_counter()
+        listed, cpu = perf_counter(), process_time() - idle
     # Linux counts in KB, macOS in bytes.
     peak = getrusage(RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-    print(f"{entered - before:.4f} {listed - entered:.4f} {objects} {peak:.1f}")
+    print(f"{entered - before:.4f} {listed - entered:.4f} {cpu:.4f} {objects} {peak:.1f}")
 
 
 def _peer_seconds(command: Sequence[str]) -> float:

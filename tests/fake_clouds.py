@@ -33,15 +33,22 @@ _NEVER, _LONG_AGO = "2090-01-01T00:00:00Z", "2001-01-01T00:00:00Z"
 
 @dataclass(slots=True, kw_only=True)
 class Faults:
-    """What goes wrong next. `throttle` requests are told to come again; `names` say which objects a fault has."""
+    """What goes wrong next. `throttle` requests are told to come again; `names` say which objects a fault has.
+
+    A login that `renews` gets a new token in place of an expired one. `unshared`: it may see no sharing.
+    """
 
     throttle: int = 0
     revoked: bool = False
+    renews: bool = False
+    unshared: bool = False
     cut: set[str] = field(default_factory=set)
     empty: set[str] = field(default_factory=set)
     lying: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)
+    unlisted: set[str] = field(default_factory=set)
     fails_after: int | None = None
 
 
@@ -76,6 +83,7 @@ class Cloud:
         """Hold nothing yet."""
         self.faults = Faults()
         self.page = 1000
+        self.token = "t"
         self.asked: Counter[str] = Counter()
         self.content_bytes = 0
 
@@ -87,6 +95,9 @@ class Cloud:
         """Answer one request; every fault that is not of an object comes first."""
         if request.path.endswith("/token"):
             self.asked["token"] += 1
+            if self.faults.renews:
+                self.token = "renewed"
+                return said(200, access_token=self.token, token_type="bearer", expires_in=14400)
             return said(400, error="invalid_grant", error_description="Token has been expired or revoked.")
         if self.faults.throttle:
             self.faults.throttle -= 1
@@ -96,7 +107,7 @@ class Cloud:
             self.faults.fails_after -= 1
             if self.faults.fails_after < 0:
                 return said(400, error={"code": 400, "message": "something is wrong"})
-        if self.faults.revoked:
+        if self.faults.revoked or request.headers.get("Authorization") != f"Bearer {self.token}":
             self.asked["revoked"] += 1
             return self.revoked()
         return self.serve(request)
@@ -129,7 +140,7 @@ class Cloud:
 
 
 class Dropbox(Cloud):
-    """Dropbox API v2: files/list_folder and its pages, files/get_metadata, files/download."""
+    """Dropbox API v2: files/list_folder and its pages, files/get_metadata, files/download, shared links."""
 
     hosts = ("api.dropboxapi.com", "content.dropboxapi.com")
 
@@ -137,6 +148,13 @@ class Dropbox(Cloud):
         """Hold nothing yet."""
         super().__init__()
         self.objects: dict[str, bytes] = {}
+        self.links: list[dict[str, Any]] = []
+
+    def share(self, path: str, visibility: str = "public") -> None:
+        """Make a link to a file or folder."""
+        permissions = {"can_revoke": True, "resolved_visibility": {".tag": visibility}}
+        name = path.rpartition("/")[2]
+        self.links.append({"name": name, "path_lower": path.lower(), "link_permissions": permissions})
 
     def put(self, objects: Mapping[bytes, bytes]) -> None:
         """Store objects by their paths."""
@@ -156,8 +174,8 @@ class Dropbox(Cloud):
         return said(401, error_summary="expired_access_token/..", error={".tag": "expired_access_token"})
 
     def serve(self, request: Request) -> Answer:
-        """Answer one call; anything but the four that read is a mistake of the product."""
-        call = request.path.removeprefix("/2/files/")
+        """Answer one call; anything but those that read is a mistake of the product."""
+        call = request.path.removeprefix("/2/").removeprefix("files/")
         self.asked[call] += 1
         sent = request.headers.get("Dropbox-API-Arg") or request.body.decode() or "{}"
         asked = json.loads(sent)
@@ -170,6 +188,10 @@ class Dropbox(Cloud):
             return self._page(path, int(start))
         if call == "download":
             return self._download(asked["path"], request)
+        if call == "users/get_current_account":
+            return said(200, account_id="dbid:clinic", email="clinic@example.com")
+        if call == "sharing/list_shared_links":
+            return self._shared(int((asked or {}).get("cursor", "0")))
         return said(400, error_summary=f"not faked: {request.path}")
 
     def _metadata(self, path: str) -> Answer:
@@ -196,6 +218,13 @@ class Dropbox(Cloud):
         entries = [*folders.values(), *files]
         end = start + self.page
         return said(200, entries=entries[start:end], cursor=f"{end} {path}", has_more=end < len(entries))
+
+    def _shared(self, start: int) -> Answer:
+        if self.faults.unshared:
+            error = {".tag": "missing_scope", "required_scope": "sharing.read"}
+            return said(401, error_summary="missing_scope/..", error=error)
+        end = start + self.page
+        return said(200, links=self.links[start:end], has_more=end < len(self.links), cursor=str(end))
 
     def _download(self, path: str, request: Request) -> Answer:
         path = next((key for key in self.objects if path in (key, _dropbox_id(key))), path)
@@ -254,6 +283,7 @@ class Item:
     data: bytes | None = None
     leads_to: str | None = None
     trashed: bool = False
+    open_to: str | None = None
 
 
 class Drive(Cloud):
@@ -311,28 +341,36 @@ class Drive(Cloud):
             return said(400, error={"code": 400, "message": f"not faked: {request.method} {request.path}"})
         if not path:
             return self._page(request.query)
+        if "/permissions/" in path:
+            self.asked["permission"] += 1
+            reason = {"domain": "global", "reason": "insufficientFilePermissions", "message": "no permission"}
+            return said(403, error={"code": 403, "message": "no permission", "errors": [reason]})
         item = self.items.get("root-id" if path == "root" else path)
         if item is None or item.name in self.faults.gone:
             return _drive_missing()
         if request.query.get("alt") != "media":
             self.asked["get"] += 1
-            return said(200, **self._described(item))
+            return said(200, **self._described(item, request.query.get("fields", "")))
         if item.name in self.faults.refused:
             reason = {"domain": "global", "reason": "cannotDownloadFile", "message": "forbidden"}
             return said(403, error={"code": 403, "message": "forbidden", "errors": [reason]})
         return self.content(item.name, item.data or b"", request)
 
     def _page(self, query: Mapping[str, str]) -> Answer:
-        self.asked["list"] += 1
+        # rclone looks for an object by its name with the same call.
+        self.asked["find" if "name=" in query.get("q", "") else "list"] += 1
+        parents = re.findall(r"'([^']*)' in parents", query.get("q", ""))
+        if "name=" not in query.get("q", "") and any(self.items[one].name in self.faults.unlisted for one in parents):
+            return said(400, error={"code": 400, "message": "something is wrong"})
         keep = where(query.get("q", ""))
         found = [item for item in self.items.values() if item.parent and keep(item)]
         found = [item for item in found if item.name not in self.faults.gone or "name=" not in query.get("q", "")]
         start = int(query.get("pageToken", "0"))
         end = start + min(self.page, int(query.get("pageSize", "100")))
         more = {"nextPageToken": str(end)} if end < len(found) else {}
-        return said(200, files=[self._described(item) for item in found[start:end]], **more)
+        return said(200, files=[self._described(item, query.get("fields", "")) for item in found[start:end]], **more)
 
-    def _described(self, item: Item) -> dict[str, Any]:
+    def _described(self, item: Item, fields: str) -> dict[str, Any]:
         described: dict[str, Any] = {
             "id": item.id,
             "name": item.name,
@@ -343,6 +381,8 @@ class Drive(Cloud):
             "modifiedTime": "2026-01-02T03:04:05.678Z",
             "capabilities": {"canDownload": True},
         }
+        if "permissions" in fields:
+            described |= self._permissions(item)
         if item.leads_to is not None:
             described["shortcutDetails"] = {"targetId": item.leads_to, "targetMimeType": self.items[item.leads_to].mime}
         if item.data is not None:
@@ -354,6 +394,19 @@ class Drive(Cloud):
         if item.mime == DOCUMENT:
             described["exportLinks"] = {_WORD: "https://docs.google.com/export"}
         return described
+
+    def _permissions(self, item: Item) -> dict[str, Any]:
+        """Say who may open an item: the account and, where a folder above is open to many, all of these."""
+        owner = {"kind": "drive#user", "emailAddress": "clinic@example.com", "permissionId": "1"}
+        permissions = [{"id": "1", "type": "user", "role": "owner", "emailAddress": "clinic@example.com"}]
+        above: Item | None = item
+        while above is not None:
+            if above.open_to:
+                permissions.append({"id": f"{above.open_to}WithLink", "type": above.open_to, "role": "reader"})
+            above = self.items.get(above.parent)
+        if self.faults.unshared:
+            return {"owners": [owner], "permissionIds": [each["id"] for each in permissions]}
+        return {"owners": [owner], **({} if item.name in self.faults.hidden else {"permissions": permissions})}
 
 
 def _drive_missing() -> Answer:

@@ -33,7 +33,7 @@ class Algorithm(StrEnum):
     CRC32C = "crc32c"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Checksum:
     """A digest of a whole object, or of the digests of its parts of `part` bytes, one after the other.
 

@@ -33,7 +33,8 @@ def asked_of_primaries(db: DuckDBPyConnection, listings: Iterable[Path]) -> tupl
             best = min(map(parse, reported), key=lambda checksum: STRONGEST_FIRST.index(checksum.algorithm))
             if best != SHA256:
                 counts[best] = counts.get(best, 0) + count
-    return tuple(sorted(sorted(counts, key=lambda checksum: -counts[checksum])[:_MOST_ASKED]))
+    most = sorted(counts, key=lambda checksum: (-counts[checksum], str(checksum)))[:_MOST_ASKED]
+    return tuple(sorted(most, key=str))
 
 
 def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], started: int) -> None:

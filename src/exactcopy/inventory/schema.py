@@ -47,7 +47,7 @@ INVENTORY = {
 
 def written(digests: Mapping[Checksum, bytes]) -> str | None:
     """Write checksums as a table holds them."""
-    return " ".join(f"{checksum}:{digest.hex()}" for checksum, digest in sorted(digests.items())) or None
+    return " ".join(sorted(f"{checksum}:{digest.hex()}" for checksum, digest in digests.items())) or None
 
 
 def read(digests: str) -> dict[Checksum, bytes]:

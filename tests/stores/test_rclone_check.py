@@ -1,0 +1,104 @@
+"""`exactcopy check` names what is wrong with a remote of rclone and what to do, in one line each."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clinic import Clinic, environment
+from tests.fake_clouds import Drive, Dropbox, proxied
+
+
+@pytest.fixture(params=[Dropbox, Drive], ids=["fake-dropbox", "fake-drive"])
+def cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dropbox | Drive]:
+    """A fake provider behind the real client."""
+    one = request.param()
+    one.put({b"xrays/one.dcm": b"1"})
+    with proxied(one, tmp_path) as variables:
+        for name, value in {**variables, "RCLONE_LOW_LEVEL_RETRIES": "2"}.items():
+            monkeypatch.setenv(name, value)
+        yield one
+
+
+def configured(folder: Path, remote: str = "cloud:xrays") -> Clinic:
+    """Give a clinic with a remote as its only backup."""
+    settings = f'[backup.cloud]\nkind = "rclone"\nremote = "{remote}"\nheld_by = "Cloud Ltd"\noffsite = true\n'
+    clinic = Clinic(folder, backups=(), settings=settings)
+    clinic.fill(studies=1, instances=1)
+    clinic.configure()
+    return clinic
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """Give the one line of the backup; nothing else may be wrong, and nothing else may be said."""
+    assert "Traceback" not in done.stderr
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("✗")]
+    [line] = [line for line in done.stdout.splitlines() if "cloud" in line]
+    assert wrong in ([], [line])
+    assert done.returncode == (1 if wrong else 0)
+    return line
+
+
+def test_a_remote_that_answers_is_ready(tmp_path: Path, cloud: Dropbox | Drive) -> None:
+    assert said(configured(tmp_path).run("check")) == "✓ cloud can be reached."
+    assert not cloud.content_bytes
+
+
+def test_a_wrong_remote_name(tmp_path: Path, cloud: Dropbox | Drive) -> None:
+    assert said(configured(tmp_path, "clout:xrays").run("check")) == (
+        "✗ cloud: the remote's name is not in rclone's configuration."
+        " Mend `remote`, or set the remote up with `rclone config`."
+    )
+    assert not cloud.asked
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_missing_folder(tmp_path: Path) -> None:
+    assert said(configured(tmp_path, "cloud:elsewhere").run("check")) == (
+        "✗ cloud: the folder is not there. Mend `remote`."
+    )
+
+
+@pytest.mark.parametrize("token", ["revoked", "expired"])
+def test_a_token_that_is_no_longer_good(tmp_path: Path, cloud: Dropbox | Drive, token: str) -> None:
+    cloud.faults.revoked = token == "revoked"
+    (tmp_path / "cloud.conf").write_text(cloud.config(expired=token == "expired"))
+    assert said(configured(tmp_path).run("check")) == (
+        "✗ cloud: the provider does not accept the stored login, or it has expired."
+        " Log in again with `rclone config reconnect`."
+    )
+
+
+def test_no_network(tmp_path: Path, cloud: Dropbox | Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RCLONE_HTTP_PROXY", "http://127.0.0.1:9")
+    assert said(configured(tmp_path).run("check")) == (
+        "✗ cloud: the provider cannot be reached. Check the connection, then audit again."
+    )
+    assert not cloud.asked
+
+
+@pytest.mark.parametrize(("version", "what"), [(None, "rclone is not installed"), ("1.60.1", "is too old")])
+def test_rclone_itself_is_missing_or_old(tmp_path: Path, version: str | None, what: str) -> None:
+    # Beside Python is where rclone is looked for first: a Python with nothing beside it.
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "python").symlink_to(sys.executable)
+    if version:
+        (programs / "rclone").write_text(f"#!/bin/sh\necho 'rclone v{version}-DEV'\n")
+        (programs / "rclone").chmod(0o755)
+    clinic = configured(tmp_path)
+    done = subprocess.run(
+        [programs / "python", "-m", "exactcopy", "check"],
+        cwd=clinic.root,
+        env={**environment(), "PATH": str(programs), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = said(done)
+    assert line.startswith("✗ cloud: ")
+    assert what in line
+    assert line.endswith('Install it: pip install "exactcopy[rclone]"')

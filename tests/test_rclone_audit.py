@@ -1,0 +1,239 @@
+"""Audits of Dropbox and Google Drive by the real command line: the real rclone, a fake provider."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clinic import Clinic, findings, outcomes, sop_instance_uid, store
+from tests.fake_clouds import DOCUMENT, SHORTCUT, Drive, Dropbox, proxied
+from tests.faults import EXTRA, FACTS, FINDINGS, INSTANCES, OUTCOMES, STUDIES, STUDY_STATES, flip, plant
+
+Cloud = Dropbox | Drive
+SETTINGS = """
+[backup.cloud]
+kind = "rclone"
+remote = "cloud:xrays"
+held_by = "Cloud Ltd"
+offsite = true
+"""
+
+
+@pytest.fixture
+def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clinic:
+    """A clinic whose only backup is a remote of rclone."""
+    for name in [name for name in os.environ if name.startswith("RCLONE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RCLONE_LOW_LEVEL_RETRIES", "2")
+    return Clinic(tmp_path, backups=(), settings=SETTINGS)
+
+
+@pytest.fixture(params=[Dropbox, Drive], ids=["fake-dropbox", "fake-drive"])
+def cloud(request: pytest.FixtureRequest, clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """A fake provider that the clinic's rclone is led to."""
+    yield from led_to(request.param(), clinic, monkeypatch)
+
+
+@pytest.fixture
+def drive(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """A fake Google Drive that the clinic's rclone is led to."""
+    yield from led_to(Drive(), clinic, monkeypatch)
+
+
+def led_to(cloud: Cloud, clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """Run a fake provider."""
+    with proxied(cloud, clinic.root) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield cloud
+
+
+def upload(cloud: Cloud, folder: Path) -> None:
+    """Let a provider hold what lies in a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    cloud.put({f"xrays/{path.relative_to(folder)}".encode(): path.read_bytes() for path in files})
+
+
+def replace(cloud: Cloud, key: str, data: bytes | None) -> None:
+    """Give an object other bytes in place, or delete it."""
+    if isinstance(cloud, Dropbox):
+        if data is None:
+            del cloud.objects[f"/xrays/{key}"]
+        else:
+            cloud.objects[f"/xrays/{key}"] = data
+        return
+    above, _, name = key.rpartition("/")
+    folder = next(item.id for item in cloud.items.values() if item.name == above)
+    found = next(item for item in cloud.items.values() if item.name == name and item.parent == folder)
+    if data is None:
+        found.trashed = True
+    else:
+        found.data = data
+
+
+def listings(cloud: Cloud) -> int:
+    """Give how many pages of listings were asked for."""
+    return sum(cloud.asked[call] for call in ("list", "list_folder", "list_folder/continue"))
+
+
+def row(audit: dict[str, Any]) -> dict[str, Any]:
+    """Give the one comparison."""
+    (found,) = audit["comparisons"]
+    return dict(found)
+
+
+def test_without_a_fault_only_the_test_restore_downloads(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(studies=4, instances=2)
+    upload(cloud, clinic.pacs)
+    cloud.page = 3
+    audit = clinic.audit(expected=1)
+    assert outcomes(audit, "cloud") == {"identical": 8}
+    (restore,) = audit["restore_tests"]
+    assert (restore["planned"], restore["restored"]) == (4, 4)
+    assert row(audit)["assurance"] == {"listed": 0, "reported": 0, "read": 0, "restored": 8}
+    size = sum(path.stat().st_size for path in clinic.pacs.rglob("*") if path.is_file())
+    assert cloud.content_bytes == restore["bytes"] == size
+    assert cloud.asked["content"] == 8
+    # Four folders are two pages, the two objects in each of them one.
+    assert listings(cloud) == 2 + 4
+    assert findings(audit) == {("agreement-on-record", "cloud"): "critical"}
+    safeguards = store(audit, "cloud")["safeguards"]
+    assert safeguards["public_access"]["answer"] == safeguards["transport"]["answer"] == "pass"
+    assert safeguards["encryption"]["answer"] == "not_assessed"
+
+
+def test_each_planted_fault_has_its_outcome(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(STUDIES + 2, INSTANCES)
+    planted = clinic.root / "planted"
+    shutil.copytree(clinic.pacs, planted)
+    plant(clinic, "planted")
+    header = clinic.path("planted", STUDIES, 0)
+    flip(header, header.read_bytes().index(b"Secretname"))
+    for instance in range(INSTANCES):
+        clinic.path("planted", STUDIES + 1, instance).rename(planted / f"flat {instance}")
+    upload(cloud, planted)
+
+    audit = clinic.audit(expected=1)
+
+    renamed, beside = INSTANCES, INSTANCES - 1
+    assert outcomes(audit, "cloud") == {
+        **OUTCOMES,
+        "identical": OUTCOMES["identical"] + renamed + beside,
+        "altered": OUTCOMES["altered"] + 1,
+    }
+    assert row(audit)["studies"] == {
+        **STUDY_STATES,
+        "total": STUDIES + 2,
+        "protected": STUDY_STATES["protected"] + 1,
+        "gap": STUDY_STATES["gap"] + 1,
+    }
+    # Without another backup only a copy's own damage tells which side changed.
+    assert row(audit)["changed_side"] == {"primary": 0, "backup": 1, "unknown": 4}
+    assert row(audit)["extra"] == EXTRA
+    facts = store(audit, "cloud")
+    assert {name: facts[name] for name in FACTS} == FACTS
+    assert {check: severity for (check, _), severity in findings(audit).items() if check in FINDINGS} == FINDINGS
+    assert (audit["conclusion"], audit["complete"]) == ("exceptions noted", True)
+    (restore,) = audit["restore_tests"]
+    assert (restore["planned"], restore["restored"], restore["failed"]) == (4, 4, 0)
+    worklist = (clinic.record() / "restricted" / "worklist-cloud.csv").read_text(encoding="utf-8")
+    for study in (0, 1, 2, 3, 4, 5, 7, 11, STUDIES):
+        assert sop_instance_uid(study, 0) in worklist
+    assert sop_instance_uid(STUDIES + 1, 0) not in worklist
+
+    before = cloud.asked["content"]
+    again = clinic.audit(expected=1)
+    assert outcomes(again, "cloud") == outcomes(audit, "cloud")
+    # Four studies are restored; what differs is held against the primary element by element, and nothing else is read.
+    assert cloud.asked["content"] - before == 4 * INSTANCES + 5
+
+
+def test_a_second_audit_sees_what_changed_in_place_and_what_was_deleted(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(studies=3, instances=2)
+    upload(cloud, clinic.pacs)
+    clinic.audit(expected=1)
+    rotten = bytearray(clinic.path("pacs", 0, 0).read_bytes())
+    rotten[-2000] ^= 1
+    replace(cloud, "study 0/0.dcm", bytes(rotten))
+    replace(cloud, "study 1/1.dcm", None)
+    audit = clinic.audit(expected=1)
+    assert outcomes(audit, "cloud") == {"identical": 4, "different": 1, "missing": 1}
+    assert row(audit)["changed_side"] == {"primary": 0, "backup": 1, "unknown": 0}
+
+
+def test_a_listing_that_breaks_off_calls_nothing_missing(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(studies=3, instances=2)
+    upload(cloud, clinic.pacs)
+    cloud.page = 1
+    cloud.faults.fails_after = 6
+    audit = clinic.audit(expected=3)
+    assert not {"missing", "pending"} & outcomes(audit, "cloud").keys()
+    assert outcomes(audit, "cloud")["unknown"] > 0
+    assert not store(audit, "cloud")["complete"]
+
+
+def test_a_body_that_ends_early_is_no_proof(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(studies=1, instances=1)
+    clinic.add(1, 1)
+    upload(cloud, clinic.pacs)
+    # Its checksum is right, and half of it comes back.
+    cloud.faults.cut.update({"/xrays/study 0/0.dcm", "0.dcm"})
+    audit = clinic.audit(expected=3)
+    (restore,) = audit["restore_tests"]
+    assert (restore["planned"], restore["restored"], restore["failed"]) == (2, 1, 1)
+    assert outcomes(audit, "cloud") == {"identical": 1, "unverified": 1}
+    assert findings(audit)["restore-succeeded", "cloud"] == "critical"
+
+
+def test_a_checksum_that_lies_convicts_nobody(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(studies=2, instances=2)
+    upload(cloud, clinic.pacs)
+    cloud.faults.lying.update({"/xrays/study 0/1.dcm", "1.dcm"})
+    audit = clinic.audit(expected=1)
+    assert outcomes(audit, "cloud") == {"identical": 4}
+
+
+def test_a_public_link_is_in_the_record(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(studies=2, instances=1)
+    upload(cloud, clinic.pacs)
+    if isinstance(cloud, Dropbox):
+        cloud.share("/xrays/study 1")
+    else:
+        next(item for item in cloud.items.values() if item.name == "study 1").open_to = "anyone"
+    audit = clinic.audit(expected=1)
+    assert findings(audit)["not-public", "cloud"] == "critical"
+    seen = store(audit, "cloud")["safeguards"]["public_access"]
+    # Drive counts the folder and what lies in it.
+    assert (seen["answer"], seen["count"]) == ("fail", 1 if isinstance(cloud, Dropbox) else 2)
+
+
+def test_documents_shortcuts_and_the_bin_of_a_fake_drive_are_no_copies(clinic: Clinic, drive: Drive) -> None:
+    clinic.fill(studies=3, instances=2)
+    upload(drive, clinic.pacs)
+    root = next(item.id for item in drive.items.values() if item.name == "xrays")
+    first = next(item for item in drive.items.values() if item.name == "study 0")
+    replace(drive, "study 1/0.dcm", None)
+    elsewhere = drive.add("elsewhere", data=clinic.path("pacs", 1, 0).read_bytes())
+    drive.add("short.dcm", root, mime=SHORTCUT, leads_to=elsewhere)
+    drive.add("minutes", first.id, mime=DOCUMENT)
+    audit = clinic.audit(expected=1)
+    assert outcomes(audit, "cloud") == {"identical": 5, "missing": 1}
+    assert store(audit, "cloud")["problems"] == {"alias": 2}
+
+
+def test_two_objects_of_one_name_on_a_fake_drive_are_never_mixed_up(clinic: Clinic, drive: Drive) -> None:
+    clinic.fill(studies=3, instances=2)
+    upload(drive, clinic.pacs)
+    folder = next(item.id for item in drive.items.values() if item.name == "study 0")
+    whole = clinic.path("pacs", 0, 0).read_bytes()
+    drive.add("0.dcm", folder, data=whole[:-2000] + b"rotten" + whole[-1994:])
+    replace(drive, "study 1/0.dcm", None)
+    audit = clinic.audit(expected=3)
+    found = outcomes(audit, "cloud")
+    assert store(audit, "cloud")["problems"] == {"ambiguous": 1}
+    # The other object of that name cannot be read alone: it may be any instance.
+    assert "missing" not in found
+    assert found["identical"] <= 5
