@@ -1,4 +1,4 @@
-"""Listing and reading S3, beside boto3's bare paginator and `rclone hashsum --download`: `python -m benchmarks.s3`."""
+"""Listing and reading S3, beside boto3's bare paginators and `rclone hashsum --download`: `python -m benchmarks.s3`."""
 
 import argparse
 import json
@@ -6,89 +6,151 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from email.message import Message
 from pathlib import Path
-from random import Random
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
-from time import perf_counter
+from time import perf_counter, time_ns
+from urllib.parse import parse_qs, urlsplit
 
-from exactcopy.model import Copy, Problem, Role, Target
-from exactcopy.pool import Died, Pool
-from exactcopy.stores import open_store
-from tests.servers import S3Server, binary, rclone_s3
+from benchmarks.inventory import _make_files
+from exactcopy.model import Role, Target
+from tests.servers import ADMIN, Answer, S3Server, binary, rclone_s3, scripted
 
 _ROOT = Path(__file__).parents[1]
 _LISTING = "exactcopy listing"
 _PAGINATOR = "boto3's bare paginator"
-_READING = "exactcopy read and SHA-256"
+_READING = "exactcopy inventory"
+_SDK_ONLY = "the same without obstore"
 _HASHSUM = "rclone hashsum --download"
+# KB of pixels in an object, and how many of them are read.
+_SIZES = {50: 20_000, 512: 2000, 16_384: 64}
 
 
 def main() -> int:
-    """Start a server, fill it, run each pair in turn on it and print a table."""
+    """Start servers, fill them, run each pair in turn and print a table."""
     parser = argparse.ArgumentParser(prog="benchmarks.s3", description=__doc__)
-    parser.add_argument("--keys", type=int, default=20_000, help="keys to list")
-    parser.add_argument("--objects", type=int, default=1000, help="objects to read")
-    parser.add_argument("--size", type=int, default=512, help="KB of an object to read")
+    parser.add_argument("--keys", type=int, default=100_000, help="keys to list")
+    parser.add_argument("--sizes", type=int, nargs="*", default=list(_SIZES), help="KB of the objects to read")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     with rclone_s3() as server:
-        _fill(server, "keys", options.keys, 1)
-        _fill(server, "objects", options.objects, options.size * 1024)
-        print(f"Listing {options.keys} keys of `rclone serve s3` on this computer")
-        print(_table(_rounds(server, [_LISTING, _PAGINATOR], options), options.keys, "keys/s"))
-        megabytes = options.objects * options.size * 1024 / 1e6
-        print(f"\nReading {options.objects} objects of {options.size} KB from it, {options.workers} workers")
-        print(_table(_rounds(server, [_READING, _HASHSUM], options), megabytes, "MB/s"))
+        if options.keys:
+            _fill_keys(server, options.keys)
+            print(f"Listing {options.keys} keys of `rclone serve s3` on this computer")
+            runs = _rounds([_LISTING, _PAGINATOR], server.endpoint, "keys", options)
+            print(_table(runs, options.keys, "keys/s"))
+            with _versions(options.keys) as endpoint:
+                print(f"\nListing {options.keys} keys with as many old versions, pages from memory")
+                runs = _rounds([_LISTING, _PAGINATOR], endpoint, "versions", options)
+                print(_table(runs, options.keys, "keys/s"))
+        for size in options.sizes:
+            bucket = f"objects-{size}"
+            megabytes = _fill_objects(server, bucket, _SIZES.get(size, 100), size)
+            print(f"\nReading {megabytes:.0f} MB in objects of {size} KB, {options.workers} workers")
+            runs = _rounds([_READING, _SDK_ONLY, _HASHSUM], server.endpoint, bucket, options)
+            print(_table(runs, megabytes, "MB/s"))
     return 0
 
 
-def _fill(server: S3Server, bucket: str, count: int, size: int) -> None:
-    """Put `count` objects of `size` bytes into the folder that the server shows, some hundred in each study."""
+def _fill_keys(server: S3Server, count: int) -> None:
+    """Put `count` objects of a byte into the folder that the server shows, some hundred in each study."""
+    folder = _folder(server, "keys")
+    for number in range(count):
+        study = folder / f"ST{number // 400:04}"
+        study.mkdir(exist_ok=True)
+        (study / f"IM{number:06}.dcm").write_bytes(b"1")
+
+
+def _fill_objects(server: S3Server, bucket: str, count: int, kilobytes: int) -> float:
+    """Put CT-like objects into the folder that the server shows; return how many MB they are."""
+    folder = _folder(server, bucket)
+    _make_files(folder, count, kilobytes)
+    (folder / ".benchmark").unlink()
+    return sum(path.stat().st_size for path in folder.rglob("*.dcm")) / 1e6
+
+
+def _folder(server: S3Server, bucket: str) -> Path:
+    if server.folder is None:
+        raise SystemExit("this server has no folder")
     admin = server.admin()
     admin.create_bucket(Bucket=bucket)
     admin.close()
-    if server.folder is None:
-        raise SystemExit("this server has no folder")
-    data = Random(1)  # noqa: S311
-    for number in range(count):
-        study = server.folder / bucket / f"ST{number // 400:04}"
-        study.mkdir(exist_ok=True)
-        (study / f"IM{number:06}.dcm").write_bytes(data.randbytes(size))
+    return server.folder / bucket
 
 
-def _rounds(server: S3Server, names: Sequence[str], options: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
+@contextmanager
+def _versions(keys: int) -> Iterator[str]:
+    """Serve a bucket of `keys` keys, two versions of each, made once: no server here has so many in reasonable time."""
+    pages = [_page_of_versions(first, min(first + 500, keys), keys) for first in range(0, keys, 500)]
+    versioning = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    empty = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+
+    def answer(path: str, _: Message) -> Answer:
+        query = parse_qs(urlsplit(path).query, keep_blank_values=True)
+        if "versioning" in query:
+            return Answer(body=versioning)
+        if "versions" not in query:
+            return Answer(body=empty)
+        return Answer(body=pages[int(query.get("version-id-marker", ["0"])[0])])
+
+    with scripted(answer) as endpoint:
+        yield endpoint
+
+
+def _page_of_versions(first: int, last: int, keys: int) -> bytes:
+    versions = "".join(
+        f"<Version><Key>ST{number // 400:04}/IM{number:06}.dcm</Key><VersionId>{number:032x}</VersionId>"
+        f"<IsLatest>{latest}</IsLatest><LastModified>2026-01-02T03:04:05.000Z</LastModified>"
+        f"<ETag>&quot;{number:032x}&quot;</ETag><Size>524288</Size><StorageClass>STANDARD</StorageClass>"
+        "<Owner><ID>owner</ID></Owner></Version>"
+        for number in range(first, last)
+        for latest in ("true", "false")
+    )
+    more = "<IsTruncated>false</IsTruncated>"
+    if last < keys:
+        more = "<IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker>"
+        more += f"<NextVersionIdMarker>{last // 500}</NextVersionIdMarker>"
+    return f"<ListVersionsResult>{more}{versions}</ListVersionsResult>".encode()
+
+
+def _rounds(
+    names: Sequence[str], endpoint: str, bucket: str, options: argparse.Namespace
+) -> dict[str, list[dict[str, float]]]:
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for number in range(options.rounds + 1):
         for name in names:
-            run = _measure(server, name, options.workers)
+            run = _measure(name, endpoint, bucket, options.workers)
             # The first round fills the caches and is not counted.
             if number:
                 runs[name].append(run)
     return runs
 
 
-def _measure(server: S3Server, name: str, workers: int) -> dict[str, float]:
+def _measure(name: str, endpoint: str, bucket: str, workers: int) -> dict[str, float]:
     """Run one of `_STEPS` in a process of its own, so that the peak is its alone."""
+    # An installed package is compiled; where that is switched off, each start would compile it again.
     environment = {
-        **os.environ,
-        "AWS_ACCESS_KEY_ID": server.auditor.id,
-        "AWS_SECRET_ACCESS_KEY": server.auditor.secret,
+        **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE" and key[:4] != "AWS_"},
+        "AWS_ACCESS_KEY_ID": ADMIN.id,
+        "AWS_SECRET_ACCESS_KEY": ADMIN.secret,
         "RCLONE_CONFIG_BENCH_TYPE": "s3",
         "RCLONE_CONFIG_BENCH_PROVIDER": "Rclone",
-        "RCLONE_CONFIG_BENCH_ENDPOINT": server.endpoint,
+        "RCLONE_CONFIG_BENCH_ENDPOINT": endpoint,
         "RCLONE_CONFIG_BENCH_ENV_AUTH": "true",
     }
-    command = [sys.executable, "-m", "benchmarks.s3", "--probe", name, server.endpoint, str(workers)]
+    command = [sys.executable, "-m", "benchmarks.s3", "--probe", name, endpoint, bucket, str(workers)]
     said = subprocess.run(command, cwd=_ROOT, env=environment, check=True, stdout=subprocess.PIPE).stdout
     run: dict[str, float] = json.loads(said.splitlines()[-1])
     return run
 
 
-def probe(name: str, endpoint: str, workers: int) -> None:
+def probe(name: str, endpoint: str, bucket: str, workers: int) -> None:
     """Take one step and print what it took: seconds, those of all its processors, MB at its peak."""
-    seconds = _STEPS[name](endpoint, workers)
+    seconds = _STEPS[name](endpoint, bucket, workers)
     # Linux counts in KB, macOS in bytes. RUSAGE_CHILDREN is the largest descendant, not their sum.
     unit = 1e6 if sys.platform == "darwin" else 1e3
     used = [getrusage(who) for who in ((RUSAGE_CHILDREN,) if name == _HASHSUM else (RUSAGE_SELF, RUSAGE_CHILDREN))]
@@ -97,66 +159,74 @@ def probe(name: str, endpoint: str, workers: int) -> None:
     print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak}))
 
 
-def _list(endpoint: str, _: int) -> float:
+def _list(endpoint: str, bucket: str, _: int) -> float:
+    from exactcopy.stores import open_store
+
     began = perf_counter()
-    with open_store(_target(endpoint, "keys")) as store:
+    with open_store(_target(endpoint, bucket)) as store:
         count = sum(1 for partition in store.partitions() for _ in store.listing(partition))
     return _took(began, count)
 
 
-def _paginate(endpoint: str, _: int) -> float:
+def _paginate(endpoint: str, bucket: str, _: int) -> float:
     import boto3
 
+    operation, items = ("list_object_versions", "Versions") if bucket == "versions" else ("list_objects_v2", "Contents")
     began = perf_counter()
     client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket="keys")
-    count = sum(1 for page in pages for _ in page.get("Contents", ()))
+    pages = client.get_paginator(operation).paginate(Bucket=bucket)
+    count = sum(1 for page in pages for _ in page.get(items, ()))
     return _took(began, count)
 
 
-def _read(endpoint: str, workers: int) -> float:
-    with Pool(workers) as pool:
+def _inventory(endpoint: str, bucket: str, workers: int) -> float:
+    """List, plan, read and match, as an audit does."""
+    # What workers run is imported before they are forked, as in an audit.
+    from exactcopy.inventory import reading
+    from exactcopy.pool import Pool
+
+    del reading
+    with Pool(workers) as pool, tempfile.TemporaryDirectory(prefix="exactcopy-bench-") as name:
+        from exactcopy.inventory.database import database
+        from exactcopy.inventory.taking import take_inventory
+
+        work = Path(name)
         began = perf_counter()
-        target = _target(endpoint, "objects")
-        with open_store(target) as store:
-            items = [item for partition in store.partitions() for item in store.listing(partition)]
-        copies = [item for item in items if isinstance(item, Copy)]
-        # As many in a task as an audit gives to a worker, more or less.
-        tasks = [(target, copies[first : first + 100]) for first in range(0, len(copies), 100)]
-        results = [result for _, result in pool.map(read_task, tasks)]
-        digests = [digest for result in results if not isinstance(result, Died) for digest in result]
-        return _took(began, len(set(digests)))
+        found = take_inventory(
+            database(work),
+            pool,
+            _target(endpoint, bucket),
+            work,
+            work / "inventory",
+            lambda *_: None,
+            [],
+            (),
+            time_ns(),
+            lambda *_: lambda *_: None,
+        )
+        if found.matched is None:
+            raise SystemExit(found.message)
+        return _took(began, found.matched.images)
 
 
-def read_task(task: tuple[Target, Sequence[Copy]]) -> list[bytes]:
-    """Return the SHA-256 of each object. Runs in a worker."""
-    from hashlib import sha256
-
-    target, copies = task
-    buffer = memoryview(bytearray(512 * 1024))
-    digests = []
-    with open_store(target) as store:
-        for _, stream in store.read(copies):
-            if isinstance(stream, Problem):
-                continue
-            digest = sha256()
-            while count := stream.readinto(buffer):
-                digest.update(buffer[:count])
-            digests.append(digest.digest())
-    return digests
+def _inventory_by_sdk(endpoint: str, bucket: str, workers: int) -> float:
+    # As where it is not installed; the workers are forked from this process.
+    sys.modules["obstore"] = None  # type: ignore[assignment]
+    return _inventory(endpoint, bucket, workers)
 
 
-def _hashsum(_: str, __: int) -> float:
+def _hashsum(_: str, bucket: str, __: int) -> float:
     began = perf_counter()
-    command = [binary("rclone"), "--config", "", "hashsum", "sha256", "--download", "bench:objects", "--quiet"]
+    command = [binary("rclone"), "--config", "", "hashsum", "sha256", "--download", f"bench:{bucket}", "--quiet"]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     return _took(began, len({line.split()[0] for line in said.splitlines()}))
 
 
-_STEPS: dict[str, Callable[[str, int], float]] = {
+_STEPS: dict[str, Callable[[str, str, int], float]] = {
     _LISTING: _list,
     _PAGINATOR: _paginate,
-    _READING: _read,
+    _READING: _inventory,
+    _SDK_ONLY: _inventory_by_sdk,
     _HASHSUM: _hashsum,
 }
 
@@ -187,6 +257,6 @@ def _table(runs: dict[str, list[dict[str, float]]], amount: float, unit: str) ->
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--probe"]:
-        probe(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+        probe(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
         sys.exit(0)
     sys.exit(main())

@@ -91,7 +91,7 @@ def seaweed(*, encryption_key: str | None = None) -> Iterator[S3Server]:
             "-master.telemetry=false",
             "-master.volumeSizeLimitMB=64",
             f"-volume.port={volume}",
-            "-volume.max=100",
+            "-volume.max=2000",
             f"-filer.port={filer}",
             "-s3",
             f"-s3.port={s3}",

@@ -1,6 +1,5 @@
 """What Linux shows of the file system that holds a folder; other systems show nothing of it here."""
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exactcopy.model import Answer, Seen
+from exactcopy.stores.hosts import THIS_COMPUTER, standing_for
 
 # How the UUID of a mapping of the kernel's dm-crypt begins, by what opened it (cryptsetup, lib/libdevmapper.c).
 # CRYPT-VERITY and CRYPT-INTEGRITY are checksums and CRYPT-SUBDEV is a part of another: none of them encrypts.
@@ -25,7 +25,6 @@ _ENCRYPTING = {"ecryptfs": "eCryptfs", "fuse.gocryptfs": "gocryptfs"}
 _ON_THE_WAY = "not encrypted on the way"
 _NFS = frozenset({"nfs", "nfs4"})
 _SMB = frozenset({"cifs", "smb3"})
-_THIS_COMPUTER = frozenset({"127.0.0.1", "::1", "localhost"})
 # Their files have no rights of their own: what is shown comes from the options of the mount.
 _WITHOUT_RIGHTS = frozenset({"vfat", "msdos", "exfat", "ntfs", "ntfs3", "9p", "iso9660", *_SMB})
 
@@ -134,7 +133,7 @@ def encryption(mount: Mount, places: list[Path]) -> Seen | None:
 def transport(mount: Mount) -> Seen | None:
     """Say whether what is read from a share is encrypted on the way; None where the mount does not tell."""
     # A tunnel begins on this computer, and what it does is not seen.
-    local = mount.option("addr") in _THIS_COMPUTER
+    local = mount.option("addr") in THIS_COMPUTER
     if mount.filesystem in _NFS and not local and (security := mount.option("sec")):
         if security == "krb5p":
             return Seen(answer=Answer.PASS, detail="Kerberos")
@@ -157,18 +156,12 @@ def together(answers: Sequence[Seen | None]) -> Seen | None:
 
 
 def server(mount: Mount) -> str | None:
-    """Return what stands for the server of a share, equal for all its shares: a hash, for its name is not printed.
-
-    None where there is none, or where it is this computer: its disks, or the end of a tunnel to anywhere.
-    """
+    """Return what stands for the server of a share, equal for all its shares; None where there is none."""
     if mount.filesystem not in _NFS | _SMB | {"fuse.sshfs"}:
         return None
     # server:/path, //server/share, user@server:path; an IPv6 address in brackets.
     named = re.match(r"(?://|[^@/]*@)?(\[[^\]]+\]|[^:/@]+)", mount.source)
-    name = (mount.option("addr") or (named[1].strip("[]") if named else "")).casefold()
-    if not name or name in _THIS_COMPUTER:
-        return None
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return standing_for(mount.option("addr") or (named[1].strip("[]") if named else ""))
 
 
 def _mapping(place: Path) -> str | None:

@@ -5,10 +5,10 @@ import os
 from urllib.parse import urlsplit
 
 from exactcopy.model import Answer, Safeguard, Seen
+from exactcopy.stores.hosts import standing_for
 from exactcopy.stores.rclone.remotes import HTTPS, Remote, Settings, said_yes
 
 _PLACES = ("host", "url", "endpoint")
-_THIS_COMPUTER = frozenset({"127.0.0.1", "::1", "localhost"})
 # What tells one account from another and is no secret. More than one may be set: all count.
 _ACCOUNTS = ("team_drive", "drive_id", "account", "access_key_id", "service_account_file")
 
@@ -26,10 +26,8 @@ def host(remote: Remote, account: str | None) -> str | None:
     `account` is what the provider itself calls it. Where nothing tells, it is the remote's name.
     """
     server = next(filter(None, (_host_of(remote.setting(name)) for name in _PLACES)), None)
-    if remote.kind == "local" or server in _THIS_COMPUTER:
-        return None
-    if server:
-        return hashlib.sha256(server.encode()).hexdigest()[:16]
+    if remote.kind == "local" or server:
+        return standing_for(server or "")
     known = [account] if account else [remote.setting(name) for name in _ACCOUNTS if remote.setting(name)]
     told = "\0".join(known or [remote.name]).encode(errors="surrogatepass")
     return f"{remote.kind} {hashlib.sha256(told).hexdigest()[:12]}"
