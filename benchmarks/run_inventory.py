@@ -13,7 +13,7 @@ def inventory(root: Path, workers: int, work: Path) -> float:
 
     del reading
 
-    with Pool(workers) as pool:
+    with Pool(workers, ["exactcopy.stores.folder"]) as pool:
         from exactcopy.inventory.database import database
         from exactcopy.inventory.taking import take_inventory
         from exactcopy.model import Role, Target

@@ -186,7 +186,7 @@ def _inventory(endpoint: str, bucket: str, workers: int) -> float:
     from exactcopy.pool import Pool
 
     del reading
-    with Pool(workers) as pool, tempfile.TemporaryDirectory(prefix="exactcopy-bench-") as name:
+    with Pool(workers, ["exactcopy.stores.s3"]) as pool, tempfile.TemporaryDirectory(prefix="exactcopy-bench-") as name:
         from exactcopy.inventory.database import database
         from exactcopy.inventory.taking import take_inventory
 

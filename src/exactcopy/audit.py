@@ -30,7 +30,7 @@ from exactcopy.recording import Audited, record
 from exactcopy.records import History, Run
 from exactcopy.restore import Draw, draw_studies, frame_of, restore_drawn
 from exactcopy.results import RestoreTest
-from exactcopy.stores import served
+from exactcopy.stores import modules, served
 
 
 def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -> Audited:
@@ -42,7 +42,7 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
     # The pool is entered twice. Its workers start first: they are forked, and must not hold the lock when this
     # process is gone. And they end first: what they write must not outlive the removal of scratch.
     with (
-        Pool() as pool,
+        Pool(modules=modules(config.stores)) as pool,
         records.locked(config),
         records.scratch(config) as scratch,
         served(config.stores) as reached,

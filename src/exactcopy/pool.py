@@ -6,11 +6,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from itertools import islice
 from multiprocessing import get_context
 from queue import SimpleQueue
@@ -29,10 +31,14 @@ class Died:
 class Pool:
     """Worker processes that end with their parent, however that ends."""
 
-    def __init__(self, workers: int | None = None) -> None:
-        """Start `workers` processes (default: one per core) at once, while nothing heavy is imported yet."""
+    def __init__(self, workers: int | None = None, modules: Sequence[str] = ()) -> None:
+        """Start `workers` processes (default: one per core) at once, while nothing heavy is imported yet.
+
+        They import `modules` while they have nothing else to do.
+        """
         self.workers = workers or os.cpu_count() or 1
-        self._executor = self._start(self.workers)
+        self._modules = tuple(modules)
+        self._executor = self._start()
 
     def __enter__(self) -> Self:
         """Return the pool."""
@@ -95,15 +101,17 @@ class Pool:
                 return self._executor.submit(function, task).result()
             except BrokenProcessPool:
                 self._executor.shutdown(wait=False, cancel_futures=True)
-                self._executor = self._start(self.workers)
+                self._executor = self._start()
         return Died()
 
-    @staticmethod
-    def _start(workers: int) -> ProcessPoolExecutor:
+    def _start(self) -> ProcessPoolExecutor:
         # Forking is quick, and safe only while this process has a single thread.
         forks = sys.platform == "linux" and threading.active_count() == 1
         executor = ProcessPoolExecutor(
-            workers, mp_context=get_context("fork" if forks else "spawn"), initializer=_end_with_parent
+            self.workers,
+            mp_context=get_context("fork" if forks else "spawn"),
+            initializer=_begin,
+            initargs=(self._modules,),
         )
         executor.submit(os.getpid)
         return executor
@@ -116,6 +124,14 @@ def _within(function: Callable[[Task], Result], seconds: int, task: Task) -> Res
         return function(task)
     finally:
         signal.alarm(0)
+
+
+def _begin(modules: tuple[str, ...]) -> None:
+    _end_with_parent()
+    for name in modules:
+        # What cannot be imported is told of where it is needed.
+        with suppress(Exception):
+            import_module(name)
 
 
 def _end_with_parent() -> None:

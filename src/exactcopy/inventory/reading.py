@@ -16,7 +16,7 @@ from exactcopy.errors import ObjectChanged
 from exactcopy.inventory.schema import written
 from exactcopy.model import DAMAGED, Checksum, Copy, Identity, Problem, Target
 from exactcopy.pool import Died, Pool
-from exactcopy.stores import Stream, open_store
+from exactcopy.stores import Stream, reached
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -26,6 +26,9 @@ _BUFFER = 512 * 1024
 # Chunks are cut by bytes, so that none keeps a worker busy long after the others are done.
 _CHUNK_BYTES = 64 * 1024 * 1024
 _CHUNK_OBJECTS = 256
+# Near the end chunks grow smaller, so that all workers are done at about the same time.
+_LEAST_CHUNK_BYTES = 8 * 1024 * 1024
+_SHARE_OF_REST = 6
 # A part is written when it holds so many rows or has been waiting for so long: what a kill can cost.
 _PART_ROWS = 50_000
 _PART_SECONDS = 5.0
@@ -70,7 +73,7 @@ def read_planned(
     Parts that are finished are not read again. `progress` is told of objects and bytes as they are done. Return
     how many bytes were read now.
     """
-    from exactcopy.inventory.database import note_of, save_rows
+    from exactcopy.inventory.database import note_of, parquet, row, save_rows
     from exactcopy.inventory.schema import INVENTORY
 
     folder = todo.parent
@@ -79,6 +82,7 @@ def read_planned(
     numbers: list[int] = []
     since = monotonic()
     now = 0
+    (rest,) = row(db, f"select coalesce(sum(size), 0)::bigint from {parquet(folder, todo.name)}")
 
     def flush() -> None:
         path = folder / f"{parts}-{min(numbers):07}.parquet"
@@ -86,7 +90,7 @@ def read_planned(
         rows.clear()
         numbers.clear()
 
-    for chunk, result in pool.map(read_chunk, _chunks(_planned(db, todo), reading, finished, progress)):
+    for chunk, result in pool.map(read_chunk, _chunks(_planned(db, todo), rest, reading, finished, progress)):
         rows.extend(_one_by_one(pool, chunk) if isinstance(result, Died) else result)
         numbers.append(chunk.number)
         size = sum(_cost(row, reading) for row in chunk.listed)
@@ -105,7 +109,7 @@ def read_chunk(chunk: Chunk) -> list[Row]:
     buffer = memoryview(bytearray(_BUFFER))
     reading = chunk.reading
     rows = []
-    with open_store(reading.target) as store:
+    with reached(reading.target) as store:
         for copy, stream in store.read(list(map(_copy, chunk.listed)), reading.first_bytes):
             row = _examine(copy, stream, buffer, reading)
             for _ in range(_TRIES - 1):
@@ -205,14 +209,19 @@ def _cost(listed: Listed, reading: Reading) -> int:
     return size if reading.first_bytes is None else min(size, reading.first_bytes)
 
 
-def _chunks(planned: Iterable[Listed], reading: Reading, finished: set[int], progress: Progress) -> Iterator[Chunk]:
+def _chunks(
+    planned: Iterable[Listed], rest: int, reading: Reading, finished: set[int], progress: Progress
+) -> Iterator[Chunk]:
+    """Yield what is not `finished` of what is planned, which is `rest` bytes in all."""
     number = 0
     listed: list[Listed] = []
     size = 0
     for row in planned:
         listed.append(row)
         size += _cost(row, reading)
-        if size >= _CHUNK_BYTES or len(listed) >= _CHUNK_OBJECTS:
+        rest -= _cost(row, reading)
+        enough = min(_CHUNK_BYTES, max(rest // _SHARE_OF_REST, _LEAST_CHUNK_BYTES))
+        if size >= enough or len(listed) >= _CHUNK_OBJECTS:
             if number in finished:
                 progress(len(listed), size)
             else:

@@ -1,5 +1,6 @@
 """Where images lie. A `Store` has no method that writes; a new kind is one module and one line in `KINDS`."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -94,6 +95,33 @@ def open_store(target: Target) -> Store:
     """Return the store of `target`, to be entered; a kind's own packages are imported only here."""
     module, _, name = KINDS[target.kind].partition(":")
     return cast("Store", getattr(import_module(module), name)(target))
+
+
+# Reaching these takes a login and connections: a worker that did keeps them for what it reads next of the same store.
+_KEPT_OPEN = frozenset({"s3", "rclone"})
+_kept: list[tuple[int, Target, Store]] = []
+
+
+@contextmanager
+def reached(target: Target) -> Iterator[Store]:
+    """Give the store of `target`, open; where opening costs, as this process left it after the last call."""
+    if target.kind not in _KEPT_OPEN:
+        with open_store(target) as store:
+            yield store
+        return
+    # What was opened before a fork is the parent's.
+    if not _kept or _kept[0][:2] != (os.getpid(), target):
+        _kept[:] = [(os.getpid(), target, open_store(target).__enter__())]
+    try:
+        yield _kept[0][2]
+    except BaseException:
+        _kept.clear()
+        raise
+
+
+def modules(targets: Iterable[Target]) -> list[str]:
+    """Return the modules of the stores of `targets`, for workers to import before they are needed."""
+    return sorted({KINDS[target.kind].partition(":")[0] for target in targets})
 
 
 # Providers that let only so many requests through.
