@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     with _folder(options.dir) as folder:
-        _make_files(folder, options.files, options.size)
+        make_files(folder, options.files, options.size)
         total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         print(f"{options.files} files, {total / 1e6:.0f} MB, {options.workers} workers, cache warm")
         commands = {
@@ -120,7 +120,7 @@ def _folder(kept: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _make_files(folder: Path, count: int, kilobytes: int) -> None:
+def make_files(folder: Path, count: int, kilobytes: int) -> None:
     """Write `count` CT-like files below `folder`, unless exactly these are there already."""
     import numpy as np
     from pydicom import dcmread

@@ -15,7 +15,7 @@ from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from time import perf_counter, time_ns
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.inventory import _make_files
+from benchmarks.inventory import make_files
 from exactcopy.model import Role, Target
 from tests.servers import ADMIN, Answer, S3Server, binary, rclone_s3, scripted
 
@@ -68,7 +68,7 @@ def _fill_keys(server: S3Server, count: int) -> None:
 def _fill_objects(server: S3Server, bucket: str, count: int, kilobytes: int) -> float:
     """Put CT-like objects into the folder that the server shows; return how many MB they are."""
     folder = _folder(server, bucket)
-    _make_files(folder, count, kilobytes)
+    make_files(folder, count, kilobytes)
     (folder / ".benchmark").unlink()
     return sum(path.stat().st_size for path in folder.rglob("*.dcm")) / 1e6
 

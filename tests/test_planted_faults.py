@@ -253,3 +253,16 @@ def test_what_lies_in_a_trash_folder_is_no_copy(tmp_path: Path) -> None:
     assert outcomes(audit, "nas") == {"identical": 4, "missing": 2}
     facts = store(audit, "nas")
     assert (facts["objects"], facts["deleted"], facts["not_dicom"], facts["complete"]) == (4, 2, 0, True)
+    assert "2 files deleted there, not counted" in (clinic.record() / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_a_primary_leaves_out_as_deleted_is_said(tmp_path: Path) -> None:
+    clinic = Clinic(tmp_path)
+    clinic.fill(studies=3, instances=2)
+    recycle = clinic.pacs / "@Recycle"
+    recycle.mkdir()
+    clinic.path("pacs", 1, 0).parent.rename(recycle / "study 1")
+    audit = clinic.audit(expected=0)
+    assert store(audit, "pacs")["instances"] == 4
+    assert findings(audit)["nothing-left-out-as-deleted", "pacs"] == "low"
+    assert findings(audit)["extras-are-explained", "nas"] == "high"

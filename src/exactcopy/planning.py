@@ -55,6 +55,7 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
                 known[target.name] = previous
             if target.read is ReadPolicy.REPORTED and not primaries:
                 yield f"{_there(target, listing)} its checksums are compared, and what does not match is read."
+                forecasts.append(Forecast(None, None))
                 continue
             plan = plan_reads(db, target, folder, previous, int(now.timestamp()) * 10**9, (), primaries)
             forecast = _forecast(target, plan, history)

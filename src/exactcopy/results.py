@@ -214,7 +214,7 @@ class Comparison:
     oldest_unprotected_hours: float | None
     changed_side: Mapping[str, int]
     against_damaged: int
-    # Of the missing ones, those of which the backup keeps a version after they were deleted there.
+    # Of the missing ones, those that were deleted there and of which a version is kept that is identical by checksum.
     recoverable: int = 0
     gap_studies: Mapping[str, int]
     last_known: Mapping[str, Any] | None = None

@@ -49,5 +49,5 @@ def test_a_listing_that_is_left_leaves_no_thread() -> None:
     before = threading.active_count()
     walk = _side_by_side(Parted(sizes), list(sizes))
     next(walk)
-    walk.close()  # type: ignore[attr-defined]
+    walk.close()
     assert threading.active_count() == before

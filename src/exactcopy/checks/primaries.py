@@ -103,7 +103,8 @@ def files_are_images(evidence: Evidence, primary: StoreFacts) -> Result:
     if primary.error:
         return unexamined(primary)
     empty = primary.problems.get("empty", 0)
-    strange = empty + primary.problems.get("not_dicom", 0)
+    # Ransomware leaves archives, too.
+    strange = empty + primary.problems.get("not_dicom", 0) + primary.problems.get("archive", 0)
     many = strange >= _STRANGE_FILES and strange > _STRANGE_SHARE * primary.objects
     if not many and not empty:
         return None

@@ -94,6 +94,25 @@ def nothing_left_unopened(evidence: Evidence, store: StoreFacts) -> Result:
     )
 
 
+@check("nothing-left-out-as-deleted", Scope.PRIMARY)
+def nothing_left_out_as_deleted(evidence: Evidence, primary: StoreFacts) -> Result:
+    """Nothing of the archive was left out because it lies where deleted files do."""
+    if primary.error:
+        return unexamined(primary)
+    if not primary.deleted:
+        return None
+    return finding(
+        Severity.LOW,
+        primary.deleted,
+        unit="files",
+        title=f"{so_many(primary.deleted, 'file', 'files')} of {primary.name} counted as deleted",
+        message="They lie in a trash folder, or were deleted in a bucket that keeps versions. Images among them "
+        "were not looked for on any backup.",
+        why="If one of them belongs to the archive, nobody looks whether it has a copy.",
+        remedy=("Move what belongs to the archive out of the trash, and let the rest be deleted for good.",),
+    )
+
+
 @check("no-uid-conflict", Scope.STORE)
 def no_uid_conflict(evidence: Evidence, store: StoreFacts) -> Result:
     """One SOP Instance UID never stands for two contents in one store (DICOM PS3.5 9)."""

@@ -28,8 +28,15 @@ def open_listing(db: DuckDBPyConnection, folder: Path) -> None:
     db.execute(f"create or replace view listed as {listing}")
 
 
-def ask_again(db: DuckDBPyConnection, target: Target, folder: Path, primaries: Sequence[Path]) -> int:
-    """Ask `target` about each object that contradicts `primaries`, if very many in a row do; return how many.
+def asked_again(db: DuckDBPyConnection, folder: Path) -> int:
+    """Return about how many objects the store was asked again."""
+    if not any(folder.glob("told-*.parquet")):
+        return 0
+    return int(row(db, f"select count(*) from {parquet(folder, 'told-*.parquet')}")[0])
+
+
+def ask_again(db: DuckDBPyConnection, target: Target, folder: Path, primaries: Sequence[Path]) -> None:
+    """Ask `target` about each object that contradicts `primaries`, if very many in a row do.
 
     First about one: where the store stands by the checksum of its listing, it is the copies that differ.
     """
@@ -44,20 +51,21 @@ def ask_again(db: DuckDBPyConnection, target: Target, folder: Path, primaries: S
         where differs group by stretch union all select 0, null order by 1 desc limit 1""",
     )
     if longest < _IN_A_ROW:
-        return 0
+        return
     with open_store(target) as store:
         if not isinstance(store, Asked):
-            return 0
+            return
         [one] = _copies(db, "key = $1", first)
         [told] = store.checksums([one])
         if told.problem is not None or one.digests.items() <= told.digests.items():
-            return 0
+            return
         copies = _copies(db, "key in (from contradicted)")
-        for number, start in enumerate(range(0, len(copies), _ROWS_AT_A_TIME)):
+        # What was told before a kill holds.
+        before = len(list(folder.glob("told-*.parquet")))
+        for number, start in enumerate(range(0, len(copies), _ROWS_AT_A_TIME), before):
             batch = store.checksums(copies[start : start + _ROWS_AT_A_TIME])
             rows = [(copy.key, written(copy.digests)) for copy in batch]
             save_rows(db, _TOLD, rows, folder / f"told-{number:05}.parquet")
-    return len(copies)
 
 
 def _copies(db: DuckDBPyConnection, which: str, *values: bytes) -> list[Copy]:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -114,7 +114,7 @@ def _batches(store: Store, gaps: list[tuple[str, str]]) -> Iterator[list[Copy]]:
         yield batch
 
 
-def _side_by_side(store: Store, partitions: list[str]) -> Iterator[Copy | Gap]:
+def _side_by_side(store: Store, partitions: list[str]) -> Generator[Copy | Gap]:
     """Yield what several partitions hold: while one waits for its next page, another is read."""
     pages: Queue[list[Copy | Gap] | Exception | None] = Queue(2 * _AT_ONCE)
     over = Event()

@@ -16,7 +16,7 @@ from exactcopy.errors import ObjectChanged
 from exactcopy.inventory.schema import written
 from exactcopy.model import DAMAGED, Checksum, Copy, Identity, Problem, Target
 from exactcopy.pool import Died, Pool
-from exactcopy.stores import Stream, reached
+from exactcopy.stores import Stream, kept_open
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -109,7 +109,7 @@ def read_chunk(chunk: Chunk) -> list[Row]:
     buffer = memoryview(bytearray(_BUFFER))
     reading = chunk.reading
     rows = []
-    with reached(reading.target) as store:
+    with kept_open(reading.target) as store:
         for copy, stream in store.read(list(map(_copy, chunk.listed)), reading.first_bytes):
             row = _examine(copy, stream, buffer, reading)
             for _ in range(_TRIES - 1):

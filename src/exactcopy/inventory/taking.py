@@ -10,7 +10,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from exactcopy.errors import StoreUnavailable, no_room
-from exactcopy.inventory.doubt import ask_again
+from exactcopy.inventory.doubt import ask_again, asked_again
 from exactcopy.inventory.listing import Listing, Previous, list_store
 from exactcopy.inventory.matching import Matched, match
 from exactcopy.inventory.plan import HEAD_BYTES, Plan, bytes_read, plan_reads, plan_rest
@@ -70,7 +70,8 @@ def take_inventory(
             previous = find_previous(target, listing.safeguards.medium)
             if target.read is ReadPolicy.REPORTED and not (work / "plan.json").exists():
                 step(f"Comparing checksums of {target.name}", None, None)
-                listing = replace(listing, asked=listing.asked + ask_again(db, target, work, primaries))
+                ask_again(db, target, work, primaries)
+            listing = replace(listing, asked=listing.asked + asked_again(db, work))
             plan = plan_reads(db, target, work, previous, started, asked, primaries)
             rate = _read(
                 db, pool, target, work, plan, primaries, Reading(target=target, started=started, checksums=asked), step

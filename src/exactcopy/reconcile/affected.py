@@ -173,7 +173,7 @@ def _backup_work(case: Case, backup: Examined) -> str:
                o.changed_side as side, o.told_by as told_by, o.elements as elements,
                case when o.primary_damaged then 'the primary''s own file is damaged'
                     when d.equal then 'deleted there; the version that is kept is identical by checksum'
-                    when d.key is not null then 'deleted there; a version is kept under this name'
+                    when d.key is not null then 'deleted there; a version is kept, of unknown content'
                     when h.key is not null then 'an object of this key is there: ' || h.problem end as hint
         from outcomes o left join (select key, problem from objects where store = {name} and sop is null) h
           on h.key = o.primary_key and o.backup_key is null

@@ -110,7 +110,7 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
         recoverable=row(
             case.db,
             f"select count(*) from outcomes o join recoverable r on r.store = o.backup and r.sop = o.sop where {where}"
-            " and outcome = 'missing'",
+            " and outcome = 'missing' and equal",
         )[0],
         against_damaged=row(
             case.db,

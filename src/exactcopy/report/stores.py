@@ -116,7 +116,9 @@ def row(store: View, clock: words.Clock) -> View:
     of = f"images of {words.NONE.join(str(year) for year in years)}" if years else None
     seen = examined(store)
     figures = {key: words.number(store[key]) if seen else words.NONE for key in ("studies", "series", "instances")}
+    gone = words.counted(store["deleted"], "files") if store.get("deleted") else None
     said = [store["role"], kind(store), store["site"], place(store), held_by(store), drive(store), reading(store)]
+    said.append(gone and f"{gone} deleted there, not counted")
     return {
         "name": store["name"],
         "what": words.joined([*said, of, remark(store, clock)]),

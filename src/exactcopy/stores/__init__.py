@@ -103,20 +103,28 @@ _kept: list[tuple[int, Target, Store]] = []
 
 
 @contextmanager
-def reached(target: Target) -> Iterator[Store]:
+def kept_open(target: Target) -> Iterator[Store]:
     """Give the store of `target`, open; where opening costs, as this process left it after the last call."""
     if target.kind not in _KEPT_OPEN:
         with open_store(target) as store:
             yield store
         return
-    # What was opened before a fork is the parent's.
-    if not _kept or _kept[0][:2] != (os.getpid(), target):
-        _kept[:] = [(os.getpid(), target, open_store(target).__enter__())]
+    if _kept and _kept[0][:2] != (os.getpid(), target):
+        _let_go()
+    if not _kept:
+        _kept.append((os.getpid(), target, open_store(target).__enter__()))
     try:
         yield _kept[0][2]
     except BaseException:
-        _kept.clear()
+        _let_go()
         raise
+
+
+def _let_go() -> None:
+    process, _, store = _kept.pop()
+    # What was opened before a fork is the parent's.
+    if process == os.getpid():
+        store.__exit__(None, None, None)
 
 
 def modules(targets: Iterable[Target]) -> list[str]:

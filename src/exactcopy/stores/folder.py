@@ -35,6 +35,8 @@ VOLUME_MARKER = ".exactcopy-volume"
 _TRASH = re.compile(
     rb"\.trash(-\d+|es)?|\$recycle\.bin|recycler|#recycle|@recycle|\.recycle|\.dropbox\.cache", re.IGNORECASE
 )
+# A program that keeps files (FUSE) names its kind of file system in any words, and these are printed.
+_PRINTABLE = re.compile(r"[a-zA-Z0-9_.-]{1,32}")
 _LATEST = 2**63 - 1
 # Reading must not even change an access time, follow a link or wait for a FIFO.
 _SAFE_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
@@ -195,7 +197,7 @@ class FolderStore:
             host=server(mount) if mount else None,
             volume=self._volume,
             medium=f"{' '.join(named)} {status.st_ino}" if named else None,
-            filesystem=mount.filesystem if mount else None,
+            filesystem=mount.filesystem if mount and _PRINTABLE.fullmatch(mount.filesystem) else None,
             synced_by=self._synced_by,
             reads="medium" if self._drop_cache and shown and all(map(read_from_medium, shown)) else "cache",
             free=space.f_bavail * space.f_frsize if space.f_blocks else None,

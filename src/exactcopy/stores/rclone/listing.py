@@ -9,12 +9,15 @@ from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from threading import Thread
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from exactcopy.digest import DROPBOX
 from exactcopy.model import Algorithm, Checksum, Copy, Gap, Problem
 from exactcopy.stores.rclone.faults import reason
 from exactcopy.stores.rclone.program import environment
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 Entry = dict[str, Any]
 
@@ -68,7 +71,8 @@ class Lsjson:
         closed = False
         rest = b""
         # It prints "[", a line for each entry, all but the last with a comma at the end, and "]".
-        while piece := self._process.stdout.read1() if self._process.stdout else b"":  # type: ignore[attr-defined]
+        printed = cast("BufferedReader", self._process.stdout)
+        while piece := printed.read1():
             lines, _, rest = (rest + piece).rpartition(b"\n")
             closed = lines.endswith(b"]")
             if entries := lines.removeprefix(b"[").removesuffix(b"]").strip(b",\n"):
