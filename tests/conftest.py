@@ -1,9 +1,14 @@
 """What all tests share."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from sample_data.generate import make_clinic
+from tests.clinic import environment
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +19,21 @@ def corpus() -> Path:
     if not (folder / "MANIFEST.csv").is_file():
         pytest.skip("the corpus of real DICOM files is missing; EXACTCOPY_CORPUS may name its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sample_audit(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The folder of the sample clinic, and what its audit by the command line printed."""
+    folder = tmp_path_factory.mktemp("sample") / "clinic"
+    config = make_clinic(folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "exactcopy", "audit", str(config)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return folder, done
 
 
 @pytest.fixture

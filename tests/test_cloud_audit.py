@@ -196,7 +196,12 @@ def big(clinic: Clinic) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("how", [{}, {"ChecksumAlgorithm": "SHA256"}], ids=["ETag of parts", "composite SHA-256"])
+@pytest.mark.parametrize(
+    ("bucket", "how"),
+    [(False, {}), (True, {"ChecksumAlgorithm": "SHA256"})],
+    ids=["S3-ETag of parts", "Backblaze B2: keeps versions-composite SHA-256"],
+    indirect=["bucket"],
+)
 def test_a_multipart_object_is_cleared_by_its_parts(bucket: Bucket, how: dict[str, str]) -> None:
     clinic = bucket.clinic
     clinic.fill(studies=1, instances=1)

@@ -1,5 +1,6 @@
 """The command line as a person meets it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ HEAVY = {"duckdb", "pandas", "pydantic", "pydicom", "numpy", "weasyprint", "jinj
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory) -> Clinic:
     """A clinic with one gap, audited once."""
-    clinic = Clinic(tmp_path_factory.mktemp("audited"))
+    clinic = Clinic(tmp_path_factory.mktemp("audited"), pdf=True)
     clinic.fill(studies=2, instances=2)
     clinic.path("nas", 1, 0).unlink()
     clinic.audit(expected=1)
@@ -99,8 +100,8 @@ def test_plan_reads_nothing_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_explain_names_the_worklist_and_the_studies(audited: Clinic) -> None:
-    listed = audited.run("audit").stdout
-    name = next(word for word in listed.split() if word.startswith("F-"))
+    printed = json.loads((audited.record() / "audit.json").read_text(encoding="utf-8"))
+    name = next(finding["id"] for finding in printed["findings"] if finding["target"] == "nas")
     done = audited.run("explain", name)
     assert done.returncode == 0
     assert "Owner: Sam Ortiz" in done.stdout
@@ -152,7 +153,7 @@ def test_without_pango_the_audit_ends_with_html(tmp_path: Path) -> None:
 def test_restricted_may_be_read_by_its_group(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("giving files to a group of choice takes root")
-    clinic = Clinic(tmp_path, backups=("nas",), settings='restricted_group = "daemon"')
+    clinic = Clinic(tmp_path, backups=("nas",), settings='restricted_group = "daemon"', pdf=True)
     clinic.fill(studies=1, instances=1)
     clinic.audit(expected=0)
     record = clinic.record()
@@ -170,7 +171,7 @@ def test_a_terminal_shows_how_far_the_audit_is(tmp_path: Path) -> None:
     done = subprocess.run(
         ["script", "--quiet", "--return", "--command", f"{sys.executable} -m exactcopy audit", "/dev/null"],
         cwd=clinic.root,
-        env={**environment(), "TERM": "xterm", "COLUMNS": "120"},
+        env={**environment(pdf=False), "TERM": "xterm", "COLUMNS": "120"},
         capture_output=True,
         text=True,
         check=False,

@@ -45,7 +45,7 @@ def start(clinic: Clinic) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "exactcopy", "audit", "--format", "json"],
         cwd=clinic.root,
-        env=environment(),
+        env=environment(pdf=False),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -141,7 +141,7 @@ def test_a_full_disk_loses_nothing(damaged: Clinic, most: int) -> None:
     stopped = subprocess.run(
         [sys.executable, "-c", program, "audit"],
         cwd=damaged.root,
-        env=environment(),
+        env=environment(pdf=False),
         capture_output=True,
         text=True,
         check=False,

@@ -25,7 +25,7 @@ from tests.faults import (
 
 
 def test_each_planted_fault_has_its_outcome(tmp_path: Path) -> None:
-    clinic = Clinic(tmp_path)
+    clinic = Clinic(tmp_path, pdf=True)
     clinic.fill(STUDIES, INSTANCES)
     plant(clinic, "nas")
 

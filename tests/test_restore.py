@@ -113,7 +113,7 @@ def test_scratch_is_gone_after_a_kill_and_the_next_run(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "exactcopy", "audit"],
         cwd=clinic.root,
-        env=environment(),
+        env=environment(pdf=False),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -1,33 +1,20 @@
 """An audit of the sample clinic finds what was planted in it: all of it, and nothing else."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sample_data.generate import make_clinic
-
-ROOT = Path(__file__).parents[1]
-
 
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+def audited(sample_audit: tuple[Path, subprocess.CompletedProcess[str]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What was planted, and what the audit says."""
-    config = make_clinic(tmp_path_factory.mktemp("sample") / "clinic")
-    result = subprocess.run(
-        [sys.executable, "-m", "exactcopy", "audit", str(config)],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    folder, result = sample_audit
     assert result.returncode == 1, result.stdout + result.stderr
-    (record,) = (config.parent / "records").glob("*/audit.json")
-    planted = json.loads((config.parent / "planted.json").read_text(encoding="utf-8"))
+    (record,) = (folder / "records").glob("*/audit.json")
+    planted = json.loads((folder / "planted.json").read_text(encoding="utf-8"))
     return planted, json.loads(record.read_text(encoding="utf-8"))
 
 

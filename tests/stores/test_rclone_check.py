@@ -26,7 +26,7 @@ def cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 def configured(folder: Path, remote: str = "cloud:xrays") -> Clinic:
     """Give a clinic with a remote as its only backup."""
     settings = f'[backup.cloud]\nkind = "rclone"\nremote = "{remote}"\nheld_by = "Cloud Ltd"\noffsite = true\n'
-    clinic = Clinic(folder, backups=(), settings=settings)
+    clinic = Clinic(folder, backups=(), settings=settings, pdf=True)
     clinic.fill(studies=1, instances=1)
     clinic.configure()
     return clinic
