@@ -284,6 +284,7 @@ def test_a_mock_whose_etags_are_no_checksums_is_read(
     assert sum(one.size for one in read) == store(audit, "cloud")["read_bytes"] + audit["restore_tests"][0]["bytes"]
 
 
+@pytest.mark.parametrize("bucket", [False], ids=["S3"], indirect=True)
 def test_archives_in_a_bucket_are_counted(bucket: Bucket) -> None:
     clinic = bucket.clinic
     clinic.fill(studies=2, instances=1)
@@ -299,6 +300,7 @@ def test_archives_in_a_bucket_are_counted(bucket: Bucket) -> None:
     assert "2 archives on cloud were not opened" in re.sub("<[^>]*>", "", shown)
 
 
+@pytest.mark.parametrize("bucket", [False], ids=["S3"], indirect=True)
 def test_a_wrong_secret_is_said_and_nothing_is_called_missing(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket.clinic.fill(studies=4, instances=2)
     bucket.upload(bucket.clinic.pacs)
