@@ -254,10 +254,13 @@ def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
 
 
 def _free_ports(count: int, also: int = 0) -> list[int]:
-    """Return ports that nobody listens at, and `also` above them neither."""
+    """Return ports that nobody listens at, and `also` above them neither.
+
+    All lie below those that the system gives to whoever connects, and may have given by the time they are used.
+    """
     found: set[int] = set()
     while len(found) < count:
-        port = random.randrange(20_000, 32_000)
+        port = random.randrange(20_000, 32_000 - also)
         if port not in found and _free(port) and (not also or _free(port + also)):
             found.add(port)
     return sorted(found)

@@ -77,7 +77,7 @@ def test_a_killed_audit_ends_with_the_same_figures(damaged: Clinic, tmp_path_fac
     for _ in range(4):
         process = start(damaged)
         try:
-            process.wait(timeout=chance.uniform(0.2, 0.9) * length)
+            process.wait(timeout=chance.uniform(0.1, 0.6) * length)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -2,6 +2,7 @@
 
 import zlib
 from array import array
+from collections.abc import Container
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -86,13 +87,13 @@ def read_instance(data: bytes) -> Instance:
     encoding, _ = data_set_encoding(data, pos, None if syntax == DEFLATED else syntax)
     if encoding is None:
         raise MalformedError
-    data_set, _ = _Reader(data, encoding).data_set(pos, len(data), encoding.implicit, 0)
+    data_set, _ = Reader(data, encoding).data_set(pos, len(data), encoding.implicit, 0)
     return Instance(syntax=syntax, encoding=encoding, data_set=data_set)
 
 
 def as_items(value: bytes) -> list[DataSet]:
     """Read a value of unknown VR as a sequence, always in implicit little endian (PS3.5 6.2.2)."""
-    return _Reader(value, IMPLICIT).sequence(0, len(value), True, 1)[0]
+    return Reader(value, IMPLICIT).sequence(0, len(value), True, 1)[0]
 
 
 def inflate(data: bytes) -> bytes:
@@ -119,7 +120,7 @@ def transfer_syntax(data: bytes) -> tuple[str | None, int]:
 def _file_meta(data: bytes, pos: int) -> tuple[str | None, int]:
     """Pass the file meta group; give the transfer syntax and the position after it."""
     syntax = None
-    reader = _Reader(data, EXPLICIT)
+    reader = Reader(data, EXPLICIT)
     while len(data) - pos >= 8 and data[pos : pos + 2] == b"\2\0":
         tag, _, value, length = reader.header(pos, implicit=False)
         if length == UNDEFINED or value + length > len(data):
@@ -142,7 +143,7 @@ def dictionary_vr(tag: int) -> str | None:
         return None
 
 
-class _Reader:
+class Reader:
     """Reads elements of one buffer in one encoding."""
 
     def __init__(self, data: bytes, encoding: Encoding) -> None:
@@ -168,8 +169,10 @@ class _Reader:
             raise MalformedError
         return tag, vr, pos + 12, self._encoding.long(data, pos + 8)[0]
 
-    def data_set(self, pos: int, end: int | None, implicit: bool, depth: int) -> tuple[DataSet, int]:
-        """Read elements up to `end`, or to an item delimiter where the length is undefined."""
+    def data_set(
+        self, pos: int, end: int | None, implicit: bool, depth: int, stop: Container[int] = ()
+    ) -> tuple[DataSet, int]:
+        """Read elements up to `end`, or to an item delimiter where the length is undefined, or to a tag of `stop`."""
         found: DataSet = {}
         seen: dict[int, int] = {}
         data = self._data
@@ -184,6 +187,8 @@ class _Reader:
                 return found, value
             if tag >> 16 == 0xFFFE or (vr is None and not implicit and not depth):
                 raise MalformedError
+            if tag in stop:
+                return found, pos
             self._left -= 1
             if self._left < 0:
                 raise MalformedError
@@ -215,7 +220,8 @@ class _Reader:
                 raise MalformedError
         except MalformedError:
             raise MalformedError(in_pixels=tag >> 16 == PIXEL_GROUP and not depth) from None
-        return Element(vr, self._little(vr, self._data[value : value + length])), value + length
+        data = self._data[value : value + length]
+        return Element(vr, little(vr, data) if self._big else data), value + length
 
     def sequence(self, pos: int, end: int | None, implicit: bool, depth: int) -> tuple[list[DataSet], int]:
         """Read items up to `end`, or to a sequence delimiter where the length is undefined."""
@@ -245,14 +251,15 @@ class _Reader:
             parts.append(self._data[value : value + length])
             pos = value + length
 
-    def _little(self, vr: str | None, value: bytes) -> bytes:
-        """Give a value in little endian."""
-        width = _WIDTHS.get(vr or "") if self._big else None
-        if width is None:
-            return value
-        numbers = array(width)
-        if len(value) % numbers.itemsize:
-            raise MalformedError
-        numbers.frombytes(value)
-        numbers.byteswap()
-        return numbers.tobytes()
+
+def little(vr: str | None, value: bytes) -> bytes:
+    """Give a value that was written in big endian in little endian."""
+    width = _WIDTHS.get(vr or "")
+    if width is None:
+        return value
+    numbers = array(width)
+    if len(value) % numbers.itemsize:
+        raise MalformedError
+    numbers.frombytes(value)
+    numbers.byteswap()
+    return numbers.tobytes()
