@@ -262,7 +262,9 @@ def _table(runs: dict[str, list[dict[str, float]]], amount: float, unit: str) ->
         )
         lines.append(f"{name:32}{seconds:9.2f}{cpu:8.2f}{amount / seconds:8.0f}{peak:9.0f}{ratio:8.2f}{reading:9.2f}")
     lines.append("Medians of the counted rounds; ratio: its seconds to those of the last line, round by round;")
-    lines.append("reading: without listing, plan and the finished table.")
+    lines.append(
+        "reading: our reading alone, without listing, plan and finished table, to all of what the last line took."
+    )
     return "\n".join(lines)
 
 

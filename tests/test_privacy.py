@@ -85,9 +85,8 @@ def nothing_travels(folder: Path, done: subprocess.CompletedProcess[str]) -> Non
 
 
 def test_a_record_can_be_checked_without_us(tmp_path: Path) -> None:
-    clinic = Clinic(tmp_path, pdf=True)
+    clinic = Clinic(tmp_path)
     clinic.fill(studies=2, instances=1)
-    clinic.pdf = False
     clinic.audit(expected=0)
     clinic.pdf = True
     clinic.audit(expected=0)

@@ -17,6 +17,7 @@ from exactcopy.dicom.elements import (
     MalformedError,
     Reader,
     dictionary_vr,
+    frame_count,
     little,
     transfer_syntax,
 )
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 MOST_HELD = 64 * 1024 * 1024
 
 _RULES = b"exactcopy content 1\0"
-_FRAMES = (0x00280008, 0)
 _PADDING = 0xFFFCFFFC
 
 # What takes a file piece by piece, an empty piece being its end, and returns the digest.
@@ -107,8 +107,9 @@ def _deflated(first: Buffer) -> Taking:
     next(taking)
     chunk = first
     while True:
-        data: Buffer = chunk
-        while len(data) and not inflater.eof:
+        data, piece = bytes(chunk), b""
+        # A full piece may not have been the last of what the inflater holds.
+        while not inflater.eof and (data or len(piece) == PIECE):
             piece = inflater.decompress(data, PIECE)
             data = inflater.unconsumed_tail
             inflated += len(piece)
@@ -150,17 +151,15 @@ def _data_set(first: Buffer, encoding: Encoding, syntax: str | None) -> Taking:
             raise MalformedError
         return digest.digest()
     tag, vr, value, length = reader.header(pos, implicit=encoding.implicit)
-    digest.update(f"P{tag:08x}".encode())
+    # What compressed pixels mean depends on how they are compressed.
+    coded = syntax if length == UNDEFINED or (syntax is not None and syntax not in NATIVE) else ""
+    digest.update(f"P{tag:08x} {coded} ".encode("latin-1"))
     held = bytearray(data[value:])
-    if length == UNDEFINED or (syntax is not None and syntax not in NATIVE):
-        # What they mean depends on how they are compressed.
-        digest.update(f"{syntax}\0".encode("latin-1"))
     if length == UNDEFINED:
-        yield from _fragments(digest, held, _frame_count(elements))
+        yield from _fragments(digest, held, frame_count(elements))
     else:
         yield from _native(digest, held, length, vr if encoding is BIG else None)
-    while len(chunk):
-        chunk = yield
+    while len(chunk := (yield)):
         _hold(held, chunk)
     rest, _ = Reader(bytes(held), encoding).data_set(0, len(held), encoding.implicit, 0)
     _add(digest, rest)
@@ -169,9 +168,11 @@ def _data_set(first: Buffer, encoding: Encoding, syntax: str | None) -> Taking:
 
 def _native(digest: "_Hash", held: bytearray, length: int, vr: str | None) -> Generator[None, Buffer, None]:
     """Add pixels of a known length; in big endian, where `vr` is given, they are held until they can be swapped."""
+    # Some writers leave out the byte that makes the length even.
+    digest.update(b"%d " % (length + length % 2))
     if vr is not None:
         while len(held) < length:
-            _hold(held, (yield))
+            yield from _more(held)
         digest.update(little(vr, bytes(held[:length])))
         del held[:length]
     else:
@@ -185,7 +186,6 @@ def _native(digest: "_Hash", held: bytearray, length: int, vr: str | None) -> Ge
             digest.update(memoryview(chunk)[:left])
             held += memoryview(chunk)[left:]
             left -= len(chunk)
-    # Some writers leave out the byte that makes the length even.
     digest.update(bytes(length % 2))
 
 
@@ -212,7 +212,7 @@ def _fragments(digest: "_Hash", held: bytearray, frames: int) -> Generator[None,
             continue
         starts.append(offset)
         offset += 8 + length
-        digest.update(b"F" + length.to_bytes(8, "big"))
+        digest.update(b"F")
         yield from _native(digest, held, length, None)
     told = [int.from_bytes(table[at : at + 4], "little") for at in range(0, len(table), 4)]
     if frames > 1 and (len(starts) != frames or (told and told != starts)):
@@ -230,12 +230,6 @@ def _hold(held: bytearray, chunk: Buffer) -> None:
     held += chunk
     if len(held) > MOST_HELD:
         raise MalformedError
-
-
-def _frame_count(elements: DataSet) -> int:
-    found = elements.get(_FRAMES)
-    text = found.value.strip(b"\0 ") if found is not None and isinstance(found.value, bytes) else b""
-    return int(text) if text.isdigit() else 1
 
 
 def _add(digest: "_Hash", elements: DataSet) -> None:

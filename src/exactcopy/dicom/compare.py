@@ -14,6 +14,7 @@ from exactcopy.dicom.elements import (
     MalformedError,
     as_items,
     dictionary_vr,
+    frame_count,
     read_instance,
 )
 from exactcopy.dicom.encoding import PIXEL_TAGS
@@ -32,7 +33,7 @@ PIXEL_DATA = "PixelData"
 NOT_COMPARED = f"{PIXEL_DATA} (cannot be decoded for comparison)"
 
 _INSTANCE_UID = 0x00080018
-_PHOTOMETRIC, _PLANAR, _FRAMES, _LOSSY = 0x00280004, 0x00280006, 0x00280008, 0x00282110
+_PHOTOMETRIC, _PLANAR, _LOSSY = 0x00280004, 0x00280006, 0x00282110
 _PADDING = 0xFFFCFFFC
 # Extended offset table, lengths, and total length: packaging of encapsulated pixels (PS3.3 C.7.6.3.1.8).
 _OFFSET_TABLES = frozenset({0x7FE00001, 0x7FE00002, 0x7FE00003})
@@ -189,7 +190,7 @@ def _pixels_equal(left: Instance, right: Instance, primary: bytes, backup: bytes
             return same
     elif left.syntax == right.syntax and left.syntax is not None:
         if isinstance(one, Fragments) and isinstance(other, Fragments):
-            if _same_fragments(one, other, _frame_count(left)):
+            if _same_fragments(one, other, frame_count(left.data_set)):
                 return True
         elif one == other:
             return True
@@ -225,12 +226,6 @@ def _frame_starts(fragments: Fragments, count: int) -> list[int] | None:
     if count == 1:
         return [0]
     return starts if len(starts) == count else None
-
-
-def _frame_count(instance: Instance) -> int:
-    """Give the number of frames that an instance states, 1 where it states none."""
-    text = _bytes(instance, _FRAMES).strip(b"\0 ")
-    return int(text) if text.isdigit() else 1
 
 
 def _bytes(instance: Instance, tag: int) -> bytes:

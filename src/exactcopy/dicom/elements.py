@@ -131,6 +131,13 @@ def _file_meta(data: bytes, pos: int) -> tuple[str | None, int]:
     return syntax, pos
 
 
+def frame_count(data_set: DataSet) -> int:
+    """Give the number of frames (0028,0008) that a data set states, 1 where it states none."""
+    element = data_set.get((0x00280008, 0))
+    text = element.value.strip(b"\0 ") if element is not None and isinstance(element.value, bytes) else b""
+    return int(text) if text.isdigit() else 1
+
+
 @lru_cache(8192)
 def dictionary_vr(tag: int) -> str | None:
     """Give the VR that the Standard gives an element; None for private and unknown ones."""

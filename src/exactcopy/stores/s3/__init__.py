@@ -84,7 +84,11 @@ class S3Store:
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
         """Yield each copy with its bytes, in the order given, while the next ones are being asked for."""
         opening = partial(self._reader.open, first_bytes=first_bytes)
-        with closing(ahead(opening, copies, _drop, lambda copy: copy.size)) as opened:
+
+        def fetched(copy: Copy) -> int:
+            return copy.size if first_bytes is None else min(copy.size, first_bytes)
+
+        with closing(ahead(opening, copies, _drop, fetched)) as opened:
             for copy, body in opened:
                 if isinstance(body, Problem):
                     yield copy, body
