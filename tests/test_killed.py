@@ -74,7 +74,8 @@ def test_a_killed_audit_ends_with_the_same_figures(damaged: Clinic, tmp_path_fac
     length = time.monotonic() - began
     chance = random.Random(20261124)
     kills = 0
-    for _ in range(4):
+    for _ in range(5):
+        began = time.monotonic()
         process = start(damaged)
         try:
             process.wait(timeout=chance.uniform(0.1, 0.6) * length)
@@ -82,8 +83,13 @@ def test_a_killed_audit_ends_with_the_same_figures(damaged: Clinic, tmp_path_fac
             process.send_signal(signal.SIGKILL)
             process.wait()
             kills += 1
-        if list(damaged.root.glob("records/*/audit.json")):
+            continue
+        if kills:
             break
+        # The first audit of all took longer, with nothing in memory yet: by the time of this one the next is killed.
+        length = time.monotonic() - began
+        for name in ("records", ".exactcopy"):
+            shutil.rmtree(damaged.root / name)
     if not list(damaged.root.glob("records/*/audit.json")):
         damaged.audit(expected=1)
     assert kills > 0
