@@ -79,7 +79,7 @@ def seaweed(*, encryption_key: str | None = None) -> Iterator[S3Server]:
         config = Path(folder, "identities.json")
         config.write_text(json.dumps({"identities": identities}))
         # Its ports for gRPC lie 10,000 above.
-        s3, grpc, master, volume, filer = _free_ports(5, also=10_000)
+        s3, grpc, master, volume, filer = free_ports(5, also=10_000)
         command = [
             binary("weed"),
             "-logtostderr=true",
@@ -103,9 +103,9 @@ def seaweed(*, encryption_key: str | None = None) -> Iterator[S3Server]:
         environment = {"HOME": folder, "PATH": "/usr/bin:/bin"}
         if encryption_key is not None:
             environment["WEED_S3_SSE_KEY"] = encryption_key
-        with _running(command, Path(folder), environment) as process:
+        with running(command, Path(folder), environment) as process:
             server = S3Server(endpoint=f"http://127.0.0.1:{s3}", auditor=AUDITOR, reader=READER)
-            _wait(process, lambda: _takes_an_object(server))
+            wait(process, lambda: _takes_an_object(server))
             yield server
 
 
@@ -114,12 +114,12 @@ def rclone_s3() -> Iterator[S3Server]:
     """`rclone serve s3` over a folder: quick, and sloppy about all that is not plain reading and writing."""
     with tempfile.TemporaryDirectory(prefix="exactcopy-rclone-") as folder:
         Path(folder, "data").mkdir()
-        [port] = _free_ports(1)
+        [port] = free_ports(1)
         command = [binary("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}"]
         command += ["--auth-key", f"{ADMIN.id},{ADMIN.secret}", "--config", "", str(Path(folder, "data"))]
-        with _running(command, Path(folder), {"HOME": folder, "PATH": "/usr/bin:/bin"}) as process:
+        with running(command, Path(folder), {"HOME": folder, "PATH": "/usr/bin:/bin"}) as process:
             server = S3Server(endpoint=f"http://127.0.0.1:{port}", auditor=ADMIN, folder=Path(folder, "data"))
-            _wait(process, lambda: _takes_an_object(server))
+            wait(process, lambda: _takes_an_object(server))
             yield server
 
 
@@ -127,11 +127,11 @@ def rclone_s3() -> Iterator[S3Server]:
 def moto() -> Iterator[S3Server]:
     """moto: a mock of AWS, for what no real server here has (Glacier). It lets anybody in."""
     with tempfile.TemporaryDirectory(prefix="exactcopy-moto-") as folder:
-        [port] = _free_ports(1)
+        [port] = free_ports(1)
         command = [binary("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-        with _running(command, Path(folder), {"HOME": folder, "PATH": "/usr/bin:/bin"}) as process:
+        with running(command, Path(folder), {"HOME": folder, "PATH": "/usr/bin:/bin"}) as process:
             server = S3Server(endpoint=f"http://127.0.0.1:{port}", auditor=ADMIN)
-            _wait(process, lambda: _takes_an_object(server))
+            wait(process, lambda: _takes_an_object(server))
             yield server
 
 
@@ -221,7 +221,7 @@ def binary(name: str) -> str:
 
 
 @contextmanager
-def _running(command: Sequence[str], folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[str], folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server, and end it in every ending: even where this process is killed."""
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -245,7 +245,8 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
+def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
+    """Wait until the server is ready."""
     until = monotonic() + _PATIENCE
     while not ready():
         if process.poll() is not None or monotonic() > until:
@@ -253,7 +254,7 @@ def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
         sleep(0.1)
 
 
-def _free_ports(count: int, also: int = 0) -> list[int]:
+def free_ports(count: int, also: int = 0) -> list[int]:
     """Return ports that nobody listens at, and `also` above them neither.
 
     All lie below those that the system gives to whoever connects, and may have given by the time they are used.

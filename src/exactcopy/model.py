@@ -220,15 +220,20 @@ class Copy:
 
     `version` changes whenever the content does, where a store has such a thing (a version id, an ETag).
     `digests` are the checksums that the store reports: they may be what the uploader said once.
+    A PACS shows no `size` and no time, but the UIDs of each instance.
     """
 
     key: bytes
-    size: int
-    modified: int
+    size: int | None
+    modified: int | None
     inode: int | None = None
     version: str | None = None
     digests: Mapping[Checksum, bytes] = field(default_factory=dict)
     problem: Problem | None = None
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+    sop_class_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
