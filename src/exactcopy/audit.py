@@ -14,6 +14,7 @@ from duckdb import DuckDBPyConnection
 from exactcopy import records
 from exactcopy.config import Config
 from exactcopy.decisions import Decisions
+from exactcopy.digest import CONTENT
 from exactcopy.errors import StoreUnavailable
 from exactcopy.evidence import examined, failed_before, gather, last_inventory
 from exactcopy.inventory.database import database
@@ -30,7 +31,7 @@ from exactcopy.recording import Audited, record
 from exactcopy.records import History, Run
 from exactcopy.restore import Draw, draw_studies, frame_of, restore_drawn
 from exactcopy.results import RestoreTest
-from exactcopy.stores import modules, served
+from exactcopy.stores import PACS, modules, served
 
 
 def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -> Audited:
@@ -109,7 +110,7 @@ def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) 
             unfinished.restricted / "inventory" / target.name,
             partial(last_inventory, run.history),
             [folder for folder in primaries if target.role is Role.BACKUP],
-            _asked(db, run, target) if target.role is Role.PRIMARY else (),
+            _asked(db, run, target),
             _nanoseconds(unfinished.started),
             step,
         )
@@ -117,8 +118,23 @@ def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) 
     return taken
 
 
-def _asked(db: DuckDBPyConnection, run: Run, primary: Target) -> tuple[Checksum, ...]:
-    """Return the checksums that the backups of `primary` report, as far as they could be listed."""
+def _asked(db: DuckDBPyConnection, run: Run, target: Target) -> tuple[Checksum, ...]:
+    """Return the checksums beside SHA-256 that a store is read for.
+
+    For a primary these are the ones that its backups report, as far as they could be listed. Where a PACS takes part,
+    on either side, it is the digest of the content, too.
+    """
+    if target.role is Role.PRIMARY:
+        compared = [backup for backup in run.config.backups if target.name in backup.covers]
+        reported = _reported(db, run, target)
+    else:
+        compared = [primary for primary in run.config.primaries if primary.name in target.covers]
+        reported = ()
+    repackaged = any(store.kind in PACS for store in (target, *compared))
+    return (*reported, CONTENT) if repackaged else reported
+
+
+def _reported(db: DuckDBPyConnection, run: Run, primary: Target) -> tuple[Checksum, ...]:
     folders = [
         run.unfinished.work / backup.name
         for backup in run.config.backups

@@ -23,7 +23,10 @@ class ReadPolicy(StrEnum):
 
 
 class Algorithm(StrEnum):
-    """The digests that a store may report of an object and that one read of its bytes can compute."""
+    """The digests that a store may report of an object and that one read of its bytes can compute.
+
+    `CONTENT` is of what an instance says, whatever packaging it came in: no store reports it.
+    """
 
     SHA256 = "sha256"
     SHA1 = "sha1"
@@ -31,6 +34,7 @@ class Algorithm(StrEnum):
     QUICKXOR = "quickxor"
     CRC64NVME = "crc64nvme"
     CRC32C = "crc32c"
+    CONTENT = "content"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,17 +218,20 @@ class Target:
     cost: Cost | None = None
 
 
+UNSIZED = -1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
     """One stored object as its store lists it. `modified` is in nanoseconds since 1970, UTC.
 
     `version` changes whenever the content does, where a store has such a thing (a version id, an ETag).
     `digests` are the checksums that the store reports: they may be what the uploader said once.
-    A PACS shows no `size` and no time, but the UIDs of each instance.
+    A PACS shows no time, and no size (`UNSIZED`) before an instance was read, but the UIDs of each.
     """
 
     key: bytes
-    size: int | None
+    size: int
     modified: int | None
     inode: int | None = None
     version: str | None = None

@@ -18,10 +18,10 @@ from exactcopy.errors import ObjectChanged, StoreUnavailable
 from exactcopy.inventory.database import literal, parquet, row, rows, save_rows
 from exactcopy.model import DAMAGED, Copy, Cost, Problem, Target
 from exactcopy.pool import Died, Pool
-from exactcopy.reconcile.case import Case, Examined
+from exactcopy.reconcile.case import Case, Examined, copy_of
 from exactcopy.results import RestoreSummary, RestoreTest, Sample
 from exactcopy.sampling import PRESETS, certainty, draw, frame_digest, sample_size, seed, upper_limit
-from exactcopy.stores import Stream, open_store
+from exactcopy.stores import PACS, Stream, open_store
 
 _TESTS = {
     "backup": "varchar",
@@ -59,13 +59,16 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One study to restore: its objects on the backup, each with the digests that would prove it."""
+    """One study to restore: its objects on the backup, each with the SHA-256 that would prove it.
+
+    And the digest of its content, where the backup may send it in other packaging than last time.
+    """
 
     backup: Target
     scratch: Path
     study_instance_uid: str
     certainty: bool
-    copies: tuple[tuple[Copy, bytes], ...]
+    copies: tuple[tuple[Copy, bytes, str | None], ...]
 
 
 def draw_studies(case: Case, backup: Examined, sample: str, previous: str | None, failed: Iterable[str]) -> Draw:
@@ -245,11 +248,12 @@ def _restore(task: Task, place: Path) -> RestoreTest:
     size = 0
     # It was read minutes ago: without this the test would read memory and not the medium.
     backup = replace(task.backup, options={**task.backup.options, "drop_cache": True})
+    repackages = backup.kind in PACS
     with open_store(backup) as store:
-        wanted = {copy.key: copy for copy, _ in task.copies}
+        wanted = {copy.key: copy for copy, _, _ in task.copies}
         for number, (copy, stream) in enumerate(store.read(wanted.values())):
             path = place / f"{number:07}"
-            digest = None if isinstance(stream, Problem) else _fetch(stream, path, copy.size)
+            digest = None if isinstance(stream, Problem) else _fetch(stream, path, None if repackages else copy.size)
             if digest is None:
                 problems.append("not_readable")
                 continue
@@ -257,11 +261,11 @@ def _restore(task: Task, place: Path) -> RestoreTest:
             size += path.stat().st_size
     seconds = perf_counter() - begun
     undecodable = 0
-    for copy, expected in task.copies:
+    for copy, expected, content in task.copies:
         if copy.key not in arrived:
             continue
         path, digest = arrived[copy.key]
-        if digest != expected or _digest(path) != expected:
+        if _digest(path) != digest or (digest != expected and not (content and _content(path) == content)):
             problems.append("not_equal")
             continue
         problem, undecoded = _opens(path)
@@ -286,6 +290,17 @@ def _digest(path: Path) -> bytes:
         return file_digest(file, "sha256").digest()
 
 
+def _content(path: Path) -> str | None:
+    from exactcopy.dicom.canonical import ContentDigest
+
+    content = ContentDigest()
+    with path.open("rb") as file:
+        while piece := file.read(_BUFFER):
+            content.update(piece)
+    digest = content.digest()
+    return digest.hex() if digest else None
+
+
 def _opens(path: Path) -> tuple[str | None, bool]:
     """Return what keeps a restored file from being used, and whether this machine cannot decode it."""
     reader = HeaderReader()
@@ -300,8 +315,11 @@ def _opens(path: Path) -> tuple[str | None, bool]:
     return ("not_opening" if check.failed else None), check.undecodable
 
 
-def _fetch(stream: Stream, path: Path, size: int) -> bytes | None:
-    """Write the stream to `path`, down to the medium, and return the SHA-256 of what came; None if not all did."""
+def _fetch(stream: Stream, path: Path, size: int | None) -> bytes | None:
+    """Write the stream to `path`, down to the medium, and return the SHA-256 of what came; None if not all did.
+
+    `size` is how much there is, where that is known before.
+    """
     digest = sha256()
     buffer = memoryview(bytearray(_BUFFER))
     with path.open("xb") as file:
@@ -314,7 +332,7 @@ def _fetch(stream: Stream, path: Path, size: int) -> bytes | None:
                 break
             file.write(buffer[:count])
             digest.update(buffer[:count])
-            if file.tell() > size:
+            if size is not None and file.tell() > size:
                 return None
         file.flush()
         os.fsync(file.fileno())
@@ -323,19 +341,21 @@ def _fetch(stream: Stream, path: Path, size: int) -> bytes | None:
 
 def _tasks(case: Case, draws: Sequence[Draw], scratch: Path) -> Iterable[Task]:
     for drawn in draws:
+        repackages = drawn.backup.kind in PACS
         for beside, studies in ((False, drawn.random), (True, drawn.certainty)):
             for study in studies:
                 found = case.db.cursor().execute(
-                    """select distinct o.backup_key, c.size, o.primary_sha256, o.backup_sha256, o.outcome
+                    """select distinct on (o.backup_key) c, o.primary_sha256, o.backup_sha256, o.outcome, p.content
                        from outcomes o join objects c on c.store = o.backup and c.key = o.backup_key
                        join members m on m.store = o.primary_store and m.sop = o.sop
+                       left join objects p on p.store = o.primary_store and p.key = o.primary_key
                        where o.backup = ? and m.study = ? order by o.backup_key""",
                     [drawn.backup.name, study],
                 )
                 copies = tuple(
                     # An unverified copy has to be the primary's bytes; an equivalent one is what was compared.
-                    (Copy(key=key, size=size, modified=0), theirs if outcome == "equivalent" else ours or b"")
-                    for key, size, ours, theirs, outcome in found.fetchall()
+                    (copy_of(copy), theirs if outcome == "equivalent" else ours or b"", content if repackages else None)
+                    for copy, ours, theirs, outcome, content in found.fetchall()
                 )
                 yield Task(drawn.backup, scratch, study, beside, copies)
 

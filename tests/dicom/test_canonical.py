@@ -33,9 +33,9 @@ def in_pieces(data: bytes, seed: int) -> bytes | None:
     digest, pos = ContentDigest(), 0
     while pos < len(data):
         size = chance.choice((1, 3, 7, 100, 4096, 65_536))
-        digest.feed(memoryview(data)[pos : pos + size])
+        digest.update(memoryview(data)[pos : pos + size])
         pos += size
-    return digest.close()
+    return digest.digest()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -106,11 +106,11 @@ def test_a_bomb_has_none() -> None:
 def test_pixels_pass_in_flat_memory() -> None:
     start = image(long(0x7FE0, 0x10, b"OW", b"", 1 << 30))
     digest, piece = ContentDigest(), bytes(1 << 20)
-    digest.feed(start)
+    digest.update(start)
     tracemalloc.start()
     for _ in range(1 << 10):
-        digest.feed(piece)
+        digest.update(piece)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert digest.close() is not None
+    assert digest.digest() is not None
     assert peak < 8 << 20

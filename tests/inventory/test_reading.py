@@ -18,7 +18,8 @@ CT = source("CT_small.dcm")
 def read(folder: Path) -> dict[str, object]:
     """Read the one file of a folder and give its row."""
     target = Target(name="pacs", role=Role.PRIMARY, kind="folder", identity="", options={"path": str(folder)})
-    (row,) = read_chunk(Chunk(0, Reading(target=target, started=7), ((b"image", len(CT), 0, None, None),)))
+    listed_row = (b"image", len(CT), 0, None, None, None, None, None, None)
+    (row,) = read_chunk(Chunk(0, Reading(target=target, started=7), (listed_row,)))
     return dict(zip(INVENTORY, row, strict=True))
 
 

@@ -271,7 +271,7 @@ def test_a_real_input_output_error_is_told_and_gives_no_digest() -> None:
         for _, stream in store.read([memory]):
             with pytest.raises(OSError, match="Input/output error"):
                 content(stream)
-    listed_row = (memory.key, memory.size, memory.modified, None, None)
+    listed_row = (memory.key, memory.size, memory.modified, None, None, None, None, None, None)
     (row,) = read_chunk(Chunk(0, Reading(target=target, started=1), (listed_row,)))
     known = dict(zip(INVENTORY, row, strict=True))
     assert (known["problem"], known["sha256"], known["read_at"]) == (Problem.IO_ERROR, None, None)

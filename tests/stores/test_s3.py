@@ -309,6 +309,8 @@ def test_without_a_version_what_is_there_now_is_read_and_said(
         [(copy, data)] = [(copy, content(stream)) for copy, stream in store.read([stale])]
     assert data == b"what is there"
     assert (copy.size, copy.version, copy.digests) == (13, there.version, {})
+    assert copy.modified is not None
+    assert there.modified is not None
     assert abs(copy.modified - there.modified) < 10**9
 
 

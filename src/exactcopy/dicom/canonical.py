@@ -56,7 +56,7 @@ class ContentDigest:
         self._taking: Taking | None = _file()
         next(self._taking)
 
-    def feed(self, chunk: Buffer) -> None:
+    def update(self, chunk: Buffer, /) -> None:
         """Take the next bytes of the file; the caller may use their buffer again."""
         if self._taking is not None and len(chunk):
             try:
@@ -64,7 +64,7 @@ class ContentDigest:
             except (MalformedError, zlib.error):
                 self._taking = None
 
-    def close(self) -> bytes | None:
+    def digest(self) -> bytes | None:
         """Return the digest once all was fed; None where the file is irregular or cut, or holds too much at once."""
         if self._taking is None:
             return None
@@ -80,8 +80,8 @@ class ContentDigest:
 def content_digest(data: Buffer) -> bytes | None:
     """Return the digest of a whole file in memory."""
     digest = ContentDigest()
-    digest.feed(data)
-    return digest.close()
+    digest.update(data)
+    return digest.digest()
 
 
 def _file() -> Taking:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -10,15 +10,16 @@ from itertools import islice
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Event
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from exactcopy.errors import StoreUnavailable
-from exactcopy.inventory.database import parquet, save_rows
+from exactcopy.inventory.database import nothing, parquet, rows, save_rows
 from exactcopy.inventory.schema import LISTING, read, written
-from exactcopy.model import Answer, Copy, Gap, Problem, ReadPolicy, Safeguard, Seen, Target
+from exactcopy.model import UNSIZED, Answer, Copy, Gap, Problem, ReadPolicy, Safeguard, Seen, Target
 from exactcopy.records import shown_key, write_whole
-from exactcopy.stores import Asked, Safeguards, Store, open_store
+from exactcopy.stores import PACS, Asked, Safeguards, Store, open_store
 
 _ROWS_AT_A_TIME = 50_000
 _ITEMS_AT_A_TIME = 1000
@@ -43,12 +44,15 @@ class Listing:
     safeguards: Safeguards
 
 
-def list_store(db: DuckDBPyConnection, target: Target, folder: Path, find_previous: Previous) -> Listing:
+def list_store(
+    db: DuckDBPyConnection, target: Target, folder: Path, find_previous: Previous, primaries: Sequence[Path] = ()
+) -> Listing:
     """List `target` into `folder`, unless a finished listing lies there already.
 
     `find_previous` gives the last inventory of the medium that is there, if there is one: what the store told of an
-    object when it was asked holds while the object is unchanged. Raises StoreUnavailable where nothing can be said of
-    the store; an empty one is such a store, for an unmounted drive looks just like it.
+    object when it was asked holds while the object is unchanged. A PACS is asked about each study of that inventory and
+    of `primaries` that its listing does not show: it may have cut it silently. Raises StoreUnavailable where nothing
+    can be said of the store; an empty one is such a store, for an unmounted drive looks just like it.
     """
     finished = folder / "listing.json"
     if finished.exists():
@@ -66,20 +70,22 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path, find_previo
     with open_store(target) as store:
         asks = target.read is ReadPolicy.REPORTED and isinstance(store, Asked)
         previous = find_previous(target, store.safeguards().medium) if asks else None
-        for number, batch in enumerate(_batches(store, gaps)):
+        for number, batch in enumerate(_batches(store, gaps, list(store.partitions()))):
             copies, asking = batch, 0
             if asks and isinstance(store, Asked):
                 copies, asking = _ask(store, batch, _told(db, previous, batch) if previous else {})
             asked += asking
-            rows = [
-                (copy.key, copy.size, copy.modified, copy.inode, copy.version, written(copy.digests), copy.problem)
-                for copy in copies
-            ]
-            save_rows(db, LISTING, rows, folder / f"listing-{number:05}.parquet")
+            save_rows(db, LISTING, [_row(copy) for copy in copies], folder / f"listing-{number:05}.parquet")
             there = [copy for copy in copies if copy.problem is not Problem.DELETED]
             objects += len(there)
-            size += sum(copy.size for copy in copies if copy.problem is None)
+            size += sum(copy.size for copy in copies if copy.problem is None and copy.size != UNSIZED)
             deleted += len(copies) - len(there)
+        if target.kind in PACS:
+            known = [*primaries, *filter(None, [find_previous(target, store.safeguards().medium)])]
+            absent = _absent(db, folder, known)
+            found = [copy for batch in _batches(store, gaps, [f"study:{study}" for study in absent]) for copy in batch]
+            save_rows(db, LISTING, [_row(copy) for copy in found], folder / "listing-asked.parquet")
+            objects += len(found)
         if not objects + deleted:
             save_rows(db, LISTING, [], folder / "listing-none.parquet")
         shown = store.safeguards()
@@ -99,9 +105,42 @@ def list_store(db: DuckDBPyConnection, target: Target, folder: Path, find_previo
     return listing
 
 
-def _batches(store: Store, gaps: list[tuple[str, str]]) -> Iterator[list[Copy]]:
+def _row(copy: Copy) -> tuple[Any, ...]:
+    return (
+        copy.key,
+        None if copy.size == UNSIZED else copy.size,
+        copy.modified,
+        copy.inode,
+        copy.version,
+        written(copy.digests),
+        copy.problem,
+        copy.study_instance_uid,
+        copy.series_instance_uid,
+        copy.sop_instance_uid,
+        copy.sop_class_uid,
+    )
+
+
+def _absent(db: DuckDBPyConnection, folder: Path, known: Sequence[Path]) -> list[str]:
+    """Return the studies of the inventories `known` that the listing in `folder` does not show."""
+    if not known:
+        return []
+    listed = parquet(folder, "listing-*.parquet") if any(folder.glob("listing-*.parquet")) else nothing(LISTING)
+    studies = " union ".join(f"select study_instance_uid from {parquet(inventory)}" for inventory in known)
+    return [
+        study
+        for (study,) in rows(
+            db,
+            f"select study_instance_uid from ({studies}) where study_instance_uid is not null"
+            f" and study_instance_uid not in (select study_instance_uid from {listed}) order by 1",
+        )
+    ]
+
+
+def _batches(store: Store, gaps: list[tuple[str, str]], partitions: list[str]) -> Iterator[list[Copy]]:
     batch: list[Copy] = []
-    partitions = list(store.partitions())
+    if not partitions:
+        return
     for item in _side_by_side(store, partitions) if len(partitions) > 1 else store.listing(partitions[0]):
         if isinstance(item, Gap):
             gaps.append((shown_key(item.scope), item.reason))
@@ -160,14 +199,14 @@ def _ask(store: Asked, copies: list[Copy], known: Mapping[bytes, Copy]) -> tuple
 def _told(db: DuckDBPyConnection, previous: Path, copies: list[Copy]) -> dict[bytes, Copy]:
     """Return those of `copies` of which the store told checksums before, and which are unchanged since."""
     silent = {copy.key: copy for copy in copies if not copy.digests and copy.problem is None and copy.version}
-    rows = db.execute(
+    found = db.execute(
         f"select key, size, modified, version, digests from {parquet(previous)}"
         " where digest_source = 'reported' and key in (select unnest($1::blob[]))",
         [list(silent)],
     ).fetchall()
     return {
         key: replace(silent[key], digests=read(digests))
-        for key, size, modified, version, digests in rows
+        for key, size, modified, version, digests in found
         if (size, modified, version) == (silent[key].size, silent[key].modified, silent[key].version)
     }
 

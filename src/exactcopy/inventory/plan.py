@@ -20,7 +20,10 @@ _UNTIL_NEXT_AUDIT = timedelta(days=35)
 # The UIDs of an instance stand near its beginning (PS3.5 7.1: by ascending tag); larger private data is rare.
 HEAD_BYTES = 128 * 1024
 _COLUMNS = ", ".join(INVENTORY)
-_LISTED = "key, size, modified, inode, version"
+_UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "sop_class_uid")
+_LISTED = f"key, size, modified, inode, version, {', '.join(_UIDS)}"
+# What an instance of a PACS counts against `max_read` before its size is known: a CT image.
+_GUESSED_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +80,15 @@ def plan_reads(
     db.execute(
         f"""
         create or replace table planned as with compared as (
-        select l.key, l.size, l.modified, l.inode, l.version,
-               k.* exclude (key, size, modified, inode, version, digest_source, problem),
+        select l.key, coalesce(l.size, k.size) as size, l.modified, l.inode, l.version,
+               {", ".join(f"coalesce(k.{name}, l.{name}) as {name}" for name in _UIDS)},
+               k.* exclude (key, size, modified, inode, version, digest_source, problem, {", ".join(_UIDS)}),
                case when k.sha256 is not null then 'carried' end as digest_source,
                coalesce(l.problem, k.problem) as problem, {contradicts} as contradicted,
                coalesce(k.read_at <= {started} {holds_all}, false) as serves,
                l.problem is null and not (serves and k.read_at > {due}) as todo
         from listed l left join (select * from {source} where digest_source in ('read', 'carried')) k
-          on k.key = l.key and k.size = l.size and k.modified = l.modified
+          on k.key = l.key and (l.size is null or k.size = l.size) and k.modified is not distinct from l.modified
          and k.inode is not distinct from l.inode and k.version is not distinct from l.version
         {left})
         select *, case when todo then {_within(target)} end as within from compared
@@ -164,7 +168,8 @@ def _within(target: Target) -> str:
     """
     if target.max_read is None:
         return "true"
-    return f"""sum(case when contradicted then least(size, {HEAD_BYTES}) else size end) over (
+    cost = f"case when contradicted then least(size, {HEAD_BYTES}) else coalesce(size, {_GUESSED_BYTES}) end"
+    return f"""sum({cost}) over (
             partition by todo, contradicted order by read_at nulls first, key)
         <= {target.max_read} - case when contradicted then 0 else coalesce((
             select sum(size + least(size, {HEAD_BYTES})) from compared where todo and contradicted), 0) end"""

@@ -11,15 +11,18 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from exactcopy.dicom.header import HeaderReader
-from exactcopy.digest import SHA256, hasher
+from exactcopy.digest import CONTENT, SHA256, hasher
 from exactcopy.errors import ObjectChanged
 from exactcopy.inventory.schema import written
-from exactcopy.model import DAMAGED, Checksum, Copy, Identity, Problem, Target
+from exactcopy.model import DAMAGED, UNSIZED, Checksum, Copy, Identity, Problem, Target
 from exactcopy.pool import Died, Pool
-from exactcopy.stores import Stream, kept_open
+from exactcopy.stores import PACS, Stream, kept_open
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from exactcopy.dicom.canonical import ContentDigest
+    from exactcopy.digest import Hasher
 
 # Larger buffers fall out of the processor's cache: a megabyte costs a third more.
 _BUFFER = 256 * 1024
@@ -33,9 +36,10 @@ _SHARE_OF_REST = 6
 _PART_ROWS = 50_000
 _PART_SECONDS = 5.0
 _TRIES = 3
+_STUDY = 5  # of a listed row
 
 Row = tuple[Any, ...]
-Listed = tuple[bytes, int, int, int | None, str | None]
+Listed = tuple[bytes, int | None, int | None, int | None, str | None, str | None, str | None, str | None, str | None]
 Progress = Callable[[int, int], None]
 
 
@@ -57,7 +61,8 @@ class Reading:
 class Chunk:
     """Some objects of one store, small enough to be one worker's task.
 
-    `listed` holds (key, size, modified, inode, version): plain tuples travel at a tenth of the cost of a Copy.
+    `listed` holds (key, size, modified, inode, version, the UIDs of study, series, instance and class): plain tuples
+    travel at a tenth of the cost of a Copy.
     """
 
     number: int
@@ -122,8 +127,18 @@ def read_chunk(chunk: Chunk) -> list[Row]:
 
 
 def _copy(listed: Listed) -> Copy:
-    key, size, modified, inode, version = listed
-    return Copy(key=key, size=size, modified=modified, inode=inode, version=version)
+    key, size, modified, inode, version, study, series, sop, sop_class = listed
+    return Copy(
+        key=key,
+        size=UNSIZED if size is None else size,
+        modified=modified,
+        inode=inode,
+        version=version,
+        study_instance_uid=study,
+        series_instance_uid=series,
+        sop_instance_uid=sop,
+        sop_class_uid=sop_class,
+    )
 
 
 def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: Reading) -> Row:
@@ -131,7 +146,8 @@ def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: 
         return _row(copy, Identity(problem=stream))
     if reading.first_bytes is not None and reading.first_bytes < copy.size:
         return _row(copy, _identify(stream, buffer[: reading.first_bytes]))
-    digest, others = hasher(SHA256), [hasher(checksum) for checksum in reading.checksums]
+    digest = hasher(SHA256)
+    others = [_computing(checksum) for checksum in reading.checksums]
     reader = HeaderReader()
     length = 0
     try:
@@ -142,18 +158,29 @@ def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: 
                 other.update(piece)
             reader.feed(piece)
             length += count
-            if length > copy.size:
+            if length > copy.size != UNSIZED:
                 # It grows while it is read, perhaps as fast: waiting for its end could take forever.
                 return _row(copy, Identity(problem=Problem.CHANGING))
     except ObjectChanged:
         return _row(copy, Identity(problem=Problem.CHANGING))
     except OSError:
         return _row(copy, Identity(problem=Problem.IO_ERROR))
-    if length != copy.size:
+    if length != copy.size != UNSIZED:
         # A body shorter or longer than its store says is not the object.
         return _row(copy, Identity(problem=Problem.IO_ERROR))
     computed = {checksum: other.digest() for checksum, other in zip(reading.checksums, others, strict=True)}
-    return _row(copy, reader.close(), digest.digest(), written(computed), reading.started)
+    # What is no whole instance has no content.
+    written_digests = written({checksum: found for checksum, found in computed.items() if found is not None})
+    return _row(replace(copy, size=length), reader.close(), digest.digest(), written_digests, reading.started)
+
+
+def _computing(checksum: Checksum) -> "Hasher | ContentDigest":
+    if checksum != CONTENT:
+        return hasher(checksum)
+    # It takes a while to import, and is needed only where a PACS takes part.
+    from exactcopy.dicom.canonical import ContentDigest
+
+    return ContentDigest()
 
 
 def _identify(stream: Stream, buffer: memoryview) -> Identity:
@@ -181,14 +208,14 @@ def _row(
 ) -> Row:
     return (
         copy.key,
-        copy.size,
+        None if copy.size == UNSIZED else copy.size,
         copy.modified,
         copy.inode,
         copy.version,
-        identity.study_instance_uid,
-        identity.series_instance_uid,
-        identity.sop_instance_uid,
-        identity.sop_class_uid,
+        identity.study_instance_uid or copy.study_instance_uid,
+        identity.series_instance_uid or copy.series_instance_uid,
+        identity.sop_instance_uid or copy.sop_instance_uid,
+        identity.sop_class_uid or copy.sop_class_uid,
         identity.transfer_syntax_uid,
         identity.modality,
         identity.study_date,
@@ -204,8 +231,8 @@ def _row(
 
 
 def _cost(listed: Listed, reading: Reading) -> int:
-    """Return how many bytes of an object are read."""
-    size = listed[1]
+    """Return how many bytes of an object are read, as far as that is known before."""
+    size = listed[1] or 0
     return size if reading.first_bytes is None else min(size, reading.first_bytes)
 
 
@@ -216,17 +243,21 @@ def _chunks(
     number = 0
     listed: list[Listed] = []
     size = 0
+    enough = _LEAST_CHUNK_BYTES
+    # A PACS sends whole studies: one that was parted would be sent twice.
+    by_study = reading.target.kind in PACS
     for row in planned:
-        listed.append(row)
-        size += _cost(row, reading)
-        rest -= _cost(row, reading)
-        enough = min(_CHUNK_BYTES, max(rest // _SHARE_OF_REST, _LEAST_CHUNK_BYTES))
-        if size >= enough or len(listed) >= _CHUNK_OBJECTS:
+        full = size >= enough or len(listed) >= _CHUNK_OBJECTS
+        if full and not (by_study and row[_STUDY] == listed[-1][_STUDY]):
             if number in finished:
                 progress(len(listed), size)
             else:
                 yield Chunk(number, reading, tuple(listed))
             number, listed, size = number + 1, [], 0
+        listed.append(row)
+        size += _cost(row, reading)
+        rest -= _cost(row, reading)
+        enough = min(_CHUNK_BYTES, max(rest // _SHARE_OF_REST, _LEAST_CHUNK_BYTES))
     if listed and number not in finished:
         yield Chunk(number, reading, tuple(listed))
 
@@ -235,9 +266,7 @@ def _planned(db: "DuckDBPyConnection", todo: Path) -> Iterator[Listed]:
     from exactcopy.inventory.database import parquet
 
     # A cursor of its own: the connection writes parts while this is being read.
-    planned = db.cursor().execute(
-        f"select key, size, modified, inode, version from {parquet(todo.parent, todo.name)} order by key"
-    )
+    planned = db.cursor().execute(f"select * from {parquet(todo.parent, todo.name)} order by key")
     while batch := planned.fetchmany(5000):
         yield from batch
 

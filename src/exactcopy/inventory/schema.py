@@ -16,6 +16,11 @@ LISTING = {
     # Checksums that the store reports: "md5:0f1e… sha256:9a…". Text, for DuckDB takes it twenty times faster than maps.
     "digests": "varchar",
     "problem": "varchar",
+    # Where the store shows them.
+    "study_instance_uid": "varchar",
+    "series_instance_uid": "varchar",
+    "sop_instance_uid": "varchar",
+    "sop_class_uid": "varchar",
 }
 
 INVENTORY = {
@@ -35,6 +40,7 @@ INVENTORY = {
     "lossy": "boolean",
     "sha256": "blob",
     # Checksums beside SHA-256: of a primary, those that its backups can be compared by; of a backup, what it reports.
+    # And where a PACS takes part, that of the content, on both sides.
     "digests": "varchar",
     # "read" in this audit; "carried" forward from an earlier one; "reported": the store states `algorithm` of the
     # primary's content, and `sha256` is that content's; null: nothing current is known of the content.

@@ -55,7 +55,7 @@ def take_inventory(
     """List, plan, read and match `target`; `work` keeps what a killed audit need not do again.
 
     `find_previous` gives the last inventory of the medium that a listing found, if there is one. `primaries`
-    are the inventories that a backup is matched against, `asked` the checksums that a primary is read for.
+    are the inventories that a backup is matched against, `asked` the checksums that the store is read for.
     """
     begun_anew = False
     while True:
@@ -66,7 +66,7 @@ def take_inventory(
                     "not_compared", target.name, "no primary that it covers could be examined", "Mend that first."
                 )
             step(f"Listing {target.name}", None, None)
-            listing = list_store(db, target, work, find_previous)
+            listing = list_store(db, target, work, find_previous, primaries)
             previous = find_previous(target, listing.safeguards.medium)
             if target.read is ReadPolicy.REPORTED and not (work / "plan.json").exists():
                 step(f"Comparing checksums of {target.name}", None, None)

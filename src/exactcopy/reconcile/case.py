@@ -1,14 +1,15 @@
 """What a reconciliation works on: the inventories of every store, as views of one database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from exactcopy.inventory.database import literal, nothing, parquet
 from exactcopy.inventory.schema import INVENTORY
-from exactcopy.model import DAMAGED, UNREAD, Role, Target
+from exactcopy.model import DAMAGED, UNREAD, Copy, Role, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +59,25 @@ class Case:
 
 
 _COLUMNS = f"""key, size, modified, version, sha256, read_at, problem, modality, study_date, lossy, digest_source,
-    algorithm,
+    algorithm, sop_class_uid, nullif(regexp_extract(digests, '(?:^| )content:([0-9a-f]+)', 1), '') as content,
     sop_instance_uid as sop, series_instance_uid as series,
     coalesce(study_instance_uid, 'without a study: ' || sop_instance_uid) as study,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(UNREAD))}), false) as unread,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(DAMAGED))}), false) as damaged"""
 _KNOWN = {"study": "varchar", "sop": "varchar", "first_seen": "bigint", "contents": "blob[]"}
+
+
+def copy_of(row: Mapping[str, Any]) -> Copy:
+    """Return the object of a row of `objects`, to be read again."""
+    return Copy(
+        key=row["key"],
+        size=row["size"],
+        modified=row["modified"],
+        study_instance_uid=row["study"],
+        series_instance_uid=row["series"],
+        sop_instance_uid=row["sop"],
+        sop_class_uid=row["sop_class_uid"],
+    )
 
 
 def open_case(db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], started: int) -> Case:

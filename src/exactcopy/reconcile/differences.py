@@ -9,7 +9,7 @@ from exactcopy.dicom.compare import compare
 from exactcopy.errors import ObjectChanged, StoreUnavailable
 from exactcopy.model import Copy, Difference, Outcome, Problem, Target
 from exactcopy.pool import Died, Pool
-from exactcopy.reconcile.case import Case
+from exactcopy.reconcile.case import Case, copy_of
 from exactcopy.stores import open_store
 
 # Two whole files are held in memory to compare their elements.
@@ -55,30 +55,30 @@ def _pairs(case: Case) -> Iterator[Pair]:
     for primary, backup in case.pairs():
         found = case.db.cursor().execute(
             """
-            with p as (select sop, sha256, min(key) as key, any_value(size) as size from objects
+            with p as (select sop, sha256, arg_min(objects, key) as copy from objects
                        where store = $1 and sop is not null and sha256 is not null and not damaged
                        group by sop, sha256),
-                 b as (select sop, sha256, min(key) as key, any_value(size) as size from objects
+                 b as (select sop, sha256, arg_min(objects, key) as copy from objects
                        where store = $2 and sop is not null and sha256 is not null and not damaged
                        group by sop, sha256),
-                 unmatched as (select * from p anti join b using (sop, sha256))
-            select p.key, p.size, p.sha256, b.key, b.size, b.sha256
-            from unmatched p join b using (sop) order by p.key, b.key
+                 unmatched as (select * from p anti join b
+                               on p.sop = b.sop and (p.sha256 = b.sha256 or p.copy.content = b.copy.content))
+            select p.copy, b.copy from unmatched p join b using (sop) order by p.copy.key, b.copy.key
             """,
             [primary.target.name, backup.target.name],
         )
         while batch := found.fetchmany(1000):
-            for p_key, p_size, p_sha256, b_key, b_size, b_sha256 in batch:
-                if (p_sha256, b_sha256) in seen:
+            for ours, theirs in batch:
+                if (ours["sha256"], theirs["sha256"]) in seen:
                     continue
-                seen.add((p_sha256, b_sha256))
+                seen.add((ours["sha256"], theirs["sha256"]))
                 yield Pair(
                     primary.target,
-                    Copy(key=p_key, size=p_size, modified=0),
-                    p_sha256,
+                    copy_of(ours),
+                    ours["sha256"],
                     backup.target,
-                    Copy(key=b_key, size=b_size, modified=0),
-                    b_sha256,
+                    copy_of(theirs),
+                    theirs["sha256"],
                 )
 
 
@@ -98,12 +98,12 @@ def _bytes(target: Target, copy: Copy, expected: bytes) -> bytes | None:
     buffer = memoryview(bytearray(1 << 20))
     try:
         with open_store(target) as store:
-            for found, stream in store.read([copy]):
+            for _, stream in store.read([copy]):
                 if isinstance(stream, Problem):
                     return None
                 while count := stream.readinto(buffer):
                     content += buffer[:count]
-                    if len(content) > found.size:
+                    if len(content) > _COMPARABLE_BYTES:
                         return None
     except (OSError, ObjectChanged, StoreUnavailable):
         return None

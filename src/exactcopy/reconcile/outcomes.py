@@ -80,11 +80,11 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
     return f"""
     with contents as (
         select sop, sha256, min(study) as study, min(series) as series, min(key) as key, min(read_at) as read_at,
-               bool_and(damaged) as damaged, bool_or(unread) as unread
+               bool_and(damaged) as damaged, bool_or(unread) as unread, min(content) as same
         from objects where store = {name} and sop is not null group by sop, sha256),
     copies as (
         select sop, sha256, min(key) as key, max(read_at) as read_at, max(modified) as modified,
-               bool_and(damaged) as damaged, bool_or(unread) as unread,
+               bool_and(damaged) as damaged, bool_or(unread) as unread, min(content) as same,
                case when bool_and(digest_source = 'reported') then min(algorithm) end as reported
         from objects where store = {other} and sop is not null group by sop, sha256),
     ages as (
@@ -103,7 +103,7 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
                     when c.sha256 is null or b.sha256 is null then {ranks["unverified"]}
                     when b.damaged then {ranks["unreadable"]}
                     when c.damaged then {ranks["different"]}
-                    when d.outcome = 'equivalent' then {ranks["equivalent"]}
+                    when c.same = b.same or d.outcome = 'equivalent' then {ranks["equivalent"]}
                     when d.outcome = 'altered' then {ranks["altered"]}
                     when d.outcome = 'different' then {ranks["different"]}
                     else {ranks["unverified"]} end as rank

@@ -85,6 +85,8 @@ class Asked(Protocol):
 
 
 KINDS = {
+    "dicomweb": "exactcopy.stores.dicomweb:DicomwebStore",
+    "dimse": "exactcopy.stores.dimse:DimseStore",
     "folder": "exactcopy.stores.folder:FolderStore",
     "rclone": "exactcopy.stores.rclone:RcloneStore",
     "s3": "exactcopy.stores.s3:S3Store",
@@ -97,8 +99,12 @@ def open_store(target: Target) -> Store:
     return cast("Store", getattr(import_module(module), name)(target))
 
 
+# A PACS shows UIDs, and may send an instance in other packaging than it came in. `listing("study:" + UID)` asks it about
+# one study: nothing is listed where it says that it has none.
+PACS = frozenset({"dicomweb", "dimse"})
+
 # Reaching these takes a login and connections: a worker that did keeps them for what it reads next of the same store.
-_KEPT_OPEN = frozenset({"s3", "rclone"})
+_KEPT_OPEN = frozenset({"s3", "rclone"}) | PACS
 _kept: list[tuple[int, Target, Store]] = []
 
 

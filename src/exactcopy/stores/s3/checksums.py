@@ -49,7 +49,7 @@ def found(copy: Copy, answer: Mapping[str, Any], size: int | None) -> Copy:
             raise Nonsense
     # A header holds whole seconds, a listing may hold more.
     now = nanoseconds(modified)
-    same = abs(now - copy.modified) < _SECOND
+    same = copy.modified is not None and abs(now - copy.modified) < _SECOND
     kept = copy.digests if copy.version is not None else {}
     return replace(copy, size=size, modified=copy.modified if same else now, version=etag, digests=kept, problem=None)
 
