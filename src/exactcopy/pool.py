@@ -1,6 +1,5 @@
 """An executor: processes of this machine. A task that kills its worker fails alone."""
 
-import gc
 import os
 import signal
 import sys
@@ -108,8 +107,6 @@ class Pool:
     def _start(self) -> ProcessPoolExecutor:
         # Forking is quick, and safe only while this process has a single thread.
         forks = sys.platform == "linux" and threading.active_count() == 1
-        # What is there by now stays: a worker that looked for garbage in it would copy all of its memory.
-        gc.freeze()
         executor = ProcessPoolExecutor(
             self.workers,
             mp_context=get_context("fork" if forks else "spawn"),
