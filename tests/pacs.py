@@ -14,7 +14,7 @@ import urllib3
 from tests.servers import binary, free_ports, running, wait
 
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-USER, PASSWORD = "auditor", "a password"  # noqa: S105  of a server that lives for a test
+USER, PASSWORD = "auditor", "a password"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

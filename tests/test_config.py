@@ -195,8 +195,8 @@ NAME = ' is no store name. Write 1 to 40 characters of a-z, 0-9 and "-".'
 DATE = " is no date. Write it without quotes: 2026-11-24."
 OWN = " Write a folder of its own: a copy must not count itself."
 PLACE = " Write a place of its own: a copy must not count itself."
-KINDS = ' Write "folder", "s3" or "rclone".'
-NO_KIND = ': is missing. Write kind = "folder", "s3" or "rclone".'
+KINDS = ' Write "folder", "s3", "rclone", "dicomweb" or "dimse".'
+NO_KIND = ": is missing." + KINDS.replace("Write ", "Write kind = ")
 SIZE = ' is no size. Write a whole number and a unit: "500MB", "50GB" or "2TB".'
 AMOUNT = " is no amount. Write US dollars without quotes or sign: 15 or 0.75."
 SECRET = ": is a credential, and none may stand in this file. Remove it: "
@@ -328,10 +328,6 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         (
             TOP + PACS + NAS.replace('"folder"', '"foldr"'),
             'backup.nas.kind: "foldr" is no kind of store.' + KINDS,
-        ),
-        (
-            TOP + PACS + "[backup.x]\nkind = 'dimse'\nhost = 'b'\npath = 'pacs'\ncost = {}",
-            'backup.x.kind: "dimse" is not in this version.' + KINDS,
         ),
         (TOP + PACS + "[backup.x]\nkind = []\nremote = 'a:b'", "backup.x.kind: a list is no text. Write it in quotes."),
         (SMALLEST + 'covers = ["pcas"]', 'backup.nas.covers: "pcas" is no primary. Did you mean "pacs"?'),
@@ -546,7 +542,11 @@ path = "pacs"
 covers = ["x"]
 [primary.web]
 kind = "dicomweb"
-url = "https://pacs.example/dicom-web"
+url = "pacs.example/dicom-web"
+username = "exactcopy"
+token = "x"
+path = "pacs"
+max_read = "1GB"
 [backup.nas]
 kind = "folder"
 path = "pacs"
@@ -572,6 +572,13 @@ remote = "gdrive"
 region = "x"
 [backup.box]
 kind = "rclone"
+[backup.modality]
+kind = "dimse"
+host = "https://pacs.example"
+port = "104"
+retrieve = "move"
+url = "https://pacs.example"
+read = "reported"
 """
     assert sorted(fault.partition(": ")[0] for fault in faults(tmp_path, text)) == [
         "backup.box.held_by",
@@ -586,6 +593,13 @@ kind = "rclone"
         "backup.bucket.volumes",
         "backup.drive.kind",
         "backup.drive.remote",
+        "backup.modality.ae_title",
+        "backup.modality.held_by",
+        "backup.modality.host",
+        "backup.modality.move_port",
+        "backup.modality.port",
+        "backup.modality.read",
+        "backup.modality.url",
         "backup.nas.covers",
         "backup.nas.offsite",
         "backup.nas.path",
@@ -600,7 +614,12 @@ kind = "rclone"
         "policy.rpo",
         "primary.PACS",
         "primary.PACS.covers",
-        "primary.web.kind",
+        "primary.web.held_by",
+        "primary.web.max_read",
+        "primary.web.password",
+        "primary.web.path",
+        "primary.web.token",
+        "primary.web.url",
         "time_zone",
     ]
 
@@ -824,8 +843,8 @@ TABLES: tuple[type[Table], ...] = (
     tables.Attest,
 )
 KEYS = [key for table in TABLES for key in table.model_fields]
-WORDS = [*KEYS, "seal", "keeps", *stores.KINDS, *stores.LATER_KINDS, "35d", "letter", "UTC", "all", "reported", "pacs"]
-WORDS += [".", "EC-SO-01", "5GB", "gdrive:x", "https://x", "token"]
+WORDS = [*KEYS, "seal", "keeps", *stores.KINDS, "35d", "letter", "UTC", "all", "reported", "pacs"]
+WORDS += [".", "EC-SO-01", "5GB", "gdrive:x", "https://x", "env:X", "file:x", "get", "move"]
 TEXTS = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 SCALARS = TEXTS | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.dates()
 VALUES = st.recursive(
@@ -838,6 +857,8 @@ PLACES = st.sampled_from(
         {"kind": "folder", "path": "x"},
         {"kind": "s3", "bucket": "x", "held_by": "x"},
         {"kind": "rclone", "remote": "x:y", "held_by": "x"},
+        {"kind": "dicomweb", "url": "https://x", "held_by": "x"},
+        {"kind": "dimse", "host": "x", "port": 104, "ae_title": "x", "held_by": "x"},
         {},
     ]
 )

@@ -216,10 +216,6 @@ class Table(BaseModel):
         """Return the keys that this table cannot be without, and what to write where one is missing."""
         return self.required
 
-    def judged(self) -> bool:
-        """Tell whether this version can say which keys the table may have."""
-        return True
-
 
 Root = TypeVar("Root", bound=Table)
 
@@ -291,8 +287,6 @@ def _tables(node: object, where: Where = ()) -> Iterator[tuple[Where, Table]]:
 
 def _keys(root: Table, faulted: list[Where]) -> Iterator[Fault]:
     for where, table in _tables(root):
-        if not table.judged():
-            continue
         for key in table.model_extra or ():
             yield (*where, key), table.stray(key)
         for key, remedy in table.needed().items():

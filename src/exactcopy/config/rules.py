@@ -7,8 +7,9 @@ from itertools import combinations
 from pathlib import Path
 from unicodedata import normalize
 
-from exactcopy.config.border import Fault, Where, dotted, either, nearest, shown
-from exactcopy.config.stores import BACKUPS_ONLY, KINDS, PRICES, S3, Folder, Price, Rclone, Store, resolved, service
+from exactcopy.config.access import resolved, service
+from exactcopy.config.border import Fault, Where, dotted, nearest, shown
+from exactcopy.config.stores import BACKUPS_ONLY, PRICES, S3, Dicomweb, Dimse, Folder, Price, Rclone, Retrieve, Store
 from exactcopy.config.tables import ConfigFile
 from exactcopy.model import ReadPolicy
 
@@ -54,11 +55,13 @@ def _names(file: ConfigFile) -> Iterator[Fault]:
 
 def _together(store: Store) -> Iterator[tuple[str, str, str]]:
     """Yield a key, the one that it must agree with, and what is wrong."""
-    if not store.judged():
-        yield "kind", "kind", f'"{store.kind}" is not in this version. Write {either(KINDS)}.'
-        return
-    if isinstance(store, Folder):
-        yield from _in_folder(store)
+    match store:
+        case Folder():
+            yield from _in_folder(store)
+        case Dicomweb():
+            yield from _in_dicomweb(store)
+        case Dimse():
+            yield from _in_dimse(store)
     if store.cost and (what := _priced(store.cost)):
         yield "cost", "cost", what
 
@@ -80,6 +83,33 @@ def _in_folder(store: Folder) -> Iterator[tuple[str, str, str]]:
         yield "max_absent", "volumes", "needs volumes. List the drives in volumes, or remove it."
 
 
+def _in_dicomweb(store: Dicomweb) -> Iterator[tuple[str, str, str]]:
+    if store.username and not store.password:
+        what = 'is missing beside username. Name what holds it: password = "env:PACS_PASSWORD".'
+        yield "password", "password", what
+    if store.password and not store.username:
+        yield "username", "username", "is missing beside password. Write the name of the account."
+    one_way = [key for key in ("username", "password", "token") if getattr(store, key)]
+    if store.token and len(one_way) > 1:
+        yield "token", one_way[0], f"cannot stand beside {one_way[0]}. Write one way to sign in."
+    if one_way and any(name.casefold() == "authorization" for name in store.headers):
+        yield "headers", one_way[0], f"cannot hold Authorization beside {one_way[0]}. Write one way to sign in."
+    for key in ("ca", "client_cert"):
+        if getattr(store, key) and store.url and not store.url.lower().startswith("https:"):
+            yield key, "url", 'has no use without TLS. Write the url with "https://", or remove it.'
+
+
+def _in_dimse(store: Dimse) -> Iterator[tuple[str, str, str]]:
+    if store.retrieve is Retrieve.MOVE and not store.move_port:
+        what = 'is missing beside retrieve = "move". Write the port where exactcopy receives: move_port = 11112.'
+        yield "move_port", "move_port", what
+    if store.retrieve is Retrieve.GET and store.move_port:
+        yield "move_port", "retrieve", 'has no use beside retrieve = "get". Remove one of the two.'
+    for key in ("ca", "client_cert"):
+        if getattr(store, key) and not store.tls:
+            yield key, "tls", "has no use without TLS. Write tls = true, or remove it."
+
+
 def _priced(cost: Price) -> str | None:
     named = [key for key in PRICES if getattr(cost, key) is not None]
     # A key that is not known may have been meant as a price, and is told by itself.
@@ -95,11 +125,11 @@ def _priced(cost: Price) -> str | None:
 
 
 def _places(stores: Mapping[Where, Store], base: Path, faulted: Set[Where]) -> Iterator[Fault]:
-    # Without its prefix or endpoint, a store would seem to be elsewhere.
+    # Without one of these, a store would seem to be elsewhere.
     known = [
         (where, store)
         for where, store in stores.items()
-        if faulted.isdisjoint({(*where, "prefix"), (*where, "endpoint")})
+        if faulted.isdisjoint((*where, key) for key in ("prefix", "endpoint", "url", "host", "port", "ae_title"))
     ]
     for (where, store), (other, other_store) in combinations(known, 2):
         inner, outer = _overlap(store, other_store, base)
@@ -116,6 +146,10 @@ def _location(store: Store) -> str:
             return "prefix" if store.prefix else "bucket"
         case Rclone():
             return "remote"
+        case Dicomweb():
+            return "url"
+        case Dimse():
+            return "host"
         case _:
             return "path"
 
@@ -133,6 +167,9 @@ def _overlap(one: Store, other: Store, base: Path) -> tuple[bool, bool]:
         case Rclone(), Rclone() if one.remote and other.remote:
             parts, other_parts = _parts(one.remote), _parts(other.remote)
             return parts[: len(other_parts)] == other_parts, other_parts[: len(parts)] == parts
+        case (Dicomweb(), Dicomweb()) | (Dimse(), Dimse()):
+            same = one.place(base) == other.place(base)
+            return same, same
         case _:
             return False, False
 

@@ -1,15 +1,34 @@
 """The tables of stores: one class for each kind, with the keys of its own and where they place the data."""
 
-import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
-from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator
 
+from exactcopy.config.access import (
+    BOTO3,
+    AeTitle,
+    Bucket,
+    Endpoint,
+    Headers,
+    Host,
+    Port,
+    Prefix,
+    Remote,
+    Secret,
+    Url,
+    User,
+    absolute,
+    named,
+    reference,
+    resolved,
+    service,
+    web_service,
+)
 from exactcopy.config.border import (
     Amount,
     Day,
@@ -22,13 +41,11 @@ from exactcopy.config.border import (
     Text,
     choice,
     either,
-    limited,
     shown,
     text,
 )
 from exactcopy.model import ReadPolicy
 
-LATER_KINDS = frozenset({"dicomweb", "dimse"})
 # A primary has no use for these, and a setting without effect would be a lie.
 BACKUPS_ONLY = ("covers", "rpo", "schedule", "max_absent", "max_read", "cost")
 # The prices of which a cost names one.
@@ -43,55 +60,11 @@ SECRET = re.compile(
 
 
 def store_kind(value: object) -> str:
-    """Take a kind of store, also one of a later version: `Store.judged` needs to know."""
+    """Take a kind of store."""
     kind = text(value)
-    if kind in KINDS or kind in LATER_KINDS:
+    if kind in KINDS:
         return kind
     raise ValueError(f"{shown(kind)} is no kind of store. Write {either(KINDS)}.")
-
-
-def bucket(value: object) -> str:
-    """Take the name of a bucket."""
-    name = text(value)
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        return name
-    raise ValueError(f"{shown(name)} is no name of a bucket. Write the bare name, and what follows it as prefix.")
-
-
-def prefix(value: object) -> str:
-    """Take the beginning of keys as written; S3 knows no folders, so nothing in it has a meaning."""
-    return limited(value, 1000)
-
-
-def endpoint(value: object) -> str:
-    """Take the address of an S3 service."""
-    address = text(value)
-    if "@" in address:
-        # Not shown: it may be a password.
-        raise ValueError(f"holds a sign-in before the @. Remove it: {S3.credentials}")
-    try:
-        parts = urlsplit(address)
-        sound = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        sound = False
-    if sound and not re.search(r"[\s?#]", address):
-        return address
-    raise ValueError(f'{shown(address)} is no address of a service. Write it as in "https://s3.example.com".')
-
-
-def remote(value: object) -> str:
-    """Take rclone's name of a remote and a path in it, which may be empty; slashes without meaning are dropped."""
-    written = limited(value, 1000)
-    name, colon, path = written.partition(":")
-    if colon and (not name or "," in name or path.startswith("//")):
-        # Not shown: it may be a password.
-        raise ValueError("holds settings of the connection. Give them to rclone config and write the remote's name.")
-    if not colon or not re.fullmatch(r"[\w.+@](?:[\w.+@ -]*[\w.+@-])?", name):
-        raise ValueError(f'{shown(written)} is no remote. Write its name in rclone and the path: "gdrive:xrays".')
-    parts = [part for part in path.split("/") if part not in {"", "."}]
-    if ".." in parts:
-        raise ValueError(f'{shown(written)} holds "..". Write the path without it.')
-    return f"{name}:{'/' if path.startswith('/') else ''}{'/'.join(parts)}"
 
 
 class Price(Table):
@@ -110,11 +83,6 @@ def priced(value: object) -> object:
         return value
     raise ValueError(f"{shown(value)} is no table. Write what it is paid for: cost = {{ monthly = 15 }}.")
 
-
-Bucket = Annotated[str, PlainValidator(bucket)]
-Prefix = Annotated[str, PlainValidator(prefix)]
-Endpoint = Annotated[str, PlainValidator(endpoint)]
-Remote = Annotated[str, PlainValidator(remote)]
 
 # --- kinds ------------------------------------------------------------------------------------------------
 
@@ -164,14 +132,6 @@ class Store(Table):
         raise NotImplementedError
 
 
-class Later(Store):
-    """A store of a kind that this version cannot examine."""
-
-    def judged(self) -> bool:
-        """Tell that nobody can say yet which keys it may have."""
-        return False
-
-
 class Folder(Store):
     """A folder that this machine can read."""
 
@@ -204,10 +164,7 @@ class S3(Store):
         "bucket": "Write the name of the bucket that holds the images.",
         "held_by": 'Write who holds the data: held_by = "Backblaze".',
     }
-    credentials: ClassVar[str] = (
-        "boto3 finds credentials in the environment, in ~/.aws/credentials (profile names a section of it) or in the"
-        " role of the machine."
-    )
+    credentials: ClassVar[str] = BOTO3
     bucket: Bucket = ""
     prefix: Prefix = ""
     endpoint: Endpoint | None = None
@@ -236,14 +193,105 @@ class Rclone(Store):
 
     def options(self, base: Path) -> dict[str, Any]:
         """Return the remote, and rclone's configuration as an absolute path."""
-        return {"remote": self.remote, "config": os.path.abspath(base / self.config) if self.config else None}
+        return {"remote": self.remote, "config": absolute(base, self.config)}
 
     def place(self, base: Path) -> dict[str, Any]:
         """Return the remote; where its settings are kept does not tell where the data is."""
         return {"remote": self.remote}
 
 
-KINDS: Mapping[str, type[Store]] = {"folder": Folder, "s3": S3, "rclone": Rclone}
+class Retrieve(StrEnum):
+    """How a DIMSE PACS is asked for images."""
+
+    GET = "get"
+    MOVE = "move"
+
+
+NO_CHECKSUMS = {"reported": "a PACS reports no checksums"}
+
+
+class Dicomweb(Store):
+    """A PACS that is asked by QIDO-RS and WADO-RS."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "url": 'Write the address of the server: url = "https://pacs.example.org/dicom-web".',
+        "held_by": 'Write who holds the data: held_by = "us" for a server of your own.',
+    }
+    credentials: ClassVar[str] = "username and password, token and headers say how to sign in."
+    read: Annotated[ReadPolicy, choice(ReadPolicy, but=NO_CHECKSUMS)] = ReadPolicy.ROTATION
+    url: Url = ""
+    username: User | None = None
+    password: Secret | None = None
+    token: Secret | None = None
+    ca: Location | None = None
+    client_cert: Location | None = None
+    headers: Headers = Field(default_factory=dict)
+
+    def options(self, base: Path) -> dict[str, Any]:
+        """Return the settings; what is secret in them stays a reference, and the path of each file is whole."""
+        return {
+            "url": self.url,
+            "username": self.username,
+            "password": reference(base, self.password),
+            "token": reference(base, self.token),
+            "ca": absolute(base, self.ca),
+            "client_cert": absolute(base, self.client_cert),
+            "headers": {name: reference(base, value) for name, value in self.headers.items()},
+        }
+
+    def place(self, base: Path) -> dict[str, Any]:
+        """Return the address; how to sign in there does not tell where the data is."""
+        return {"url": web_service(self.url)}
+
+
+class Dimse(Store):
+    """A PACS that is asked by C-FIND and C-GET or C-MOVE."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "host": 'Write the name or IP address of the PACS: host = "pacs.example.org".',
+        "port": "Write the port on which the PACS takes DICOM associations: port = 104.",
+        "ae_title": 'Write the AE title of the PACS: ae_title = "PACS".',
+        "held_by": 'Write who holds the data: held_by = "us" for a PACS of your own.',
+    }
+    credentials: ClassVar[str] = "a PACS knows who asks by calling_ae_title, or by client_cert."
+    read: Annotated[ReadPolicy, choice(ReadPolicy, but=NO_CHECKSUMS)] = ReadPolicy.ROTATION
+    host: Host = ""
+    port: Port = 0
+    ae_title: AeTitle = ""
+    calling_ae_title: AeTitle = "EXACTCOPY"
+    retrieve: Annotated[Retrieve, choice(Retrieve)] | None = None
+    move_port: Port | None = None
+    tls: Flag = False
+    ca: Location | None = None
+    client_cert: Location | None = None
+
+    def options(self, base: Path) -> dict[str, Any]:
+        """Return the settings, the path of each file whole."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "ae_title": self.ae_title,
+            "calling_ae_title": self.calling_ae_title,
+            # As text: workers, who receive it, need not import this module.
+            "retrieve": self.retrieve.value if self.retrieve else None,
+            "move_port": self.move_port,
+            "tls": self.tls,
+            "ca": absolute(base, self.ca),
+            "client_cert": absolute(base, self.client_cert),
+        }
+
+    def place(self, base: Path) -> dict[str, Any]:
+        """Return the computer, the port and the PACS that is called there."""
+        return {"host": named(self.host), "port": self.port, "ae_title": self.ae_title}
+
+
+KINDS: Mapping[str, type[Store]] = {
+    "folder": Folder,
+    "s3": S3,
+    "rclone": Rclone,
+    "dicomweb": Dicomweb,
+    "dimse": Dimse,
+}
 
 
 def store(value: object) -> Store:
@@ -251,26 +299,5 @@ def store(value: object) -> Store:
     if not isinstance(value, dict):
         return Folder.model_validate(value)
     kind = value.get("kind")
-    if isinstance(kind, str) and kind in LATER_KINDS:
-        return Later.model_validate(value)
     meant = next((table for table in KINDS.values() if not table.own().isdisjoint(value)), Folder)
     return (KINDS.get(kind, meant) if isinstance(kind, str) else meant).model_validate(value)
-
-
-# --- places -----------------------------------------------------------------------------------------------
-
-
-def resolved(base: Path, path: str) -> str:
-    """Return the whole path without links."""
-    # Not Path.resolve: it raises on a circle of links.
-    return os.path.realpath(base / path)
-
-
-def service(endpoint: str | None) -> str:
-    """Return one name for all addresses of a service: AWS has many, and each of them reaches every bucket."""
-    parts = urlsplit((endpoint or "https://amazonaws.com").lower())
-    host = (parts.hostname or "").rstrip(".")
-    if f".{host}".endswith(".amazonaws.com"):
-        return "amazonaws.com"
-    port = "" if parts.port in {None, 80, 443} else f":{parts.port}"
-    return f"{host}{port}{parts.path.rstrip('/')}"

@@ -176,13 +176,13 @@ def _within(target: Target) -> str:
 
 
 def bytes_read(db: DuckDBPyConnection, folder: Path) -> int:
-    """Return how many bytes the plan in `folder` reads, as far as it is made."""
+    """Return how many bytes were read by the plan in `folder`, as far as it was carried out."""
     whole, beginning = "size", f"least(size, {HEAD_BYTES})"
-    sizes = {"todo": whole, "heads": beginning, "rest": whole}
+    sizes = {"part": whole, "head": beginning, "rest": whole}
     return sum(
-        int(row(db, f"select coalesce(sum({size}), 0)::bigint from {parquet(folder, f'{name}.parquet')}")[0])
+        int(row(db, f"select coalesce(sum({size}), 0)::bigint from {parquet(folder, f'{name}-*.parquet')}")[0])
         for name, size in sizes.items()
-        if (folder / f"{name}.parquet").exists()
+        if any(folder.glob(f"{name}-*.parquet"))
     )
 
 

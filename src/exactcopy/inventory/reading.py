@@ -96,9 +96,11 @@ def read_planned(
         numbers.clear()
 
     for chunk, result in pool.map(read_chunk, _chunks(_planned(db, todo), rest, reading, finished, progress)):
-        rows.extend(_one_by_one(pool, chunk) if isinstance(result, Died) else result)
+        done = list(_one_by_one(pool, chunk)) if isinstance(result, Died) else result
+        rows.extend(done)
         numbers.append(chunk.number)
-        size = sum(_cost(row, reading) for row in chunk.listed)
+        # A PACS does not tell sizes before.
+        size = sum(_cost(row[1], reading) for row in done)
         now += size
         progress(len(chunk.listed), size)
         if len(rows) >= _PART_ROWS or monotonic() - since > _PART_SECONDS:
@@ -230,9 +232,9 @@ def _row(
     )
 
 
-def _cost(listed: Listed, reading: Reading) -> int:
-    """Return how many bytes of an object are read, as far as that is known before."""
-    size = listed[1] or 0
+def _cost(size: int | None, reading: Reading) -> int:
+    """Return how many bytes of an object of a `size` are read, as far as it is known."""
+    size = size or 0
     return size if reading.first_bytes is None else min(size, reading.first_bytes)
 
 
@@ -255,8 +257,8 @@ def _chunks(
                 yield Chunk(number, reading, tuple(listed))
             number, listed, size = number + 1, [], 0
         listed.append(row)
-        size += _cost(row, reading)
-        rest -= _cost(row, reading)
+        size += _cost(row[1], reading)
+        rest -= _cost(row[1], reading)
         enough = min(_CHUNK_BYTES, max(rest // _SHARE_OF_REST, _LEAST_CHUNK_BYTES))
     if listed and number not in finished:
         yield Chunk(number, reading, tuple(listed))

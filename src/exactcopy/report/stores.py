@@ -19,7 +19,12 @@ ERRORS = {
     "parts_unreadable": "parts not read",
     "not_compared": "not compared",
 }
-KINDS = {"s3": "S3 bucket", "rclone": "cloud storage by rclone"}
+KINDS = {
+    "s3": "S3 bucket",
+    "rclone": "cloud storage by rclone",
+    "dicomweb": "PACS by DICOMweb",
+    "dimse": "PACS by DIMSE",
+}
 # What a read of a folder proves.
 READS = {"medium": "read from the medium", "cache": "read through the computer's memory cache"}
 UNCOUNTED = {"backup": "are not counted", "primary": "were not inventoried"}

@@ -99,8 +99,8 @@ def open_store(target: Target) -> Store:
     return cast("Store", getattr(import_module(module), name)(target))
 
 
-# A PACS shows UIDs, and may send an instance in other packaging than it came in. `listing("study:" + UID)` asks it about
-# one study: nothing is listed where it says that it has none.
+# A PACS shows UIDs, and may send an instance in other packaging than it came in. `listing("study:" + UID)` asks it
+# about one study: nothing is listed where it says that it has none.
 PACS = frozenset({"dicomweb", "dimse"})
 
 # Reaching these takes a login and connections: a worker that did keeps them for what it reads next of the same store.
