@@ -256,6 +256,11 @@ def web(address: str) -> str:
             " Write the port where exactcopy receives: move_port = 11112.",
         ),
         (MODALITY + "retrieve = 'move'\nmove_port = 70000", "backup.old.move_port: 70000" + PORT),
+        (
+            MODALITY + "retrieve = 'move'\nmove_port = 11112\ntls = true",
+            "backup.old.client_cert: is missing: the PACS connects to exactcopy by TLS, too."
+            " Name a PEM file with a certificate and its key.",
+        ),
         (MODALITY + "ca = 'ca.pem'", "backup.old.ca: has no use without TLS. Write tls = true, or remove it."),
         (
             MODALITY + "client_cert = 'c.pem'\ntls = false",

@@ -292,7 +292,7 @@ def test_egress_is_said_only_where_its_price_is_known() -> None:
 
 
 def test_every_checksum_that_a_store_may_report_has_a_name() -> None:
-    assert set(known.ALGORITHMS) == set(Algorithm)
+    assert {*known.ALGORITHMS, Algorithm.CONTENT} == set(Algorithm)
 
 
 def test_every_safeguard_and_every_answer_has_its_words() -> None:

@@ -38,6 +38,14 @@ def test_a_header_is_a_reference_or_stands_for_itself(monkeypatch):
     assert header("environment: test", "cloud") == "environment: test"
 
 
+def test_a_secret_that_no_header_can_hold_is_told_and_not_shown(monkeypatch):
+    monkeypatch.setenv("EXACTCOPY_TEST", "S3CRET…")
+    with pytest.raises(StoreUnavailable, match=r"^cloud: a secret that .* is not ASCII\. Write it again") as caught:
+        header("env:EXACTCOPY_TEST", "cloud")
+    assert caught.value.code == "secret_unusable"
+    assert "S3" not in str(caught.value)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\n", "S3CRET\n".encode("utf-16"), b"\xffS3CRET"])
 def test_a_file_without_a_secret_is_told_without_its_path(tmp_path, content):
     path = tmp_path / "token"

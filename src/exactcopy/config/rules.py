@@ -105,6 +105,9 @@ def _in_dimse(store: Dimse) -> Iterator[tuple[str, str, str]]:
         yield "move_port", "move_port", what
     if store.retrieve is Retrieve.GET and store.move_port:
         yield "move_port", "retrieve", 'has no use beside retrieve = "get". Remove one of the two.'
+    if store.retrieve is Retrieve.MOVE and store.tls and not store.client_cert:
+        what = "is missing: the PACS connects to exactcopy by TLS, too. Name a PEM file with a certificate and its key."
+        yield "client_cert", "client_cert", what
     for key in ("ca", "client_cert"):
         if getattr(store, key) and not store.tls:
             yield key, "tls", "has no use without TLS. Write tls = true, or remove it."

@@ -32,8 +32,15 @@ def resolve(reference: str, where: str) -> str:
 
 
 def header(value: str, where: str) -> str:
-    """Return what stands in a header for `value`: the secret that it refers to, else `value` as it is."""
-    return resolve(value, where) if value.startswith(("env:", "file:")) else value
+    """Return what stands in a header for `value`: the secret that it refers to, else `value` as it is.
+
+    Raises StoreUnavailable if there is none, or if no header can hold it.
+    """
+    content = resolve(value, where) if value.startswith(("env:", "file:")) else value
+    if not content.isascii():
+        what = "a secret that is to stand in a header holds a sign that is not ASCII"
+        raise StoreUnavailable("secret_unusable", where, what, "Write it again as it was given to you.")
+    return content
 
 
 def _content(path: str) -> str:
