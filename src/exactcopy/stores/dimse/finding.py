@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pynetdicom.association import Association
 
+# A server may have dropped an association that was not used for a while.
+_TRIES = 2
 _SUCCESS = 0x0000
 _NOT_AUTHORIZED = 0x0124
 _PENDING = (0xFF00, 0xFF01)
@@ -71,35 +73,38 @@ class Finder:
         Raises StoreUnavailable where the server can no longer be reached.
         """
         identifier = dataset(level, keys)
-        answer, finished = self._once(identifier, keys)
-        if not finished:
-            answer, _ = self._once(identifier, keys)
+        for _ in range(_TRIES):
+            if self._association is None or not self._association.is_established:
+                self._association = associate(self._peer, contexts(FIND))
+            answer, finished = _once(self._association, identifier, keys)
+            if finished:
+                break
+            hang_up(self._association, orderly=False)
         return answer
 
-    def _once(self, identifier: "Dataset", keys: Mapping[str, str]) -> tuple[Answer, bool]:
-        """Ask once; False: the association broke off before the end of the answer."""
-        if self._association is None or not self._association.is_established:
-            self._association = associate(self._peer, contexts(FIND))
-        rows: list[Row] = []
-        unreadable = False
-        status: int | None = None
-        try:
-            for said, found in self._association.send_c_find(identifier, FIND):
-                status = said.get("Status")
-                if status in _PENDING:
-                    if found is None:
-                        unreadable = True
-                    else:
-                        rows.append({keyword: _value(found, keyword) for keyword in keys})
-        except RuntimeError:
-            # It was dropped between two questions.
-            return Answer(rows, Problem.IO_ERROR), False
-        except ValueError:
-            # The UID cannot be written, or no C-FIND was accepted.
-            return Answer(rows, Problem.IO_ERROR), True
-        if status == _SUCCESS and not unreadable:
-            return Answer(rows, None), True
-        return Answer(rows, refusal(status)), status is not None
+
+def _once(association: "Association", identifier: "Dataset", keys: Mapping[str, str]) -> tuple[Answer, bool]:
+    """Ask once; False: the association broke off before the end of the answer."""
+    rows: list[Row] = []
+    unreadable = False
+    status: int | None = None
+    try:
+        for said, found in association.send_c_find(identifier, FIND):
+            status = said.get("Status")
+            if status in _PENDING:
+                if found is None:
+                    unreadable = True
+                else:
+                    rows.append({keyword: _value(found, keyword) for keyword in keys})
+    except RuntimeError:
+        # It was dropped between two questions.
+        return Answer(rows, Problem.IO_ERROR), False
+    except ValueError:
+        # The UID cannot be written, or no C-FIND was accepted.
+        return Answer(rows, Problem.IO_ERROR), True
+    if status == _SUCCESS and not unreadable:
+        return Answer(rows, None), True
+    return Answer(rows, refusal(status)), status is not None
 
 
 def refusal(status: int | None) -> Problem:

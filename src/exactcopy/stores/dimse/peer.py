@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from time import sleep
+from time import monotonic, sleep
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +136,7 @@ def associate(
     fault: _Fault = _NO_DICOM
     for pause in _PAUSES:
         sleep(pause)
+        began = monotonic()
         entity = pynetdicom.AE(ae_title=peer.calling_ae_title)
         entity.connection_timeout, entity.acse_timeout, entity.dimse_timeout = _CONNECTING, _NEGOTIATING, SILENCE
         # None is left idle for long, and while one waits for us it is not at fault.
@@ -159,6 +160,8 @@ def associate(
         said = association.acceptor.primitive
         if said is None:
             fault = _NO_DICOM
+            if monotonic() - began >= _NEGOTIATING:
+                break
         elif not association.is_rejected:
             fault = _NOT_OFFERED
             break

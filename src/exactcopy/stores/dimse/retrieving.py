@@ -1,7 +1,6 @@
 """C-GET, and C-MOVE to a receiver of our own: a request, and what arrives for it (PS3.4 C.4.2, C.4.3)."""
 
 import errno
-import socket
 import ssl
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
@@ -52,6 +51,7 @@ MOST_CLASSES = _MOST_CONTEXTS // len(SYNTAXES)
 _TURN = 30 * 60.0
 _AFTER_YOU = 0.1
 _NO_DESTINATION = 0xA801
+_IN_USE = "move_port_in_use"
 
 
 class Retriever(Protocol):
@@ -140,9 +140,7 @@ class Move:
         if self._association is not None:
             hang_up(self._association)
         if self._receiver is not None:
-            self._receiver.shutdown()
-            # Whoever called between its hanging up and its closing.
-            self._receiver.shutdown()
+            _close(self._receiver)
             sleep(_AFTER_YOU)
 
 
@@ -164,19 +162,21 @@ def try_to_move(peer: Peer, target: Target, uids: Mapping[str, str]) -> None:
             "Name its file in `client_cert`.",
         )
     try:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("", int(port)))
-    except OSError as error:
+        listening = receiver(target, Inbox(), 0.0)
+    except StoreUnavailable as error:
         # Another process of this audit may be receiving.
-        if error.errno != errno.EADDRINUSE:
-            raise _no_port(target) from None
-    association = associate(peer, contexts(MOVE))
+        if error.code != _IN_USE:
+            raise
+        listening = None
     try:
-        responses = association.send_c_move(dataset("STUDY", uids), peer.calling_ae_title, MOVE)
-        statuses = [said.get("Status") for said, _ in responses]
+        association = associate(peer, contexts(MOVE))
+        try:
+            responses = association.send_c_move(dataset("STUDY", uids), peer.calling_ae_title, MOVE)
+            statuses = [said.get("Status") for said, _ in responses]
+        finally:
+            hang_up(association)
     finally:
-        hang_up(association)
+        _close(listening)
     if _NO_DESTINATION in statuses:
         raise StoreUnavailable(
             "move_destination",
@@ -207,20 +207,24 @@ def receiver(target: Target, inbox: Inbox, patience: float) -> Any:
                 evt_handlers=[*tuning(), *inbox.handlers()],
             )
         except OSError as error:
-            if error.errno == errno.EADDRINUSE and monotonic() < until:
+            in_use = error.errno == errno.EADDRINUSE
+            if in_use and monotonic() < until:
                 sleep(_AFTER_YOU / 2)
                 continue
-            raise _no_port(target) from None
+            raise StoreUnavailable(
+                _IN_USE if in_use else "move_port",
+                target.name,
+                f"the port that the PACS is to send to {'is in use' if in_use else 'cannot be opened'}",
+                "Choose a free one above 1023 as `move_port`, and register it at the PACS.",
+            ) from None
         return entity
 
 
-def _no_port(target: Target) -> StoreUnavailable:
-    return StoreUnavailable(
-        "move_port",
-        target.name,
-        "the port that the PACS is to send to cannot be opened",
-        "Choose a free one above 1023 as `move_port`, and register it at the PACS.",
-    )
+def _close(listening: Any) -> None:
+    if listening is not None:
+        listening.shutdown()
+        # Whoever called between its hanging up and its closing.
+        listening.shutdown()
 
 
 def _answered(
@@ -252,7 +256,7 @@ def _answered(
                     with suppress(RuntimeError, ValueError):
                         association.send_c_cancel(1, query_model=model)
             elif item.number == number:
-                ended = True
+                ended = item.status is not None
                 return item.status
     finally:
         if not ended:
