@@ -84,6 +84,8 @@ class Behaviour:
     knows_undated: bool = False
     # Of a retrieval: what it sends of what was asked for; an integer is the status that it ends with.
     sends: Callable[[Dataset, list[Dataset]], Iterable[Dataset | int | None]] = lambda query, found: found
+    # Of what is stored there: what it keeps; None: it refuses.
+    keeps: Callable[[Dataset], Dataset | None] = lambda stored: stored
     mover: tuple[str, int] | tuple[str, int, dict[str, Any]] = ("127.0.0.1", 0)
     # What it saw.
     queries: list[Dataset] = field(default_factory=list)
@@ -104,10 +106,14 @@ def misbehaving(
     files: Iterable[bytes],
     behaviour: Behaviour,
     tls: ssl.SSLContext | None = None,
+    receives: Iterable[str] = (),
     **settings: Any,
 ) -> Iterator[int]:
-    """A PACS `SCRIPT` on a port that holds uncompressed files; `settings` are those of pynetdicom's AE."""
-    held = [dcmread(BytesIO(data)) for data in files]
+    """A PACS `SCRIPT` on a port that holds uncompressed files; `settings` are those of pynetdicom's AE.
+
+    Files of the classes `receives` may be stored there.
+    """
+    held: list[Any] = [dcmread(BytesIO(data)) for data in files]
 
     def find(event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         query = event.identifier
@@ -143,6 +149,15 @@ def misbehaving(
             behaviour.sent += 1
             yield 0xFF00, each
 
+    def store(event: evt.Event) -> int:
+        stored = event.dataset
+        stored.file_meta = event.file_meta
+        kept = behaviour.keeps(stored)
+        if kept is None:
+            return 0xA700
+        held.append(kept)
+        return 0x0000
+
     def move(event: evt.Event) -> Iterator[Any]:
         yield behaviour.mover
         yield from retrieve(event)
@@ -152,13 +167,14 @@ def misbehaving(
         setattr(entity, name, value)
     for service in behaviour.offers:
         entity.add_supported_context(service)
-    for kind in {each.SOPClassUID for each in held}:
+    for kind in {each.SOPClassUID for each in held} | set(receives):
         entity.add_supported_context(kind, scu_role=True, scp_role=True)
         entity.add_requested_context(kind)
     handlers: list[Any] = [
         (evt.EVT_C_FIND, find),
         (evt.EVT_C_GET, retrieve),
         (evt.EVT_C_MOVE, move),
+        (evt.EVT_C_STORE, store),
     ]
     server = entity.start_server(("127.0.0.1", 0), block=False, ssl_context=tls, evt_handlers=handlers)
     assert server is not None

@@ -178,7 +178,7 @@ def test_the_example_in_the_guide_loads_and_holds_every_key(tmp_path):
 
 def test_the_guide_names_every_key_that_is_accepted():
     documented = set(re.findall(r"`([a-z_]+)`", DOC.read_text()))
-    assert set(KEYS) - {"primary", "backup", "policy", "people", "attest"} - set(Severity) <= documented
+    assert set(KEYS) - {"primary", "backup", "recovery", "policy", "people", "attest"} - set(Severity) <= documented
 
 
 def test_covers_keeps_the_order_of_the_file(tmp_path):
@@ -256,7 +256,7 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         ('workers = "x"\n' + SMALLEST, "workers:" + LATER),
         (SMALLEST + "[seal]\nkey = 1", "seal:" + LATER),
         (SMALLEST + "[alert]", "alert:" + LATER),
-        (SMALLEST + "[recovery.x]", "recovery:" + LATER),
+        (SMALLEST + "[recovery.x]", "recovery.x.kind" + NO_KIND),
         (SMALLEST + "[policy.retention]", "policy.retention:" + LATER),
         (SMALLEST + 'window = "x"', "backup.nas.window:" + LATER),
         (SMALLEST + "concurrency = 1", "backup.nas.concurrency:" + LATER),

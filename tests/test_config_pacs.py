@@ -371,3 +371,82 @@ def test_the_examples_of_a_pacs_in_the_guide_load(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="paths of Windows differ")
 def test_a_reference_may_name_a_file_with_a_colon(tmp_path):
     assert load(tmp_path, DICOMWEB + "token = 'file:a:b'").backups[0].options["token"] == f"file:{tmp_path}/a:b"
+
+
+RECOVERY = WEB.replace("backup.web", "recovery.spare").replace("pacs.example", "spare.example")
+RECOVERY_DIMSE = DIMSE.replace("backup.old", "recovery.spare").replace("pacs.example", "spare.example")
+
+
+def test_a_recovery_pacs_is_no_store_that_is_audited(tmp_path):
+    config = load(tmp_path, TOP + PACS + WEB + RECOVERY + 'cleanup = true\nsite = "Basement"\n')
+    assert [store.name for store in config.stores] == ["pacs", "web"]
+    assert config.recovery is not None
+    assert (config.recovery.name, config.recovery.role, config.recovery.site) == ("spare", "recovery", "Basement")
+    assert config.recovery.options["cleanup"] is True
+    other = load(tmp_path, TOP + PACS + WEB + RECOVERY_DIMSE).recovery
+    assert other is not None
+    assert other.options["cleanup"] is False
+    assert load(tmp_path, DICOMWEB).recovery is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            DICOMWEB + WEB.replace("backup.web", "recovery.spare"),
+            "recovery.spare.url: is the same place as backup.web. Write a place of its own: a test must never write to"
+            " a store.",
+        ),
+        (
+            MODALITY + DIMSE.replace("backup.old", "recovery.spare"),
+            "recovery.spare.host: is the same place as backup.old. Write a place of its own: a test must never write to"
+            " a store.",
+        ),
+        (
+            DICOMWEB + RECOVERY.replace("recovery.spare", "recovery.web"),
+            "recovery.web: is the name of a store, too. Give one of them another name.",
+        ),
+        (
+            DICOMWEB + RECOVERY + RECOVERY_DIMSE.replace("recovery.spare", "recovery.other"),
+            "recovery.other: is a second one beside spare. Name one PACS that receives test restores.",
+        ),
+        (
+            DICOMWEB + '[recovery.spare]\nkind = "folder"\npath = "spare"\n',
+            'recovery.spare.kind: "folder" receives no test restores: they go to a scratch folder or a PACS. Write'
+            ' "dicomweb" or "dimse".',
+        ),
+        (
+            DICOMWEB + RECOVERY + 'read = "all"\n',
+            "recovery.spare.read: is a setting of primaries and backups only. Remove it.",
+        ),
+        (
+            DICOMWEB + RECOVERY + 'max_read = "1GB"\n',
+            "recovery.spare.max_read: is a setting of backups only. Remove it.",
+        ),
+        (
+            DICOMWEB + RECOVERY_DIMSE + "cleanup = true\n",
+            'recovery.spare.cleanup: cannot be true: DIMSE has no service that deletes. Write kind = "dicomweb", or'
+            " empty the PACS by hand.",
+        ),
+        (
+            DICOMWEB + "cleanup = true\n",
+            "backup.web.cleanup: is a setting of [recovery.NAME] only: nothing is ever removed from a primary or a"
+            " backup. Remove it.",
+        ),
+        (
+            DICOMWEB + RECOVERY.replace('held_by = "us"\n', ""),
+            'recovery.spare.held_by: is missing. Write who holds the data: held_by = "us" for a server of your own.',
+        ),
+    ],
+)
+def test_what_a_recovery_pacs_cannot_be_is_told(tmp_path, text, expected):
+    assert faults(tmp_path, text) == [expected]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_typical_set_ups_load(tmp_path, number):
+    blocks = re.findall(r"```toml\n(.*?)```", (DOC.parent / "set-ups.md").read_text(), re.DOTALL)
+    assert len(blocks) == 3
+    config = load(tmp_path, blocks[number])
+    assert config.recovery is not None
+    assert len(config.stores) >= 2

@@ -104,6 +104,7 @@ def evidence(*backups: StoreFacts, primaries: tuple[StoreFacts, ...] = (), cover
         left_out_stores=(),
         tolerated={},
         overdue_drives={},
+        recovery=None,
         days_since_restore={},
     )
 

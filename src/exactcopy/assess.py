@@ -20,7 +20,7 @@ NOT_CHECKED = "not checked"
 
 AGREEMENT = "EC-BA-01"
 _COPIES = {"every-instance-has-a-copy", "backup-is-complete", "copies-are-exact", "copies-are-readable"}
-_RESTORES = {"restore-succeeded", "restored-images-open"}
+_RESTORES = {"restore-succeeded", "restored-images-open", "recovery-pacs-shows-studies"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +45,15 @@ def assess(
 ) -> tuple[Assessment, ...]:
     """Return what can be said of each control. Not checked is never passed; attested is never tested."""
     today = evidence.started.date()
-    outside = any(store.held_by != "us" for store in evidence.stores)
+    holders = {store.held_by for store in evidence.stores} | (
+        {evidence.recovery.held_by} if evidence.recovery else set()
+    )
     by_check: dict[str, list[Checked]] = {}
     for item in checked:
         by_check.setdefault(item.check, []).append(item)
     return tuple(
         Assessment(control=control, status=NOT_APPLICABLE, observed="No store is held by anybody else.")
-        if control.id == AGREEMENT and not outside
+        if control.id == AGREEMENT and holders == {"us"}
         else _assess(control, [item for name in control.checks for item in by_check.get(name, ())], decisions, today)
         for control in controls
     )

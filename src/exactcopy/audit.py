@@ -16,7 +16,7 @@ from exactcopy.config import Config
 from exactcopy.decisions import Decisions
 from exactcopy.digest import CONTENT
 from exactcopy.errors import StoreUnavailable
-from exactcopy.evidence import examined, failed_before, gather, last_inventory
+from exactcopy.evidence import examined, failed_before, gather, last_inventory, recovery_of
 from exactcopy.inventory.database import database
 from exactcopy.inventory.listing import list_store
 from exactcopy.inventory.reported import asked_of_primaries
@@ -164,7 +164,9 @@ def _test_restores(run: Run, case: Case, pool: Pool, scratch: Path, step: Step) 
     written = [{**asdict(drawn), "backup": drawn.backup.name} for drawn in draws]
     (run.unfinished.restricted / "draws.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
     planned = sum(len(drawn.random) + len(drawn.certainty) for drawn in draws)
-    tests = restore_drawn(case, pool, draws, scratch, _counter(step("Restoring studies", planned, None)))
+    tests = restore_drawn(
+        case, pool, draws, scratch, recovery_of(run), _counter(step("Restoring studies", planned, None))
+    )
     return tests, draws
 
 

@@ -211,6 +211,13 @@ def _summary(said: Mapping[str, Any], folder: Path) -> list[str]:
         f"  restored from {row['backup']}: {row['restored']:,} of {row['planned']:,} studies came back whole and equal"
         for row in said["restore_tests"]
     ]
+    lines += [
+        f"  put into {put['name']} from {row['backup']}: {put['studies']['recovered']:,} studies found there, retrieved"
+        f" and equal; {put['studies']['failed']:,} not, {put['studies']['held']:,} there before,"
+        f" {put['studies']['not_tested']:,} not tested"
+        for row in said["restore_tests"]
+        if (put := row["recovery"])
+    ]
     lines += [f"  Not examined: {item['text']}" for item in said["not_examined"]]
     if said["findings"]:
         lines += ["", "What has to happen:"]

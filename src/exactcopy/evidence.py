@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
@@ -41,18 +41,32 @@ def gather(
         stores=stores,
         comparisons=tuple(compare_facts(case, p, b, last[b.target.name]) for p, b in case.pairs()),
         losses=find_losses(case),
-        restores=tuple(summarize(case, drawn, tests) for drawn in draws),
-        agreements=frozenset(
-            store.held_by.casefold()
-            for store in stores
-            if attestation(run.decisions, AGREEMENT, today.date(), store.held_by)
-        ),
+        restores=tuple(summarize(case, drawn, tests, config.recovery) for drawn in draws),
+        agreements=_agreements(run, today.date()),
         previous=history.last.id if history.last else None,
         left_out_stores=_left_out(case, history),
         tolerated=tolerated,
         overdue_drives=overdue,
+        recovery=config.recovery,
         days_since_restore=_days_since_restore(history, today),
     )
+
+
+def recovery_of(run: Run) -> Target | None:
+    """Return the PACS that may receive test restores: none is sent to somebody without an agreement on record.
+
+    45 CFR 164.308(b)(1), (3).
+    """
+    recovery = run.config.recovery
+    if recovery is None or recovery.held_by == "us":
+        return recovery
+    return recovery if recovery.held_by.casefold() in _agreements(run, run.unfinished.started.date()) else None
+
+
+def _agreements(run: Run, today: date) -> frozenset[str]:
+    """Return the holders of images with whom an agreement is on record today, in small letters."""
+    holders = {target.held_by for target in (*run.config.stores, *filter(None, [run.config.recovery]))}
+    return frozenset(holder.casefold() for holder in holders if attestation(run.decisions, AGREEMENT, today, holder))
 
 
 def examined(item: Inventory, history: History) -> Examined:

@@ -12,6 +12,7 @@ class Role(StrEnum):
 
     PRIMARY = "primary"
     BACKUP = "backup"
+    RECOVERY = "recovery"
 
 
 class ReadPolicy(StrEnum):

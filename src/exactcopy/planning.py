@@ -19,7 +19,7 @@ from exactcopy.inventory.taking import Step
 from exactcopy.model import Cost, ReadPolicy, Role, Target
 from exactcopy.records import History
 from exactcopy.sampling import ALL_UP_TO, PRESETS
-from exactcopy.stores import pace, served
+from exactcopy.stores import PACS, pace, served
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
 
 def _there(target: Target, listing: Listing) -> str:
     asked = f" ({listing.asked:,} were asked for their checksums, one by one)" if listing.asked else ""
+    if target.kind in PACS:
+        return f"{target.name}: {listing.objects:,} images there, of a size that shows when they are read;"
     return f"{target.name}: {listing.objects:,} files, {listing.bytes / GB:,.2f} GB there{asked};"
 
 
@@ -86,7 +88,11 @@ def _forecast(target: Target, plan: Plan, history: History) -> Forecast:
     rate, each = _rate(target, history), pace(target)
     # The slower of the two counts: bytes through the line, requests through what the provider allows.
     seconds = max(size / rate if rate else 0.0, objects / each if each else 0.0) or None
-    dollars = 0.0 if target.kind == "folder" else read_back_cost(target.cost or Cost(), size)
+    dollars = (
+        0.0
+        if target.kind == "folder" or (target.kind in PACS and target.held_by == "us")
+        else read_back_cost(target.cost or Cost(), size)
+    )
     return Forecast(seconds, dollars)
 
 
@@ -114,6 +120,9 @@ def _restores(config: Config, history: History) -> Iterator[str]:
         f"Restores: every study of a backup with up to {ALL_UP_TO} of them; of more, a sample ({config.sample}:"
         f" {preset.confidence:.0%} confidence, {preset.tolerable:.0%} tolerable)."
     )
+    if config.recovery:
+        after = " and removed again" if config.recovery.options.get("cleanup") else ""
+        yield f"What comes back is put into {config.recovery.name}, retrieved from there{after}."
     tests: list[dict[str, Any]] = history.last.audit["restore_tests"] if history.last else []
     for test in tests:
         cost = f", for ${test['egress_cost']:,.2f}" if test.get("egress_cost") else ""

@@ -9,7 +9,7 @@ from exactcopy.config import Config
 from exactcopy.errors import ExactCopyError, StoreUnavailable
 from exactcopy.model import Gap, Target
 from exactcopy.report import pdf_possible
-from exactcopy.stores import open_store, served
+from exactcopy.stores import open_destination, open_store, served
 
 _SCRATCH_BYTES = 2 << 30
 
@@ -31,6 +31,8 @@ def needs(config: Config) -> Iterator[Need]:
     with served(config.stores) as stores:
         for target in stores:
             yield _reach(target)
+    if config.recovery:
+        yield _receives(config.recovery)
     for name, folder in (("records", config.records), (".exactcopy", config.state)):
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -57,6 +59,16 @@ def needs(config: Config) -> Iterator[Need]:
         yield Need(True, "The PDF can be made.")
     except ExactCopyError as error:
         yield Need(False, str(error))
+
+
+def _receives(target: Target) -> Need:
+    """Reach the recovery PACS; whether it takes what is sent shows only when something is."""
+    try:
+        with open_destination(target):
+            pass
+    except StoreUnavailable as error:
+        return Need(False, str(error))
+    return Need(True, f"{target.name} can be reached; test restores go there.")
 
 
 def _reach(target: Target) -> Need:

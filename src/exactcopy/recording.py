@@ -115,7 +115,12 @@ def _complete(evidence: Evidence) -> bool:
         for comparison in evidence.comparisons
         if comparison.backup not in evidence.tolerated
     )
-    tested = all(not test.not_tested and not test.certainty["not_tested"] for test in evidence.restores)
+    tested = all(
+        not test.not_tested
+        and not test.certainty["not_tested"]
+        and not (test.recovery and test.recovery.studies["not_tested"])
+        for test in evidence.restores
+    )
     return known and tested and all(store.complete or store.name in evidence.tolerated for store in evidence.stores)
 
 

@@ -1,27 +1,28 @@
 """Restore studies for real: from the backup alone, whole, equal, and every frame opens."""
 
-import os
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import file_digest, sha256
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from exactcopy.costs import read_back_cost
-from exactcopy.dicom.header import HeaderReader
-from exactcopy.dicom.pixels import check_frames
-from exactcopy.errors import ObjectChanged, StoreUnavailable
+from exactcopy.errors import StoreUnavailable
 from exactcopy.inventory.database import literal, parquet, row, rows, save_rows
-from exactcopy.model import DAMAGED, Copy, Cost, Problem, Target
+from exactcopy.model import Copy, Cost, Problem, Target
 from exactcopy.pool import Died, Pool
+from exactcopy.proof import Opened, content_of, digest_of, fetch, opens
 from exactcopy.reconcile.case import Case, Examined, copy_of
-from exactcopy.results import RestoreSummary, RestoreTest, Sample
+from exactcopy.recovery import Returned, recover
+from exactcopy.results import Recovery, RecoverySummary, RestoreSummary, RestoreTest, Sample
 from exactcopy.sampling import PRESETS, certainty, draw, frame_digest, sample_size, seed, upper_limit
-from exactcopy.stores import PACS, Stream, open_store
+from exactcopy.stores import PACS, Sent, open_store
 
 _TESTS = {
     "backup": "varchar",
@@ -33,9 +34,13 @@ _TESTS = {
     "outcome": "varchar",
     "not_decodable": "bigint",
     "problems": "varchar[]",
+    "recovery": "varchar",
 }
+# What can come of a study in the recovery PACS.
+_STUDIES = ("recovered", "failed", "held", "not_tested")
+# What of an instance is counted on its way through the recovery PACS.
+_STEPS = ("instances", "accepted", "found", "retrieved", "equal", "decoded", "not_decodable")
 RESTORED, FAILED, NOT_DECODABLE, NOT_TESTED = "restored", "failed", "not_decodable", "not_tested"
-_BUFFER = 1 << 20
 # A study takes minutes; a decoder that hangs on a damaged image takes forever.
 _LONGEST = 2 * 60 * 60
 
@@ -61,7 +66,8 @@ class Draw:
 class Task:
     """One study to restore: its objects on the backup, each with the SHA-256 that would prove it.
 
-    And the digest of its content, where the backup may send it in other packaging than last time.
+    And the digest of its content, where the backup may send it in other packaging than last time. What came back whole
+    is put into `recovery`, if there is one; `state` is where that is remembered until it is removed.
     """
 
     backup: Target
@@ -69,6 +75,8 @@ class Task:
     study_instance_uid: str
     certainty: bool
     copies: tuple[tuple[Copy, bytes, str | None], ...]
+    recovery: Target | None = None
+    state: Path = Path()
 
 
 def draw_studies(case: Case, backup: Examined, sample: str, previous: str | None, failed: Iterable[str]) -> Draw:
@@ -125,15 +133,21 @@ def frame_of(case: Case, backup: Target) -> list[str]:
 
 
 def restore_drawn(
-    case: Case, pool: Pool, draws: Sequence[Draw], scratch: Path, progress: Callable[[], None]
+    case: Case,
+    pool: Pool,
+    draws: Sequence[Draw],
+    scratch: Path,
+    recovery: Target | None,
+    progress: Callable[[], None],
 ) -> list[RestoreTest]:
     """Restore every drawn study into `scratch` and return what came of each; `scratch` is empty afterwards.
 
-    Instances of studies that came back whole and equal are marked in the table `outcomes`.
+    What came back whole is put into the PACS `recovery`, if there is one. Instances of studies that came back whole
+    and equal are marked in the table `outcomes`.
     """
     scratch.mkdir(parents=True, mode=0o700, exist_ok=True)
     tests = []
-    for task, result in pool.map(restore_study, _tasks(case, draws, scratch), _LONGEST):
+    for task, result in pool.map(restore_study, _tasks(case, draws, scratch, recovery), _LONGEST):
         progress()
         if isinstance(result, Died):
             shutil.rmtree(_place(task), ignore_errors=True)
@@ -181,7 +195,7 @@ def restore_study(task: Task) -> RestoreTest:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest]) -> RestoreSummary:
+def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest], recovery: Target | None) -> RestoreSummary:
     """Return what the test restore of one backup shows, the random draw and the certainty items apart."""
     mine = [test for test in tests if test.backup == drawn.backup.name]
     random = [test for test in mine if not test.certainty]
@@ -194,6 +208,7 @@ def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest]) -> RestoreS
             where store in ({", ".join(literal(name) for name in drawn.backup.covers)}) and sop is not null
             group by sop)""",
     )
+    copy_back_hours = round(whole / (size / seconds) / 3600, 4) if size and seconds else None
     return RestoreSummary(
         backup=drawn.backup.name,
         planned=len(drawn.random),
@@ -217,23 +232,69 @@ def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest]) -> RestoreS
                 else None
             ),
         ),
-        copy_back_hours=round(whole / (size / seconds) / 3600, 4) if size and seconds else None,
+        copy_back_hours=copy_back_hours,
         egress_cost=read_back_cost(drawn.backup.cost or Cost(), size),
-        destination="scratch folder",
+        destination=recovery.name if recovery else "scratch folder",
         problems=dict(sorted(Counter(problem for test in mine for problem in test.problems).items())),
         reason=None if drawn.random else "no study is wholly present there without a known gap",
+        recovery=_summarize_recovery(recovery, mine, whole, copy_back_hours) if recovery else None,
     )
+
+
+def _summarize_recovery(
+    target: Target, tests: Sequence[RestoreTest], whole: int, copy_back_hours: float | None
+) -> RecoverySummary:
+    """Return what became of the studies in the recovery PACS; `whole` bytes are to be recovered in all."""
+    tried = [test.recovery for test in tests if test.recovery]
+    outcomes = Counter(each.outcome for each in tried)
+    size, seconds = sum(each.bytes for each in tried), sum(each.put_seconds for each in tried)
+    put_hours = whole / (size / seconds) / 3600 if size and seconds else None
+    return RecoverySummary(
+        name=target.name,
+        kind=target.kind,
+        studies={outcome: outcomes[outcome] for outcome in _STUDIES},
+        instances={step: sum(getattr(each, step) for each in tried) for step in _STEPS},
+        rendered=_answers([each.rendered for each in tried]),
+        removed=_answers([each.removed for each in tried]) if target.options.get("cleanup") else None,
+        bytes=size,
+        put_seconds=round(seconds, 3),
+        back_bytes=sum(each.back_bytes for each in tried),
+        back_seconds=round(sum(each.back_seconds for each in tried), 3),
+        hours=round(put_hours + copy_back_hours, 4) if put_hours is not None and copy_back_hours is not None else None,
+        problems=dict(sorted(Counter(problem for each in tried for problem in each.problems).items())),
+    )
+
+
+def _answers(given: Sequence[bool | None]) -> dict[str, int]:
+    return {"asked": sum(answer is not None for answer in given), "done": sum(answer is True for answer in given)}
 
 
 def write_tests(db: DuckDBPyConnection, path: Path, tests: Sequence[RestoreTest]) -> None:
     """Write every test, with the study's UID: the file belongs under restricted/."""
-    save_rows(db, _TESTS, [[getattr(test, name) for name in _TESTS] for test in tests], path)
+    rows = [
+        [
+            *(getattr(test, name) for name in list(_TESTS)[:-1]),
+            json.dumps(asdict(test.recovery)) if test.recovery else None,
+        ]
+        for test in tests
+    ]
+    save_rows(db, _TESTS, rows, path)
 
 
 def read_tests(db: DuckDBPyConnection, path: Path) -> list[RestoreTest]:
     """Return the tests of a record."""
-    found = rows(db, f"select {', '.join(_TESTS)} from {parquet(path.parent, path.name)}")
-    return [RestoreTest(**dict(zip(_TESTS, [*values, tuple(problems)], strict=True))) for *values, problems in found]
+    found = db.execute(f"select * from {parquet(path.parent, path.name)}")
+    # An older record has fewer columns.
+    named = [column for column, *_ in found.description]
+    return [_test(dict(zip(named, values, strict=True))) for values in found.fetchall()]
+
+
+def _test(row: dict[str, Any]) -> RestoreTest:
+    recovery = row.pop("recovery", None)
+    return RestoreTest(
+        **{**row, "problems": tuple(row["problems"])},
+        recovery=Recovery(**json.loads(recovery)) if recovery else None,
+    )
 
 
 def _counts(tests: Sequence[RestoreTest]) -> dict[str, int]:
@@ -253,7 +314,7 @@ def _restore(task: Task, place: Path) -> RestoreTest:
         wanted = {copy.key: copy for copy, _, _ in task.copies}
         for number, (copy, stream) in enumerate(store.read(wanted.values())):
             path = place / f"{number:07}"
-            digest = None if isinstance(stream, Problem) else _fetch(stream, path, None if repackages else copy.size)
+            digest = None if isinstance(stream, Problem) else fetch(stream, path, None if repackages else copy.size)
             if digest is None:
                 problems.append("not_readable")
                 continue
@@ -261,17 +322,19 @@ def _restore(task: Task, place: Path) -> RestoreTest:
             size += path.stat().st_size
     seconds = perf_counter() - begun
     undecodable = 0
+    returned: list[Returned] = []
     for copy, expected, content in task.copies:
         if copy.key not in arrived:
             continue
         path, digest = arrived[copy.key]
-        if _digest(path) != digest or (digest != expected and not (content and _content(path) == content)):
+        if digest_of(path) != digest or (digest != expected and not (content and content_of(path) == content)):
             problems.append("not_equal")
             continue
-        problem, undecoded = _opens(path)
-        undecodable += undecoded
-        if problem:
-            problems.append(problem)
+        opened = opens(path)
+        undecodable += opened.undecodable
+        if opened.problem:
+            problems.append(opened.problem)
+        returned.append(_returned(path, digest, opened))
     return RestoreTest(
         backup=task.backup.name,
         study_instance_uid=task.study_instance_uid,
@@ -282,64 +345,27 @@ def _restore(task: Task, place: Path) -> RestoreTest:
         outcome=FAILED if problems else NOT_DECODABLE if undecodable else RESTORED,
         not_decodable=undecodable,
         problems=tuple(sorted(set(problems))),
+        # What failed here would fail there.
+        recovery=recover(task.recovery, task.state, returned, place) if task.recovery and not problems else None,
     )
 
 
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").digest()
+def _returned(path: Path, digest: bytes, opened: Opened) -> Returned:
+    identity = opened.identity
+    sent = Sent(
+        path=path,
+        size=path.stat().st_size,
+        study_instance_uid=identity.study_instance_uid or "",
+        series_instance_uid=identity.series_instance_uid or "",
+        sop_instance_uid=identity.sop_instance_uid or "",
+        sop_class_uid=identity.sop_class_uid or "",
+        transfer_syntax_uid=identity.transfer_syntax_uid or "",
+    )
+    return Returned(sent=sent, digest=digest, frames=opened.frames)
 
 
-def _content(path: Path) -> str | None:
-    from exactcopy.dicom.canonical import ContentDigest
-
-    content = ContentDigest()
-    with path.open("rb") as file:
-        while piece := file.read(_BUFFER):
-            content.update(piece)
-    digest = content.digest()
-    return digest.hex() if digest else None
-
-
-def _opens(path: Path) -> tuple[str | None, bool]:
-    """Return what keeps a restored file from being used, and whether this machine cannot decode it."""
-    reader = HeaderReader()
-    with path.open("rb") as file:
-        while piece := file.read(_BUFFER):
-            reader.feed(piece)
-        identity = reader.close()
-        if identity.sop_instance_uid is None or identity.problem in DAMAGED:
-            return "not_whole", False
-        file.seek(0)
-        check = check_frames(file)
-    return ("not_opening" if check.failed else None), check.undecodable
-
-
-def _fetch(stream: Stream, path: Path, size: int | None) -> bytes | None:
-    """Write the stream to `path`, down to the medium, and return the SHA-256 of what came; None if not all did.
-
-    `size` is how much there is, where that is known before.
-    """
-    digest = sha256()
-    buffer = memoryview(bytearray(_BUFFER))
-    with path.open("xb") as file:
-        while True:
-            try:
-                count = stream.readinto(buffer)
-            except (OSError, ObjectChanged):
-                return None
-            if not count:
-                break
-            file.write(buffer[:count])
-            digest.update(buffer[:count])
-            if size is not None and file.tell() > size:
-                return None
-        file.flush()
-        os.fsync(file.fileno())
-    return digest.digest()
-
-
-def _tasks(case: Case, draws: Sequence[Draw], scratch: Path) -> Iterable[Task]:
+def _tasks(case: Case, draws: Sequence[Draw], scratch: Path, recovery: Target | None) -> Iterable[Task]:
+    taker = _takers(draws) if recovery and not recovery.options.get("cleanup") else {}
     for drawn in draws:
         repackages = drawn.backup.kind in PACS
         for beside, studies in ((False, drawn.random), (True, drawn.certainty)):
@@ -357,7 +383,18 @@ def _tasks(case: Case, draws: Sequence[Draw], scratch: Path) -> Iterable[Task]:
                     (copy_of(copy), theirs if outcome == "equivalent" else ours or b"", content if repackages else None)
                     for copy, ours, theirs, outcome, content in found.fetchall()
                 )
-                yield Task(drawn.backup, scratch, study, beside, copies)
+                receives = recovery if taker.get(study, drawn.backup.name) == drawn.backup.name else None
+                # Beside scratch, which is removed in every ending, lies what outlives it.
+                yield Task(drawn.backup, scratch, study, beside, copies, receives, scratch.parent)
+
+
+def _takers(draws: Sequence[Draw]) -> dict[str, str]:
+    """Return from which backup each study goes into a recovery PACS that keeps what it gets: one, each in its turn."""
+    drawn: dict[str, list[str]] = {}
+    for each in draws:
+        for study in (*each.random, *each.certainty):
+            drawn.setdefault(study, []).append(each.backup.name)
+    return {study: names[number % len(names)] for number, (study, names) in enumerate(sorted(drawn.items()))}
 
 
 def _frame(backup: str) -> str:

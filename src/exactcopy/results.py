@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from exactcopy.model import Role, Safeguard, Seen, Severity
+from exactcopy.model import Role, Safeguard, Seen, Severity, Target
 
 
 class StudyState(StrEnum):
@@ -98,6 +98,32 @@ class Assessment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What came of putting one restored study into the recovery PACS.
+
+    `outcome`: recovered, where every instance was accepted, found by query, retrieved, equal and no decoding failed;
+    held, where the study was there before and nothing was put; failed; not_tested. `rendered` says whether the PACS
+    showed an image of it as a picture, `removed` whether what was put was removed again; None: not asked.
+    """
+
+    outcome: str
+    instances: int = 0
+    accepted: int = 0
+    found: int = 0
+    retrieved: int = 0
+    equal: int = 0
+    decoded: int = 0
+    not_decodable: int = 0
+    rendered: bool | None = None
+    removed: bool | None = None
+    bytes: int = 0
+    put_seconds: float = 0.0
+    back_bytes: int = 0
+    back_seconds: float = 0.0
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreTest:
     """One study that was restored, or was to be."""
 
@@ -110,6 +136,7 @@ class RestoreTest:
     outcome: str
     not_decodable: int = 0
     problems: tuple[str, ...] = ()
+    recovery: Recovery | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +276,28 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecoverySummary:
+    """What became of the studies of one backup in the recovery PACS; those that failed before were not put there.
+
+    `studies` by outcome, `instances` by step. `hours` is what a full recovery would take: copying all files back and
+    storing them in the PACS (an estimate from both measured rates).
+    """
+
+    name: str
+    kind: str
+    studies: Mapping[str, int]
+    instances: Mapping[str, int]
+    rendered: Mapping[str, int]
+    removed: Mapping[str, int] | None
+    bytes: int
+    put_seconds: float
+    back_bytes: int
+    back_seconds: float
+    hours: float | None
+    problems: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreSummary:
     """The test restore of one backup."""
 
@@ -269,6 +318,7 @@ class RestoreSummary:
     destination: str
     problems: Mapping[str, int]
     reason: str | None = None
+    recovery: RecoverySummary | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,4 +340,6 @@ class Evidence:
     left_out_stores: tuple[str, ...]
     tolerated: Mapping[str, int]
     overdue_drives: Mapping[str, int]
+    # The PACS that receives test restores, and who holds it.
+    recovery: Target | None
     days_since_restore: Mapping[str, int]

@@ -10,11 +10,12 @@ from exactcopy.checks.common import (
     not_checked,
     pairs_of,
     restore_of,
+    sentence,
     studies,
     unexamined,
 )
 from exactcopy.model import Severity
-from exactcopy.results import Evidence, StoreFacts
+from exactcopy.results import Evidence, RecoverySummary, StoreFacts
 
 # A month, and some days for the calendar. A default of the program: the rule in force names no interval.
 _PERIOD_DAYS = 35
@@ -92,21 +93,115 @@ def restored_images_open(evidence: Evidence, backup: StoreFacts) -> Result:
     return None
 
 
+@check("recovery-pacs-shows-studies", Scope.BACKUP)
+def recovery_pacs_shows_studies(evidence: Evidence, backup: StoreFacts) -> Result:
+    """What was restored can be put into a PACS, found there, retrieved and shown; where a recovery PACS is named."""
+    restore = restore_of(evidence, backup)
+    if evidence.recovery is None:
+        return None
+    if backup.error or restore is None or restore.recovery is None:
+        return not_checked(f"No study of {backup.name} was restored, so none was put into {evidence.recovery.name}.")
+    name, counts, pictures = restore.recovery.name, restore.recovery.studies, restore.recovery.rendered
+    if counts["failed"]:
+        return finding(
+            Severity.HIGH,
+            counts["failed"],
+            title=f"{studies(counts['failed'])} from {backup.name} could not be brought back in {name}",
+            message=f"{sentence(_in_pacs(restore.recovery))} They came back from the backup itself whole and equal.",
+            why="In an emergency images have to be read in a PACS; files on a disk are half of a recovery.",
+            to_check=(
+                f"Does {name} take these kinds of images and their compression?",
+                "Did it change what it stored: does it compress, correct or anonymize what arrives?",
+            ),
+            remedy=(f"Let {name} take and keep what is sent, unchanged, or name another recovery PACS.", AUDIT_AGAIN),
+        )
+    if counts["not_tested"]:
+        return not_checked(f"{studies(counts['not_tested'])} of {backup.name} could not be put into {name}.")
+    if not counts["recovered"]:
+        return not_checked(f"No study of {backup.name} was put into {name}.")
+    if pictures["done"] < pictures["asked"]:
+        dark = pictures["asked"] - pictures["done"]
+        return finding(
+            Severity.LOW,
+            dark,
+            title=f"{name} shows no picture of {studies(dark)} from {backup.name}",
+            message=f"{studies(dark)} came back from {name} equal, and it could not render an image of them.",
+            why="A viewer that relies on the server to draw images would show nothing.",
+            to_check=(f"Can a viewer of {name} open them? It may lack a decoder for their compression.",),
+            remedy=(f"Add the decoder to {name}, or plan a viewer that has it.",),
+        )
+    return None
+
+
+def _in_pacs(recovery: RecoverySummary) -> list[str]:
+    told = (
+        ("not_accepted", "not taken"),
+        ("not_found", "not found by query"),
+        ("not_retrieved", "not retrieved"),
+        ("not_equal", "retrieved and not equal"),
+        ("not_opening", "retrieved and not decoded"),
+        ("not_whole", "retrieved and not whole"),
+        ("two_contents", "with two contents under one SOP Instance UID, of which a PACS keeps one"),
+        ("no_study", "without one Study Instance UID for all its images"),
+    )
+    return [f"{studies(recovery.problems[code])} {words}" for code, words in told if recovery.problems.get(code)]
+
+
+@check("recovery-pacs-is-empty", Scope.BACKUP)
+def recovery_pacs_is_empty(evidence: Evidence, backup: StoreFacts) -> Result:
+    """The recovery PACS held no study before it was put there, and holds none after it was removed."""
+    restore = restore_of(evidence, backup)
+    if evidence.recovery is None or restore is None or restore.recovery is None:
+        return None
+    name, held, removed = restore.recovery.name, restore.recovery.studies["held"], restore.recovery.removed
+    if held:
+        return finding(
+            Severity.MEDIUM,
+            held,
+            title=f"{studies(held)} from {backup.name} were in {name} already"
+            if held > 1
+            else f"1 study from {backup.name} was in {name} already",
+            message=f"What {name} holds proves nothing of the backup, so {studies(held)} came back to a scratch folder "
+            "only.",
+            why="A PACS keeps what it has and answers that all is stored: the test would pass with an empty backup.",
+            remedy=(
+                f"Empty {name} before each audit."
+                if evidence.recovery.kind == "dimse"
+                else f"Empty {name} once, and set `cleanup = true` below [recovery.{name}].",
+                AUDIT_AGAIN,
+            ),
+        )
+    if removed and removed["done"] < removed["asked"]:
+        left = removed["asked"] - removed["done"]
+        return finding(
+            Severity.LOW,
+            left,
+            title=f"{studies(left)} could not be removed from {name}",
+            message=f"The test put them there and could not remove all of them again; {name} still holds them.",
+            why="They are patient images in one more place, and the next test finds them there.",
+            to_check=(f"May the account of [recovery.{name}] delete?",),
+            remedy=(f"Remove them from {name} by hand, and let the account delete what it stored.",),
+        )
+    return None
+
+
 @check("recovery-within-rto", Scope.BACKUP)
 def recovery_within_rto(evidence: Evidence, backup: StoreFacts) -> Result:
-    """Copying all files back would take no longer than the RTO (an estimate; importing is not included)."""
+    """Recovery would take no longer than the RTO: an estimate; storing in a PACS is included where it was tested."""
     restore = restore_of(evidence, backup)
     if backup.error or restore is None or restore.copy_back_hours is None:
         return not_checked(f"No speed was measured on {backup.name}.")
-    if restore.copy_back_hours <= evidence.rto_hours:
+    stored = restore.recovery.hours if restore.recovery else None
+    hours = restore.copy_back_hours if stored is None else stored
+    if hours <= evidence.rto_hours:
         return None
     return finding(
         Severity.MEDIUM,
         1,
         unit="stores",
         title=f"Recovery from {backup.name} would take longer than the RTO",
-        message=f"Copying the files back would take about {restore.copy_back_hours:,.0f} hours; the RTO is "
-        f"{evidence.rto_hours:g} hours.",
+        message=f"Copying the files back{'' if stored is None else ' and storing them in a PACS'} would take about "
+        f"{hours:,.0f} hours; the RTO is {evidence.rto_hours:g} hours.",
         why="While files are copied back, no earlier study can be read.",
         remedy=("Plan a faster medium or a longer RTO, and record the reason.",),
     )

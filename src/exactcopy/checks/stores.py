@@ -140,19 +140,30 @@ def no_uid_conflict(evidence: Evidence, store: StoreFacts) -> Result:
 @check("agreement-on-record", Scope.STORE, owner="official")
 def agreement_on_record(evidence: Evidence, store: StoreFacts) -> Result:
     """Whoever else holds the images has signed an agreement (45 CFR 164.308(b)(1), (3))."""
-    if store.held_by == "us" or store.held_by.casefold() in evidence.agreements:
+    return _agreed(evidence, store.name, store.held_by)
+
+
+@check("recovery-agreement-on-record", Scope.AUDIT, owner="official")
+def recovery_agreement_on_record(evidence: Evidence) -> Result:
+    """Whoever else holds the recovery PACS has signed one, too; until then no study is put there."""
+    recovery = evidence.recovery
+    return _agreed(evidence, recovery.name, recovery.held_by) if recovery else None
+
+
+def _agreed(evidence: Evidence, name: str, held_by: str) -> Result:
+    if held_by == "us" or held_by.casefold() in evidence.agreements:
         return None
     return finding(
         Severity.CRITICAL,
         1,
         unit="agreements",
-        title=f"No agreement with {store.held_by} is on record",
-        message=f"{store.name} is held by {store.held_by}; decisions.toml has no current agreement with them.",
+        title=f"No agreement with {held_by} is on record",
+        message=f"{name} is held by {held_by}; decisions.toml has no current agreement with them.",
         why="A business associate may hold patient images only under a written agreement "
         "(45 CFR 164.308(b)(3)); encryption does not replace it.",
         to_check=("Is there a signed agreement that was only not recorded, or that has expired?",),
         remedy=(
-            f"Find or sign the business associate agreement with {store.held_by}.",
+            f"Find or sign the business associate agreement with {held_by}.",
             "Record it in decisions.toml: [[attest]] with control EC-BA-01 and party as in held_by.",
         ),
     )

@@ -3,7 +3,7 @@
 import getpass
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from json import dumps
@@ -40,12 +40,13 @@ class Config:
     due: Mapping[Severity, int]
     primaries: tuple[Target, ...]
     backups: tuple[Target, ...]
+    recovery: Target | None
     decisions: Path
     digest: str
 
     @property
     def stores(self) -> tuple[Target, ...]:
-        """The primaries, then the backups."""
+        """The primaries, then the backups: what is audited, and never written to."""
         return self.primaries + self.backups
 
 
@@ -89,6 +90,7 @@ def _config(file: "ConfigFile", path: Path) -> Config:
         due={Severity(severity): days for severity, days in file.people.due.model_dump().items()},
         primaries=tuple(_target(file, path.parent, Role.PRIMARY, name) for name in file.primary),
         backups=tuple(_target(file, path.parent, Role.BACKUP, name) for name in file.backup),
+        recovery=next((_recovery(file, path.parent, name) for name in file.recovery), None),
         decisions=path.parent / DECISIONS,
         digest=_digest(file.model_dump(exclude={"operator"})),
     )
@@ -96,7 +98,7 @@ def _config(file: "ConfigFile", path: Path) -> Config:
 
 def _target(file: "ConfigFile", base: Path, role: Role, name: str) -> Target:
     backup = role is Role.BACKUP
-    store = file.backup[name] if backup else file.primary[name]
+    store = {Role.PRIMARY: file.primary, Role.BACKUP: file.backup, Role.RECOVERY: file.recovery}[role][name]
     covers = tuple(primary for primary in file.primary if primary in (store.covers or file.primary))
     return Target(
         name=name,
@@ -116,6 +118,12 @@ def _target(file: "ConfigFile", base: Path, role: Role, name: str) -> Target:
         max_read=store.max_read,
         cost=Cost(**store.cost.model_dump()) if store.cost else None,
     )
+
+
+def _recovery(file: "ConfigFile", base: Path, name: str) -> Target:
+    target = _target(file, base, Role.RECOVERY, name)
+    # Every kind that receives has the key.
+    return replace(target, options={**target.options, "cleanup": getattr(file.recovery[name], "cleanup", False)})
 
 
 def _digest(settings: Mapping[str, Any]) -> str:

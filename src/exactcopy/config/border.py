@@ -258,7 +258,7 @@ def _what(detail: Mapping[str, Any]) -> str:
         return str(detail["ctx"]["error"])
     if kind == "list_type" or where[0] == "attest":
         return f"{shown(value)} is no list of tables. Write [[{where[0]}]], in two brackets."
-    header = f"{where[0]}.NAME" if where[0] in {"primary", "backup"} else dotted(where)
+    header = f"{where[0]}.NAME" if where[0] in {"primary", "backup", "recovery"} else dotted(where)
     return f"{shown(value)} is no table. Write [{header}] and the settings below it."
 
 

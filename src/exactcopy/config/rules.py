@@ -9,7 +9,19 @@ from unicodedata import normalize
 
 from exactcopy.config.access import resolved, service
 from exactcopy.config.border import Fault, Where, dotted, nearest, shown
-from exactcopy.config.stores import BACKUPS_ONLY, PRICES, S3, Dicomweb, Dimse, Folder, Price, Rclone, Retrieve, Store
+from exactcopy.config.stores import (
+    BACKUPS_ONLY,
+    PRICES,
+    S3,
+    STORES_ONLY,
+    Dicomweb,
+    Dimse,
+    Folder,
+    Price,
+    Rclone,
+    Retrieve,
+    Store,
+)
 from exactcopy.config.tables import ConfigFile
 from exactcopy.model import ReadPolicy
 
@@ -17,7 +29,7 @@ from exactcopy.model import ReadPolicy
 def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iterator[Fault]:
     """Yield what is wrong between keys; `faulted` are the places where a fault has already been told."""
     stores: dict[Where, Store] = {}
-    for role, tables in (("primary", file.primary), ("backup", file.backup)):
+    for role, tables in (("primary", file.primary), ("backup", file.backup), ("recovery", file.recovery)):
         if role in file.model_fields_set and not tables:
             yield (role,), f"names no store. Write [{role}.NAME] and the settings below it."
         stores |= {(role, name): store for name, store in tables.items()}
@@ -26,15 +38,16 @@ def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iter
             yield where, 'is no store name. Write 1 to 40 characters of a-z, 0-9 and "-".'
         if "--" in str(where[1]):
             yield where, 'holds "--", which parts two names in the names of files. Write a single "-".'
-        for key in BACKUPS_ONLY:
-            if where[0] == "primary" and key in store.model_fields_set:
-                yield (*where, key), "is a setting of backups only. Remove it."
+        for key in _out_of_place(str(where[0])):
+            if key in store.model_fields_set:
+                yield (*where, key), _OUT_OF_PLACE[key]
         if where[0] == "primary" and "read" in store.model_fields_set and store.read is ReadPolicy.REPORTED:
             yield (*where, "read"), 'cannot be "reported": a primary is the reference, and is read. Write "all".'
         for key, beside, what in _together(store):
             if not any(place[:3] == (*where, beside) for place in faulted):
                 yield (*where, key), what
     yield from _names(file)
+    yield from _recovery(file)
     yield from _places(stores, base, faulted)
     folders = {
         where: resolved(base, store.path) for where, store in stores.items() if isinstance(store, Folder) and store.path
@@ -42,7 +55,37 @@ def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iter
     yield from _ours(folders, str(base), resolved(base, file.records), resolved(base, state))
 
 
+_OUT_OF_PLACE: Mapping[str, str] = {
+    **dict.fromkeys(BACKUPS_ONLY, "is a setting of backups only. Remove it."),
+    **dict.fromkeys(STORES_ONLY, "is a setting of primaries and backups only. Remove it."),
+    "cleanup": "is a setting of [recovery.NAME] only: nothing is ever removed from a primary or a backup. Remove it.",
+}
+
+
+def _out_of_place(role: str) -> tuple[str, ...]:
+    match role:
+        case "primary":
+            return (*BACKUPS_ONLY, "cleanup")
+        case "backup":
+            return ("cleanup",)
+        case _:
+            return (*BACKUPS_ONLY, *STORES_ONLY)
+
+
+def _recovery(file: ConfigFile) -> Iterator[Fault]:
+    first, *others = [*file.recovery, ""]
+    for name in filter(None, others):
+        yield ("recovery", name), f"is a second one beside {first}. Name one PACS that receives test restores."
+    for name, store in file.recovery.items():
+        if store.kind and not isinstance(store, Dicomweb | Dimse):
+            what = "receives no test restores: they go to a scratch folder or a PACS"
+            yield ("recovery", name, "kind"), f'"{store.kind}" {what}. Write "dicomweb" or "dimse".'
+
+
 def _names(file: ConfigFile) -> Iterator[Fault]:
+    for name in file.recovery:
+        if name in file.primary or name in file.backup:
+            yield ("recovery", name), "is the name of a store, too. Give one of them another name."
     for name, backup in file.backup.items():
         if name in file.primary:
             yield ("backup", name), "is the name of a primary, too. Give one of them another name."
@@ -111,6 +154,9 @@ def _in_dimse(store: Dimse) -> Iterator[tuple[str, str, str]]:
     for key in ("ca", "client_cert"):
         if getattr(store, key) and not store.tls:
             yield key, "tls", "has no use without TLS. Write tls = true, or remove it."
+    if store.cleanup:
+        what = 'cannot be true: DIMSE has no service that deletes. Write kind = "dicomweb", or empty the PACS by hand.'
+        yield "cleanup", "cleanup", what
 
 
 def _priced(cost: Price) -> str | None:
@@ -139,7 +185,8 @@ def _places(stores: Mapping[Where, Store], base: Path, faulted: Set[Where]) -> I
         if inner or outer:
             place = "folder" if isinstance(store, Folder) else "place"
             what = f"is the same {place} as" if inner and outer else "lies inside" if outer else "holds"
-            remedy = f"Write a {place} of its own: a copy must not count itself."
+            why = "a test must never write to a store" if other[0] == "recovery" else "a copy must not count itself"
+            remedy = f"Write a {place} of its own: {why}."
             yield (*other, _location(other_store)), f"{what} {dotted(where)}. {remedy}"
 
 

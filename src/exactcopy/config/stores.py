@@ -48,6 +48,8 @@ from exactcopy.model import ReadPolicy
 
 # A primary has no use for these, and a setting without effect would be a lie.
 BACKUPS_ONLY = ("covers", "rpo", "schedule", "max_absent", "max_read", "cost")
+# What receives test restores is neither compared nor read by a policy.
+STORES_ONLY = ("offsite", "read", "reread")
 # The prices of which a cost names one.
 PRICES = ("monthly", "per_study", "one_time", "per_tb_month")
 
@@ -226,6 +228,8 @@ class Dicomweb(Store):
     ca: Location | None = None
     client_cert: Location | None = None
     headers: Headers = Field(default_factory=dict)
+    # Of [recovery.NAME] only.
+    cleanup: Flag = False
 
     def options(self, base: Path) -> dict[str, Any]:
         """Return the settings; what is secret in them stays a reference, and the path of each file is whole."""
@@ -264,6 +268,7 @@ class Dimse(Store):
     tls: Flag = False
     ca: Location | None = None
     client_cert: Location | None = None
+    cleanup: Flag = False
 
     def options(self, base: Path) -> dict[str, Any]:
         """Return the settings, the path of each file whole."""

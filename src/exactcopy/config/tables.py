@@ -86,7 +86,7 @@ class ConfigFile(Table):
         "primary": "Name the archive to protect: [primary.NAME].",
         "backup": "Name a copy of it: [backup.NAME].",
     }
-    later: ClassVar[frozenset[str]] = frozenset({"recovery", "seal", "alert", "workers"})
+    later: ClassVar[frozenset[str]] = frozenset({"seal", "alert", "workers"})
     facility: Text = ""
     time_zone: Annotated[str, PlainValidator(zone)] = "UTC"
     operator: Text | None = None
@@ -97,6 +97,7 @@ class ConfigFile(Table):
     people: People = People()
     primary: dict[str, AnyStore] = Field(default_factory=dict)
     backup: dict[str, AnyStore] = Field(default_factory=dict)
+    recovery: dict[str, AnyStore] = Field(default_factory=dict)
 
 
 class Attest(Table):

@@ -79,6 +79,15 @@ def not_examined(evidence: Evidence) -> list[dict[str, str]]:
         for test in evidence.restores
         if (untested := test.not_tested + test.certainty["not_tested"])
     ]
+    found += [
+        {
+            "target": test.backup,
+            "reason": "recovery_not_tested",
+            "text": f"{test.backup}: {untested:,} of the drawn studies could not be put into {test.recovery.name}",
+        }
+        for test in evidence.restores
+        if test.recovery and (untested := test.recovery.studies["not_tested"])
+    ]
     for store in evidence.stores:
         hidden = store.problems.get("link_outside", 0) and not store.unread and not store.unlisted
         reason = store.error or (None if store.complete else "links_not_followed" if hidden else "parts_unreadable")
@@ -133,6 +142,9 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
         "losses": losses,
         "stores": [asdict(store) for store in evidence.stores],
         "comparisons": [asdict(comparison) for comparison in evidence.comparisons],
+        "recovery": {key: getattr(evidence.recovery, key) for key in ("name", "kind", "site", "held_by")}
+        if evidence.recovery
+        else None,
         "restore_tests": [asdict(restore) for restore in evidence.restores],
         "findings": [
             {

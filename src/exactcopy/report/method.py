@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exactcopy.charts import Segment, bar
-from exactcopy.report import known, restores, stores, words
+from exactcopy.report import known, recoveries, restores, stores, words
 
 View = dict[str, Any]
 
@@ -65,7 +65,7 @@ LIMITS = (
     "A sample cannot find every copy that fails; an estimate is too low where copies fail together, as on one disk.",
     "Encryption and location are what a store or a person says.",
     "Times come from the clock of the machine that ran the audit.",
-    "Time to copy back is an estimate from the test restores; importing into a PACS is not included.",
+    "Time to copy back is an estimate from test restores; storing in a PACS is included only where that was tested.",
 )
 HOW = (
     ("Identity", "The SOP Instance UID (0008,0018) of the data set, never the name or place of a file."),
@@ -121,6 +121,7 @@ def section(audit: View, clock: words.Clock) -> View:
             for each in audit["restore_tests"]
             if each["planned"]
         ],
+        "recovery": recoveries.section(audit),
         "archives": stores.archives(audit["stores"]),
         "compared_with": f"Compared with the record of {words.record_day(compared)} ({compared})."
         if compared

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from exactcopy.report import stores, words
+from exactcopy.report import recoveries, stores, words
 
 View = dict[str, Any]
 
@@ -96,7 +96,7 @@ def _short(test: View) -> str:
         others = words.number(max(sample["upper_limit"] - test["failed"], 0))
         among = ", those not tested among them" if untested(test) else ""
         text += f" Up to {others} others could still fail{among} ({_share(sample['confidence'])} confidence)."
-    return text.replace(" %", "\u00a0%")
+    return f"{text}{recoveries.page_one(test)}".replace(" %", "\u00a0%")
 
 
 def _otherwise(counts: View, *, sentence: bool = True) -> list[str]:

@@ -191,6 +191,9 @@ def _speed(backup: Backup) -> View:
 def _recovery(backup: Backup) -> View:
     hours = backup.test["copy_back_hours"] if backup.test else None
     limit = f"limit {words.age(backup.rto_hours)}"
+    stored = (backup.test.get("recovery") or {}).get("hours") if backup.test else None
+    if stored is not None:
+        return _against(stored, backup.rto_hours, "estimate, storing in a PACS included")
     if hours is None:
         return cell("not known", limit)
     return _against(hours, backup.rto_hours, "estimate")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, cast, runtime_checkable
 
@@ -84,6 +85,54 @@ class Asked(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A whole instance in a file of ours, that a test restore puts into a PACS."""
+
+    path: Path
+    size: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+
+
+class Destination(Protocol):
+    """A PACS that receives test restores: never a configured store. What arrived is listed and read through `store`.
+
+    Everything raises StoreUnavailable where the PACS can no longer be reached.
+    """
+
+    store: Store
+
+    def __enter__(self) -> Self:
+        """Reach the PACS, or raise StoreUnavailable."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of it."""
+        ...
+
+    def holds(self, study_instance_uid: str) -> bool:
+        """Say whether anything of a study is there; raise where that cannot be told."""
+        ...
+
+    def put(self, instances: Sequence[Sent]) -> frozenset[str]:
+        """Store the instances as they are, and return the SOP Instance UIDs of those that the PACS took."""
+        ...
+
+    def rendered(self, copy: Copy) -> bool | None:
+        """Say whether the PACS shows an instance as a picture; None where it offers no such thing."""
+        ...
+
+    def remove(self, instances: Sequence[Sent]) -> bool:
+        """Remove these instances and nothing else; False where not all of it could be done."""
+        ...
+
+
 KINDS = {
     "dicomweb": "exactcopy.stores.dicomweb:DicomwebStore",
     "dimse": "exactcopy.stores.dimse:DimseStore",
@@ -97,6 +146,18 @@ def open_store(target: Target) -> Store:
     """Return the store of `target`, to be entered; a kind's own packages are imported only here."""
     module, _, name = KINDS[target.kind].partition(":")
     return cast("Store", getattr(import_module(module), name)(target))
+
+
+DESTINATIONS = {
+    "dicomweb": "exactcopy.stores.dicomweb.destination:DicomwebDestination",
+    "dimse": "exactcopy.stores.dimse.destination:DimseDestination",
+}
+
+
+def open_destination(target: Target) -> Destination:
+    """Return the PACS that receives test restores, to be entered."""
+    module, _, name = DESTINATIONS[target.kind].partition(":")
+    return cast("Destination", getattr(import_module(module), name)(target))
 
 
 # A PACS shows UIDs, and may send an instance in other packaging than it came in. `listing("study:" + UID)` asks it

@@ -72,6 +72,12 @@ def connect(target: Target) -> Server:
     return Server(where, options["url"], pool)
 
 
+def resource(*uids: str | None) -> str:
+    """Return the path of a study, of a series of it, or of an instance of that (PS3.18 10.1.2)."""
+    names = ("studies", "series", "instances")
+    return "".join(f"/{name}/{quote(str(uid), safe='')}" for name, uid in zip(names, uids, strict=False))
+
+
 def problem_of(status: int) -> Problem:
     """Return why an answer of this status is none."""
     if status in _DENIED:

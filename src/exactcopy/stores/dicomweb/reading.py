@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from email.message import Message
 from itertools import groupby
-from urllib.parse import quote
 
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
@@ -13,7 +12,7 @@ from urllib3.exceptions import HTTPError
 from exactcopy.dicom.header import identify
 from exactcopy.model import Copy, Problem
 from exactcopy.stores import Stream
-from exactcopy.stores.dicomweb.client import Server, problem_of
+from exactcopy.stores.dicomweb.client import Server, problem_of, resource
 from exactcopy.stores.dicomweb.multipart import parts
 
 # Without the last parameter a server may decompress what it sends.
@@ -48,24 +47,41 @@ def read_copies(server: Server, copies: Iterable[Copy]) -> Iterator[Read]:
     """Yield each copy once; those of a study follow each other."""
     for _, of_study in groupby(copies, key=lambda copy: copy.study_instance_uid):
         left = {copy.key: copy for copy in of_study}
-        yield from _together(server, left, _study)
-        for resource in dict.fromkeys(map(_series, left.values())):
-            of_series = {key: copy for key, copy in left.items() if _series(copy) == resource}
-            asked = len(of_series)
-            yield from _together(server, of_series, _series)
-            if len(of_series) < asked:
-                left = {key: copy for key, copy in left.items() if _series(copy) != resource or key in of_series}
+        few = len(left) <= _FEW
+        if not few:
+            yield from _all_of(server, left)
+        refused: dict[bytes, Problem] = {}
+        for copy in list(left.values()):
+            for _, stream in _alone(server, copy):
+                if isinstance(stream, Problem):
+                    refused[copy.key] = stream
+                else:
+                    del left[copy.key]
+                    yield copy, stream
+        if few and left:
+            # An image whose UID another study bears, too, may come only with all that is in its own.
+            yield from _all_of(server, left)
         for copy in left.values():
-            yield from _alone(server, copy)
+            yield copy, refused[copy.key]
 
 
-def _together(server: Server, left: dict[bytes, Copy], resource: Callable[[Copy], str]) -> Iterator[Read]:
+def _all_of(server: Server, left: dict[bytes, Copy]) -> Iterator[Read]:
+    """Yield of `left`, and take out of it, what comes with all of its study, or with all of its series."""
+    yield from _together(server, left, _study)
+    for series in dict.fromkeys(map(_series, left.values())):
+        of_series = {key: copy for key, copy in left.items() if _series(copy) == series}
+        for copy, stream in _together(server, of_series, _series):
+            del left[copy.key]
+            yield copy, stream
+
+
+def _together(server: Server, left: dict[bytes, Copy], within: Callable[[Copy], str]) -> Iterator[Read]:
     """Yield of `left`, and take out of it, what comes when all of a study or series is asked for."""
-    if len(left) <= _FEW:
+    if not left:
         return
     wanted = {copy.sop_instance_uid: copy for copy in left.values()}
     try:
-        for sop, stream in _instances(server, resource(next(iter(left.values())))):
+        for sop, stream in _instances(server, within(next(iter(left.values())))):
             copy = wanted.pop(sop, None)
             if copy is not None:
                 del left[copy.key]
@@ -78,7 +94,9 @@ def _together(server: Server, left: dict[bytes, Copy], resource: Callable[[Copy]
 def _alone(server: Server, copy: Copy) -> Iterator[Read]:
     given = False
     try:
-        for sop, stream in _instances(server, f"{_series(copy)}/instances/{_quoted(copy.sop_instance_uid)}"):
+        for sop, stream in _instances(
+            server, resource(copy.study_instance_uid, copy.series_instance_uid, copy.sop_instance_uid)
+        ):
             if sop == copy.sop_instance_uid and not given:
                 given = True
                 yield copy, stream
@@ -143,12 +161,8 @@ class _Source:
 
 
 def _study(copy: Copy) -> str:
-    return f"/studies/{_quoted(copy.study_instance_uid)}"
+    return resource(copy.study_instance_uid)
 
 
 def _series(copy: Copy) -> str:
-    return f"{_study(copy)}/series/{_quoted(copy.series_instance_uid)}"
-
-
-def _quoted(uid: str | None) -> str:
-    return quote(str(uid), safe="")
+    return resource(copy.study_instance_uid, copy.series_instance_uid)

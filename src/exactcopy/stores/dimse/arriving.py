@@ -27,7 +27,7 @@ class Arrived:
     def __init__(self, request: "C_STORE", data_set: BytesIO, transfer_syntax: str) -> None:
         """Take what was sent; it is not copied."""
         self.sop_instance_uid = str(request.AffectedSOPInstanceUID)
-        meta = _file_meta(str(request.AffectedSOPClassUID), self.sop_instance_uid, transfer_syntax)
+        meta = file_meta(str(request.AffectedSOPClassUID), self.sop_instance_uid, transfer_syntax)
         self._left = [memoryview(meta), data_set.getbuffer()]
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:
@@ -100,7 +100,7 @@ class Inbox:
         return _STORED if self.put(Arrived(request, request.DataSet, event.context.transfer_syntax)) else _NO_RESOURCES
 
 
-def _file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
+def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
     """Return a preamble and file meta without anything that differs from one transfer to the next."""
     elements = pack("<HH2sHI", 2, 1, b"OB", 0, 2) + b"\0\1"
     for element, uid in (2, sop_class), (3, sop_instance), (0x10, transfer_syntax), (0x12, _IMPLEMENTATION):

@@ -61,6 +61,8 @@ def pynetdicom_quietly() -> ModuleType:
     _config.LOG_HANDLER_LEVEL = "none"
     # A receiver of C-MOVE takes whatever a PACS may hold: private classes, and UIDs that are none.
     _config.UNRESTRICTED_STORAGE_SERVICE = True
+    # What is sent to a recovery PACS is the file's own bytes.
+    _config.STORE_SEND_CHUNKED_DATASET = True
     _config.VALIDATORS["UI"] = _any_uid
     logger = logging.getLogger("pynetdicom")
     logger.setLevel(logging.CRITICAL + 1)

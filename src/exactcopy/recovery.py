@@ -1,0 +1,197 @@
+"""Put a restored study into the recovery PACS, and prove that it is there: found, retrieved, equal, decoded, shown."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter, sleep
+
+from exactcopy.dicom.compare import compare
+from exactcopy.errors import StoreUnavailable
+from exactcopy.model import Copy, Outcome, Problem, Target
+from exactcopy.proof import content_of, digest_of, fetch, opens
+from exactcopy.results import Recovery
+from exactcopy.stores import Destination, Sent, open_destination
+
+RECOVERED, FAILED, HELD, NOT_TESTED = "recovered", "failed", "held", "not_tested"
+# A PACS may need a while until what it took shows in a query.
+_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+# Two whole files are held in memory to compare their elements.
+_COMPARABLE_BYTES = 1 << 29
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """An instance that came back from a backup, whole and proven. `frames` are those that decode here."""
+
+    sent: Sent
+    digest: bytes
+    frames: int
+
+
+def recover(target: Target, state: Path, instances: Sequence[Returned], place: Path) -> Recovery:
+    """Put a study's `instances` into the PACS `target`, and say what came of it. `place` is an empty folder of ours.
+
+    Nothing is put where the PACS holds the study already: what is there would prove itself. With `cleanup` what was
+    put is removed, and nothing else; `state` remembers what that is if this process is killed.
+    """
+    try:
+        with _turn(place.parent), open_destination(target) as destination:
+            return _recover(destination, target, state, instances, place)
+    except StoreUnavailable as error:
+        return Recovery(outcome=NOT_TESTED, problems=(error.code,))
+
+
+def _recover(
+    destination: Destination, target: Target, state: Path, instances: Sequence[Returned], place: Path
+) -> Recovery:
+    study = instances[0].sent.study_instance_uid
+    if not study or any(each.sent.study_instance_uid != study for each in instances):
+        return Recovery(outcome=FAILED, problems=("no_study",))
+    memory = _memory(state, target, study)
+    if destination.holds(study) and not (_remove_left(memory, destination) and not destination.holds(study)):
+        return Recovery(outcome=HELD)
+    # One UID may stand for two contents; a PACS keeps one of them.
+    chosen = {each.sent.sop_instance_uid: each for each in instances}
+    sent = [each.sent for each in chosen.values()]
+    cleanup = bool(target.options.get("cleanup"))
+    if cleanup:
+        _remember(memory, sent)
+    removed = None
+    try:
+        done = _prove(destination, study, chosen, place)
+    finally:
+        if cleanup:
+            removed = destination.remove(sent) and not destination.holds(study)
+            if removed:
+                memory.unlink()
+    problems = set(done.problems) | ({"two_contents"} if len(chosen) < len(instances) else set())
+    return replace(
+        done,
+        instances=len(instances),
+        outcome=FAILED if problems else RECOVERED,
+        removed=removed,
+        problems=tuple(sorted(problems)),
+    )
+
+
+def _prove(destination: Destination, study: str, chosen: dict[str, Returned], place: Path) -> Recovery:
+    begun = perf_counter()
+    accepted = destination.put([each.sent for each in chosen.values()])
+    put_seconds = perf_counter() - begun
+    found = _find(destination, study, accepted)
+    problems = set()
+    if len(accepted) < len(chosen):
+        problems.add("not_accepted")
+    if not accepted <= found.keys():
+        problems.add("not_found")
+    retrieved = equal = decoded = not_decodable = size = 0
+    seconds = 0.0
+    begun = perf_counter()
+    for copy, stream in destination.store.read(list(found.values())):
+        ours = chosen[str(copy.sop_instance_uid)]
+        path = place / "back"
+        digest = None if isinstance(stream, Problem) else fetch(stream, path)
+        seconds += perf_counter() - begun
+        try:
+            if digest is None:
+                problems.add("not_retrieved")
+                continue
+            retrieved += 1
+            size += path.stat().st_size
+            if not _equal(ours, path, digest):
+                problems.add("not_equal")
+                continue
+            equal += 1
+            opened = opens(path)
+            decoded += opened.problem is None and not opened.undecodable
+            not_decodable += opened.undecodable
+            if opened.problem:
+                problems.add(opened.problem)
+        finally:
+            path.unlink(missing_ok=True)
+            begun = perf_counter()
+    pictures = [copy for sop, copy in found.items() if chosen[sop].frames]
+    return Recovery(
+        outcome=RECOVERED,
+        accepted=len(accepted),
+        found=len(found),
+        retrieved=retrieved,
+        equal=equal,
+        decoded=decoded,
+        not_decodable=not_decodable,
+        # One tells whether the PACS shows images of this study.
+        rendered=destination.rendered(pictures[0]) if pictures else None,
+        bytes=sum(each.sent.size for sop, each in chosen.items() if sop in accepted),
+        put_seconds=put_seconds,
+        back_bytes=size,
+        back_seconds=seconds,
+        problems=tuple(problems),
+    )
+
+
+def _find(destination: Destination, study: str, accepted: frozenset[str]) -> dict[str, Copy]:
+    """Return what a query shows of `accepted`, each once."""
+    found: dict[str, Copy] = {}
+    for pause in _PAUSES:
+        sleep(pause)
+        for item in destination.store.listing(f"study:{study}"):
+            if isinstance(item, Copy) and item.sop_instance_uid in accepted:
+                found[str(item.sop_instance_uid)] = item
+        if len(found) == len(accepted):
+            break
+    return found
+
+
+def _equal(ours: Returned, path: Path, digest: bytes) -> bool:
+    """Say whether what came back from the PACS is the instance that was put there, however it is packed."""
+    if digest_of(path) != digest:
+        return False
+    if digest == ours.digest:
+        return True
+    content = content_of(path)
+    if content is not None and content == content_of(ours.sent.path):
+        return True
+    if max(ours.sent.size, path.stat().st_size) > _COMPARABLE_BYTES:
+        return False
+    return compare(ours.sent.path.read_bytes(), path.read_bytes()).outcome is Outcome.EQUIVALENT
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """Let one study at a time into the PACS: it may be a small one, and two backups have the same studies."""
+    with (folder / "recovery.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _memory(state: Path, target: Target, study: str) -> Path:
+    """Return the file that names what a test puts there until it is removed. Never a UID in a path: its digest."""
+    name = sha256(f"{target.identity}\0{study}".encode()).hexdigest()[:24]
+    return state / "recovery" / f"{name}.json"
+
+
+def _remember(memory: Path, instances: Sequence[Sent]) -> None:
+    """Write the instances down to the medium, before the first of them is put."""
+    memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    rows = [asdict(each) | {"path": ""} for each in instances]
+    with memory.open("w", encoding="utf-8") as file:
+        json.dump(rows, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _remove_left(memory: Path, destination: Destination) -> bool:
+    """Remove what a test that was killed has left; False where nothing is known of one, or not all could be done."""
+    try:
+        rows = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if not destination.remove([Sent(**{**row, "path": Path()}) for row in rows]):
+        return False
+    memory.unlink()
+    return True

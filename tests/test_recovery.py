@@ -1,0 +1,283 @@
+"""Test restores into a real PACS: put, found, retrieved, equal, shown, removed again; and what stands in the way."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+
+from exactcopy.config import load_config
+from exactcopy.proof import opens
+from exactcopy.recovery import Returned, _memory, _remember, recover
+from exactcopy.stores import Sent, open_destination
+from tests.clinic import Clinic, findings, source, with_uids
+from tests.dimse_servers import Behaviour, dcmqrscp, misbehaving
+from tests.pacs import PASSWORD, Orthanc, orthanc
+from tests.test_pacs_audit import dicomweb, dimse, fill
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+WHOLE = ("instances", "accepted", "found", "retrieved", "equal", "decoded")
+
+
+@pytest.fixture(autouse=True)
+def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the password be where the configuration says."""
+    monkeypatch.setenv("PACS_PASSWORD", PASSWORD)
+
+
+@pytest.fixture(scope="module")
+def spare() -> Iterator[Orthanc]:
+    """An Orthanc that every test leaves, or finds, empty."""
+    with orthanc() as server:
+        yield server
+
+
+@pytest.fixture
+def empty(spare: Orthanc) -> Orthanc:
+    """The same, emptied."""
+    for name in json.loads(spare.request("GET", "/patients")):
+        spare.request("DELETE", f"/patients/{name}")
+    return spare
+
+
+def instances_in(server: Orthanc) -> int:
+    """Count what an Orthanc holds."""
+    return int(json.loads(server.request("GET", "/statistics"))["CountInstances"])
+
+
+def recovering(root: Path, settings: str, studies: int = 4, backups: tuple[str, ...] = ("nas",)) -> Clinic:
+    """Give a clinic of folders whose restores go to a PACS."""
+    clinic = Clinic(root, backups=backups, settings=f"[recovery.spare]\n{settings}")
+    clinic.fill(studies, 2)
+    return clinic
+
+
+def scripted(port: int) -> str:
+    """Give the settings of a PACS of `misbehaving`."""
+    return f'kind = "dimse"\nhost = "127.0.0.1"\nport = {port}\nae_title = "SCRIPT"\nheld_by = "us"'
+
+
+def recovery(audit: dict[str, Any], backup: str = "nas") -> dict[str, Any]:
+    """Give what became of the studies of one backup in the recovery PACS."""
+    found: dict[str, Any] = next(test["recovery"] for test in audit["restore_tests"] if test["backup"] == backup)
+    return found
+
+
+def test_from_a_pacs_by_a_pacs_into_a_pacs(empty: Orthanc, tmp_path: Path) -> None:
+    with orthanc() as primary, orthanc() as backup:
+        clinic = Clinic(tmp_path, backups=(), pdf=True)
+        clinic.fill(3, 2)
+        clinic.add(3, 0, "JPEG2000.dcm")
+        fill(primary, clinic)
+        fill(backup, clinic)
+        text = (
+            f'facility = "Test Clinic"\n[primary.main]\n{dicomweb(primary)}\n'
+            f"[backup.cloud]\noffsite = true\n{dicomweb(backup)}\n"
+            f"[recovery.spare]\n{dicomweb(empty)}\ncleanup = true\n"
+        )
+        (tmp_path / "exactcopy.toml").write_text(text)
+        check = clinic.run("check")
+        assert "✓ spare can be reached" in check.stdout, check.stdout
+        done = clinic.run("audit", "--format", "json")
+        again = clinic.run("audit", "--format", "json")
+    pages = subprocess.run(
+        ["pdftotext", "-layout", clinic.record() / "report.pdf", "-"], capture_output=True, text=True, check=True
+    ).stdout
+    for each in (done, again):
+        assert each.returncode == 0, each.stderr
+        audit = json.loads(each.stdout)
+        put = recovery(audit, "cloud")
+        assert put["studies"] == {"recovered": 4, "failed": 0, "held": 0, "not_tested": 0}
+        assert {put["instances"][step] for step in WHOLE} == {7}
+        # This Orthanc has no decoder for JPEG 2000: said, and no failure of the backup.
+        assert put["rendered"] == {"asked": 4, "done": 3}
+        assert findings(audit)["recovery-pacs-shows-studies", "cloud"] == "low"
+        assert put["removed"] == {"asked": 4, "done": 4}
+        assert put["put_seconds"] > 0 < put["back_seconds"]
+        assert audit["restore_tests"][0]["destination"] == "spare"
+    assert instances_in(empty) == 0
+    for line in ("In the recovery PACS: spare", "Images that it took", "Found by query", "Full recovery (estimate)"):
+        assert line in pages, line
+    assert "Put into spare: 4 of 4 found, retrieved and equal" in " ".join(pages.split())
+    assert not list((tmp_path / ".exactcopy").rglob("*.json"))
+
+
+def test_a_study_that_is_there_already_proves_nothing(empty: Orthanc, tmp_path: Path) -> None:
+    clinic = recovering(tmp_path, dicomweb(empty))
+    first = clinic.audit(0)
+    assert recovery(first)["studies"]["recovered"] == 4
+    assert recovery(first)["removed"] is None
+    second = clinic.audit(1)
+    assert recovery(second)["studies"] == {"recovered": 0, "failed": 0, "held": 4, "not_tested": 0}
+    assert recovery(second)["instances"]["instances"] == 0
+    assert findings(second)["recovery-pacs-is-empty", "nas"] == "medium"
+    # The backup itself was tested all the same.
+    assert second["restore_tests"][0]["restored"] == 4
+    assert instances_in(empty) == 8
+
+
+def test_cleaning_up_touches_only_what_was_put(empty: Orthanc, tmp_path: Path) -> None:
+    clinic = recovering(tmp_path, f"{dicomweb(empty)}\ncleanup = true", backups=("nas", "usb"))
+    # Somebody else's study, in which an image bears the UID of one of ours.
+    other = dcmread(BytesIO(clinic.path("pacs", 0, 0).read_bytes()))
+    other.StudyInstanceUID, other.PatientID = "2.25.77", "OTHER"
+    into = BytesIO()
+    other.save_as(into)
+    empty.upload(into.getvalue())
+    # And a study that was there before, whole.
+    held = clinic.path("pacs", 1, 0).read_bytes()
+    empty.upload(held)
+    audit = clinic.audit(1)
+    for backup in ("nas", "usb"):
+        assert recovery(audit, backup)["studies"] == {"recovered": 3, "failed": 0, "held": 1, "not_tested": 0}
+        assert recovery(audit, backup)["removed"] == {"asked": 3, "done": 3}
+    assert instances_in(empty) == 2
+
+
+def test_without_cleanup_each_backup_puts_its_share(empty: Orthanc, tmp_path: Path) -> None:
+    clinic = recovering(tmp_path, dimse(empty), backups=("nas", "usb"))
+    audit = clinic.audit(0)
+    for backup in ("nas", "usb"):
+        put = recovery(audit, backup)
+        assert put["studies"] == {"recovered": 2, "failed": 0, "held": 0, "not_tested": 0}
+        assert {put["instances"][step] for step in WHOLE} == {4}
+        assert put["rendered"]["asked"] == 0
+    assert instances_in(empty) == 8
+
+
+def test_what_a_killed_test_left_is_removed_by_the_next(empty: Orthanc, tmp_path: Path) -> None:
+    clinic = recovering(tmp_path, f"{dicomweb(empty)}\ncleanup = true", studies=1)
+    target = load_config(clinic.configure()).recovery
+    assert target is not None
+    study = [returned(clinic.path("pacs", 0, number)) for number in range(2)]
+    state, place = tmp_path / "state", tmp_path / "scratch" / "place"
+    place.mkdir(parents=True)
+    # Killed after the first image was put.
+    _remember(_memory(state, target, study[0].sent.study_instance_uid), [each.sent for each in study])
+    with open_destination(target) as destination:
+        destination.put([study[0].sent])
+    assert instances_in(empty) == 1
+    done = recover(target, state, study, place)
+    assert (done.outcome, done.accepted, done.removed) == ("recovered", 2, True)
+    assert instances_in(empty) == 0
+    assert not any(state.rglob("*.json"))
+
+
+def test_a_pacs_that_changes_what_it_stores_brings_nothing_back(tmp_path: Path) -> None:
+    def correct(stored: Dataset) -> Dataset:
+        if stored.SOPInstanceUID.endswith("0.1"):
+            stored.PatientName = "Corrected^By^Server"
+        return stored
+
+    with misbehaving([], Behaviour(keeps=correct), receives=[CT]) as port:
+        clinic = recovering(tmp_path, scripted(port))
+        audit = clinic.audit(1)
+    put = recovery(audit)
+    assert put["studies"] == {"recovered": 3, "failed": 1, "held": 0, "not_tested": 0}
+    assert (put["instances"]["retrieved"], put["instances"]["equal"]) == (8, 7)
+    assert put["problems"] == {"not_equal": 1}
+    assert findings(audit)["recovery-pacs-shows-studies", "nas"] == "high"
+    assert audit["headline"] == "restore_failed"
+    assert audit["restore_tests"][0]["restored"] == 4
+
+
+def test_what_a_pacs_refuses_or_loses_is_counted(tmp_path: Path) -> None:
+    def lossy(stored: Dataset) -> Dataset | None:
+        return None if stored.SOPInstanceUID.endswith("1.2") else stored
+
+    def forgetful(_: Dataset, found: list[Dataset]) -> list[Dataset]:
+        return [each for each in found if not each.SOPInstanceUID.endswith("2.1")]
+
+    with misbehaving([], Behaviour(keeps=lossy, sends=forgetful), receives=[CT]) as port:
+        audit = recovering(tmp_path, scripted(port)).audit(1)
+    put = recovery(audit)
+    assert put["studies"] == {"recovered": 2, "failed": 2, "held": 0, "not_tested": 0}
+    assert put["problems"] == {"not_accepted": 1, "not_retrieved": 1}
+    steps = put["instances"]
+    assert [steps[step] for step in WHOLE] == [8, 7, 7, 6, 6, 6]
+
+
+def test_a_limited_pacs_takes_no_compressed_images(tmp_path: Path) -> None:
+    with dcmqrscp() as port:
+        settings = f'kind = "dimse"\nhost = "127.0.0.1"\nport = {port}\nae_title = "ARCHIVE"\nheld_by = "us"'
+        clinic = recovering(tmp_path, settings, studies=2)
+        clinic.add(5, 0, "JPEG2000.dcm")
+        clinic.add(6, 0, "MR_small_bigendian.dcm")
+        clinic.mirror()
+        audit = clinic.audit(1)
+    put = recovery(audit)
+    assert put["studies"]["recovered"] == 3
+    assert put["problems"] == {"not_accepted": 1}
+    assert "could not be brought back in spare" in json.dumps(audit["findings"])
+
+
+def test_nothing_is_sent_to_somebody_without_an_agreement(empty: Orthanc, tmp_path: Path) -> None:
+    clinic = recovering(tmp_path, dicomweb(empty).replace('"us"', '"Spare PACS Inc"'))
+    audit = clinic.audit(1)
+    assert instances_in(empty) == 0
+    assert findings(audit)["recovery-agreement-on-record", "audit"] == "critical"
+    assert recovery(audit)["studies"] == dict.fromkeys(("recovered", "failed", "held", "not_tested"), 0)
+    control = next(each for each in audit["controls"] if each["id"] == "EC-DR-03")
+    assert control["status"] == "not checked"
+    (tmp_path / "decisions.toml").write_text(
+        '[[attest]]\ncontrol = "EC-BA-01"\nparty = "Spare PACS Inc"\nstatement = "Signed."\n'
+        'by = "Dana"\ntitle = "Official"\non = 2026-01-15\nexpires = 2099-01-01\n'
+    )
+    again = clinic.audit(0)
+    assert recovery(again)["studies"]["recovered"] == 4
+
+
+def test_a_recovery_pacs_that_is_away_leaves_the_audit_incomplete(tmp_path: Path) -> None:
+    with orthanc() as server:
+        settings = dicomweb(server)
+    clinic = recovering(tmp_path, settings)
+    audit = clinic.audit(3)
+    assert recovery(audit)["studies"]["not_tested"] == 4
+    assert audit["restore_tests"][0]["restored"] == 4
+    assert any("could not be put into spare" in each["text"] for each in audit["not_examined"])
+
+
+def test_a_backup_that_fails_is_not_put_anywhere(empty: Orthanc, tmp_path: Path) -> None:
+    clinic = recovering(tmp_path, f"{dicomweb(empty)}\ncleanup = true")
+    clinic.path("nas", 0, 0).unlink()
+    audit = clinic.audit(1)
+    assert recovery(audit)["studies"]["recovered"] == 3
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "JPEG2000.dcm", "MR_small_RLE.dcm", "image_dfl.dcm", "rtplan.dcm"])
+@pytest.mark.parametrize("kind", [dicomweb, dimse])
+def test_every_encoding_comes_back(kind: Any, name: str, empty: Orthanc, tmp_path: Path) -> None:
+    path = tmp_path / "instance"
+    path.write_bytes(with_uids(source(name), 9, 0))
+    settings = 'facility = "Test"\n[primary.a]\nkind = "folder"\npath = "a"\n[backup.b]\nkind = "folder"\npath = "b"\n'
+    (tmp_path / "exactcopy.toml").write_text(f"{settings}[recovery.spare]\n{kind(empty)}\n")
+    target = load_config(tmp_path / "exactcopy.toml").recovery
+    assert target is not None
+    place = tmp_path / "scratch" / "place"
+    place.mkdir(parents=True)
+    done = recover(target, tmp_path / "state", [returned(path)], place)
+    assert (done.outcome, done.problems) == ("recovered", ())
+    assert (done.accepted, done.equal, done.decoded + done.not_decodable) == (1, 1, 1)
+    assert [each.name for each in place.iterdir()] == []
+
+
+def returned(path: Path) -> Returned:
+    """Give a file as a restore does that brought it back."""
+    from hashlib import sha256
+
+    opened = opens(path)
+    identity = opened.identity
+    sent = Sent(
+        path=path,
+        size=path.stat().st_size,
+        study_instance_uid=str(identity.study_instance_uid),
+        series_instance_uid=str(identity.series_instance_uid),
+        sop_instance_uid=str(identity.sop_instance_uid),
+        sop_class_uid=str(identity.sop_class_uid),
+        transfer_syntax_uid=str(identity.transfer_syntax_uid),
+    )
+    return Returned(sent=sent, digest=sha256(path.read_bytes()).digest(), frames=opened.frames)
