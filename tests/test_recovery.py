@@ -115,6 +115,10 @@ def test_a_study_that_is_there_already_proves_nothing(empty: Orthanc, tmp_path: 
     assert recovery(second)["studies"] == {"recovered": 0, "failed": 0, "held": 4, "not_tested": 0}
     assert recovery(second)["instances"]["instances"] == 0
     assert findings(second)["recovery-pacs-is-empty", "nas"] == "medium"
+    worklist = (clinic.record() / "restricted" / "worklist-nas.csv").read_text(encoding="utf-8")
+    assert worklist.count("recovery_held") == 4
+    gaps = (clinic.record() / "gaps.csv").read_text(encoding="utf-8")
+    assert gaps.count("recovery-pacs-is-empty") == 4
     # The backup itself was tested all the same.
     assert second["restore_tests"][0]["restored"] == 4
     assert instances_in(empty) == 8
@@ -183,6 +187,10 @@ def test_a_pacs_that_changes_what_it_stores_brings_nothing_back(tmp_path: Path) 
     assert findings(audit)["recovery-pacs-shows-studies", "nas"] == "high"
     assert audit["headline"] == "restore_failed"
     assert audit["restore_tests"][0]["restored"] == 4
+    explained = clinic.run("explain", next(each["id"] for each in audit["findings"] if each["target"] == "nas"))
+    assert "could not be brought back in spare" in explained.stdout, explained.stdout + explained.stderr
+    worklist = (clinic.record() / "restricted" / "worklist-nas.csv").read_text(encoding="utf-8")
+    assert worklist.count("recovery_failed") == 1
 
 
 def test_what_a_pacs_refuses_or_loses_is_counted(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def recovery_pacs_shows_studies(evidence: Evidence, backup: StoreFacts) -> Resul
                 "Did it change what it stored: does it compress, correct or anonymize what arrives?",
             ),
             remedy=(f"Let {name} take and keep what is sent, unchanged, or name another recovery PACS.", AUDIT_AGAIN),
+            worklist=f"worklist-{backup.name}.csv",
         )
     if counts["not_tested"]:
         return not_checked(f"{studies(counts['not_tested'])} of {backup.name} could not be put into {name}.")
@@ -129,6 +130,7 @@ def recovery_pacs_shows_studies(evidence: Evidence, backup: StoreFacts) -> Resul
             why="A viewer that relies on the server to draw images would show nothing.",
             to_check=(f"Can a viewer of {name} open them? It may lack a decoder for their compression.",),
             remedy=(f"Add the decoder to {name}, or plan a viewer that has it.",),
+            worklist=f"worklist-{backup.name}.csv",
         )
     return None
 
@@ -170,6 +172,7 @@ def recovery_pacs_is_empty(evidence: Evidence, backup: StoreFacts) -> Result:
                 else f"Empty {name} once, and set `cleanup = true` below [recovery.{name}].",
                 AUDIT_AGAIN,
             ),
+            worklist=f"worklist-{backup.name}.csv",
         )
     if removed and removed["done"] < removed["asked"]:
         left = removed["asked"] - removed["done"]
@@ -181,6 +184,7 @@ def recovery_pacs_is_empty(evidence: Evidence, backup: StoreFacts) -> Result:
             why="They are patient images in one more place, and the next test finds them there.",
             to_check=(f"May the account of [recovery.{name}] delete?",),
             remedy=(f"Remove them from {name} by hand, and let the account delete what it stored.",),
+            worklist=f"worklist-{backup.name}.csv",
         )
     return None
 

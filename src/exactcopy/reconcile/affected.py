@@ -10,7 +10,7 @@ from exactcopy.model import Outcome
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.facts import extra_objects, without_exact_copy
 from exactcopy.records import shown_key, write_csv
-from exactcopy.results import Finding, RestoreTest
+from exactcopy.results import Finding, Recovery, RestoreTest
 
 _MOST_ELEMENTS = 10
 WORKLIST_COLUMNS = (
@@ -49,6 +49,10 @@ _DO = {
     "archive": "Unpack it among the images, or move it away: what is in it is not examined.",
     "no_image": "If this was an image, restore it from a backup; else move it out of the archive.",
     "restore_failed": "Read the study's files on this backup, then copy it again from the primary.",
+    "recovery_failed": "Find out why the recovery PACS does not give this study back as it was put there.",
+    "recovery_held": "Remove this study from the recovery PACS before the next audit.",
+    "recovery_left": "The test put this study into the recovery PACS and could not remove it: remove it there.",
+    "recovery_dark": "Open this study in a viewer of the recovery PACS, which could not render an image of it.",
 }
 
 
@@ -60,10 +64,27 @@ def find_affected(case: Case, findings: Iterable[Finding], tests: Sequence[Resto
     failed = [(t.backup, t.study_instance_uid, ",".join(t.problems)) for t in tests if t.outcome == "failed"]
     if failed:
         db.executemany("insert into failed_restores values (?, ?, ?)", failed)
+    # The worst of what is to be done about each in the recovery PACS.
+    db.execute("create or replace table in_recovery (backup varchar, study varchar, what varchar, problems varchar)")
+    tried = [
+        (t.backup, t.study_instance_uid, what, ",".join(t.recovery.problems))
+        for t in tests
+        if t.recovery and (what := _in_recovery(t.recovery))
+    ]
+    if tried:
+        db.executemany("insert into in_recovery values (?, ?, ?, ?)", tried)
     for finding in findings:
         select = _studies(case, finding.check, finding.target)
         if select:
             db.execute(f"insert into affected select distinct {literal(finding.id)}, study from ({select})")
+
+
+def _in_recovery(recovery: Recovery) -> str | None:
+    if recovery.outcome in ("failed", "held"):
+        return f"recovery_{recovery.outcome}"
+    if recovery.removed is False:
+        return "recovery_left"
+    return "recovery_dark" if recovery.rendered is False else None
 
 
 def labelled_studies(case: Case, tests: Iterable[RestoreTest]) -> list[str]:
@@ -187,6 +208,9 @@ def _backup_work(case: Case, backup: Examined) -> str:
         select 'restore_failed', null, f.study, null, null, null, {name}, null, null, null, null, null, f.problems
         from failed_restores f where f.backup = {name}
         union all
+        select r.what, null, r.study, null, null, null, {name}, null, null, null, null, null, r.problems
+        from in_recovery r where r.backup = {name}
+        union all
         select 'uid_conflict', null, study, series, sop, null, {name}, key, null, null, null, null,
                'one of several versions'
         from ({_conflicts(name)})"""
@@ -227,6 +251,7 @@ def _studies(case: Case, check: str, target: str) -> str | None:
     """Return the SQL of the studies that a finding of `check` is about; None where it is about none."""
     name = literal(target)
     states = f"select study from study_states where backup = {name} and"
+    recovering = f"select study from in_recovery where backup = {name} and what"
     lost = f"select study from losses where store = {name} and kind in"
     store = next((store for store in case.stores if store.target.name == target), None)
     if check == "extras-are-explained" and store:
@@ -240,6 +265,8 @@ def _studies(case: Case, check: str, target: str) -> str | None:
         "copies-are-readable": f"{states} unreadable > 0",
         "restore-succeeded": f"select study from failed_restores where backup = {name}",
         "restored-images-open": f"select study from failed_restores where backup = {name} and problems like '%not_%'",
+        "recovery-pacs-shows-studies": f"{recovering} in ('recovery_failed', 'recovery_dark')",
+        "recovery-pacs-is-empty": f"{recovering} in ('recovery_held', 'recovery_left')",
         "primary-is-sound": f"{lost} ('no_sound_copy', 'damaged_on_primary')",
         "no-silent-alteration": f"{lost} ('changed_on_primary')",
         "no-unexplained-loss": f"{lost} ('gone_everywhere', 'lost_from_primary')",

@@ -19,8 +19,8 @@ from exactcopy.stores.dicomweb.multipart import parts
 _AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 # So few are asked for one by one, rather than with all that their study holds.
 _FEW = 3
-# The UIDs of an instance stand near its beginning (PS3.5 7.1: by ascending tag).
-_BEGINNING = 64 * 1024
+# The UIDs of an instance stand near its beginning (PS3.5 7.1: by ascending tag): mostly in the first of these bytes.
+_BEGINNINGS = (4 * 1024, 64 * 1024)
 
 Read = tuple[Copy, Stream | Problem]
 
@@ -123,11 +123,21 @@ def _instances(server: Server, resource: str) -> Iterator[tuple[str | None, Stre
         if answer.status != 200:
             raise _Refused(answer.status)
         for body in _bodies(answer):
-            beginning = memoryview(bytearray(_BEGINNING))
-            length = 0
-            while length < _BEGINNING and (count := body.readinto(beginning[length:])):
-                length += count
-            yield identify(beginning[:length]).sop_instance_uid, Instance(beginning[:length], body)
+            sop, beginning = _named(body)
+            yield sop, Instance(beginning, body)
+
+
+def _named(body: Stream) -> tuple[str | None, memoryview]:
+    """Return the UID that an instance bears, and the bytes that were read to know it."""
+    buffer = memoryview(bytearray(_BEGINNINGS[-1]))
+    length, sop = 0, None
+    for most in _BEGINNINGS:
+        while length < most and (count := body.readinto(buffer[length:most])):
+            length += count
+        sop = identify(buffer[:length]).sop_instance_uid
+        if sop is not None or length < most:
+            break
+    return sop, buffer[:length]
 
 
 def _bodies(answer: BaseHTTPResponse) -> Iterator[Stream]:
