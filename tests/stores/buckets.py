@@ -12,7 +12,8 @@ import pytest
 
 from exactcopy.errors import StoreUnavailable
 from exactcopy.model import Copy, Problem, Role, Target
-from exactcopy.stores import Asked, open_store
+from exactcopy.stores import Asked, Store, open_store
+from exactcopy.stores.s3 import S3Store
 from tests.servers import Answer, S3Server
 
 md5 = partial(hashlib.md5, usedforsecurity=False)
@@ -74,6 +75,21 @@ def fault(target: Target) -> StoreUnavailable:
 def without_obstore(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make obstore as if it were not installed."""
     monkeypatch.setitem(sys.modules, "obstore", None)
+
+
+def by_sdk(store: Store) -> list[str]:
+    """Give the list that the keys of what the SDK reads are written into."""
+    assert isinstance(store, S3Store)
+    keys: list[str] = []
+    store._bucket.client.meta.events.register(
+        "provide-client-params.s3.GetObject", lambda params, **_: keys.append(params["Key"])
+    )
+    return keys
+
+
+def without_plain_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whatever obstore does not read be read by the SDK, as behind a proxy."""
+    monkeypatch.setattr("exactcopy.stores.s3.direct.get_environ_proxies", lambda _: {"http": "a proxy"})
 
 
 # What no proper server does, and a script has to do.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import Keys, S3Server, moto, rclone_s3, seaweed
-from tests.stores.buckets import without_obstore
+from tests.stores.buckets import without_obstore, without_plain_requests
 
 
 @pytest.fixture(scope="session")
@@ -58,12 +58,20 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
 
 
-@pytest.fixture(params=["obstore", "the SDK"])
+@pytest.fixture
+def _no_plain_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What obstore does not read is read by the SDK."""
+    without_plain_requests(monkeypatch)
+
+
+@pytest.fixture(params=["obstore", "plain requests", "the SDK"])
 def reads_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Read with obstore, and as if it were not installed."""
+    """Read with obstore, as if it were not installed, and by the SDK alone."""
     name: str = request.param
     if name == "obstore":
         pytest.importorskip("obstore")
     else:
         without_obstore(monkeypatch)
+    if name == "the SDK":
+        without_plain_requests(monkeypatch)
     return name

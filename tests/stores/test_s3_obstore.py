@@ -12,27 +12,16 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exactcopy.stores import Store, open_store
-from exactcopy.stores.s3 import S3Store
+from exactcopy.stores import open_store
 from exactcopy.stores.s3.ahead import AHEAD
 from tests.servers import ADMIN, AUDITOR, Answer, Keys, S3Server, scripted
-from tests.stores.buckets import described, item, only, page, put, refusal, target_of
+from tests.stores.buckets import by_sdk, described, item, only, page, put, refusal, target_of
 from tests.stores.contract import content, listed
 
 pytest.importorskip("obstore")
-pytestmark = pytest.mark.usefixtures("_alone")
+pytestmark = pytest.mark.usefixtures("_alone", "_no_plain_requests")
 
 Login = Callable[[Keys], None]
-
-
-def by_sdk(store: Store) -> list[str]:
-    """Give the list that the keys of what the SDK reads are written into."""
-    assert isinstance(store, S3Store)
-    keys: list[str] = []
-    store._bucket.client.meta.events.register(
-        "provide-client-params.s3.GetObject", lambda params, **_: keys.append(params["Key"])
-    )
-    return keys
 
 
 def test_small_objects_are_read_by_it_and_large_ones_by_the_sdk(weed: S3Server, login: Login) -> None:

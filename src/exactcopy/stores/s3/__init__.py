@@ -47,6 +47,8 @@ class S3Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connections."""
+        if "_reader" in vars(self):
+            self._reader.close()
         self._bucket.client.close()
 
     def partitions(self) -> Iterator[str]:

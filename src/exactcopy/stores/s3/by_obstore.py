@@ -13,7 +13,7 @@ from botocore.session import Session
 from exactcopy import __version__
 from exactcopy.model import Copy
 from exactcopy.stores.s3.checksums import found
-from exactcopy.stores.s3.client import Bucket
+from exactcopy.stores.s3.client import Bucket, address_of
 from exactcopy.stores.s3.faults import FAILURES
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def _store(session: Session, bucket: Bucket) -> "S3Store":
     from obstore.store import S3Store
 
     meta = bucket.client.meta
-    path_style = (meta.config.s3 or {}).get("addressing_style") == "path" or "." in bucket.name
-    endpoint = meta.endpoint_url if path_style else meta.endpoint_url.replace("://", f"://{bucket.name}.", 1)
+    address, path_style = address_of(bucket)
+    endpoint = meta.endpoint_url if path_style else address
     options: ClientConfig = {
         # And where not, no redirect may lead there.
         "allow_http": endpoint.startswith("http://"),

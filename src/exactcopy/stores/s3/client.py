@@ -63,6 +63,16 @@ class Bucket:
         return self.at(copy) if copy.version is None else {**self.at(copy), "IfMatch": f'"{copy.version}"'}
 
 
+def address_of(bucket: Bucket) -> tuple[str, bool]:
+    """Return the address below which the keys of a bucket lie, and whether its name is part of the path."""
+    meta = bucket.client.meta
+    path_style = (meta.config.s3 or {}).get("addressing_style") == "path" or "." in bucket.name
+    endpoint = str(meta.endpoint_url)
+    if path_style:
+        return f"{endpoint}/{bucket.name}", True
+    return endpoint.replace("://", f"://{bucket.name}.", 1), False
+
+
 def session_of(options: Mapping[str, Any]) -> Session:
     """Return where the SDK keeps its settings and credentials."""
     session = Session(profile=options.get("profile") or None)

@@ -1,54 +1,30 @@
-"""The bytes of objects: small ones by obstore where it is installed, all others by the SDK."""
+"""The bytes of objects: small ones by obstore where it is installed, others by a plain request; else by the SDK."""
 
-import errno
-import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
-from botocore import exceptions as sdk
 from botocore.session import Session
-from urllib3.exceptions import HTTPError
 
 from exactcopy.model import Copy, Problem
+from exactcopy.stores.s3.body import Body, opened
 from exactcopy.stores.s3.by_obstore import Held, small_reader
-from exactcopy.stores.s3.checksums import found
 from exactcopy.stores.s3.client import Bucket
-from exactcopy.stores.s3.faults import FAILURES, Nonsense, problem_of
+from exactcopy.stores.s3.direct import DirectReader
+from exactcopy.stores.s3.faults import FAILURES, problem_of
 
 # Such an object is held in memory whole; with larger ones it is not the requests that cost.
 _SMALL = 4 * 1024 * 1024
 
-
-class Body:
-    """The first `wanted` bytes of an answer that has `length`."""
-
-    def __init__(self, body: Any, wanted: int, length: int) -> None:
-        """Take the SDK's stream."""
-        self._body = body
-        self._left = wanted
-        self._more = length - wanted
-
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:
-        """Fill `buffer`; a body that breaks off raises OSError."""
-        if not self._left and self._more:
-            return 0
-        # At the end the SDK is asked once more: it is then that it looks at length and checksum.
-        room = memoryview(buffer)[: self._left] if self._left else bytearray(1)
-        try:
-            count = int(self._body.readinto(room))
-        except (sdk.BotoCoreError, HTTPError) as error:
-            raise OSError(errno.EIO, "the answer broke off") from error
-        if bool(count) != bool(self._left) and len(room):
-            raise OSError(errno.EIO, "the answer is not as long as it was said to be")
-        self._left -= count
-        return count
-
-    def close(self) -> None:
-        """Give up what was not read."""
-        self._body.close()
-
-
 Opened = tuple[Copy, Body | Held | Problem]
+
+
+@dataclass(slots=True)
+class _Way:
+    """A quicker way to objects of up to `most` bytes than the SDK's, as long as it is open."""
+
+    get: Callable[[Copy, int], tuple[Copy, Body | Held] | None] | None
+    most: float
 
 
 class Reader:
@@ -57,19 +33,37 @@ class Reader:
     def __init__(self, session: Session, bucket: Bucket) -> None:
         """Take the bucket, and the session of its client."""
         self._bucket = bucket
-        self._small = small_reader(session, bucket)
+        self._direct: DirectReader | None = None
+        with suppress(OSError, ValueError):
+            self._direct = DirectReader(session, bucket)
+        self._ways = (
+            _Way(small_reader(session, bucket), _SMALL),
+            _Way(self._direct.get if self._direct is not None else None, float("inf")),
+        )
 
     def open(self, copy: Copy, first_bytes: int | None) -> Opened:
         """Return `copy` as it is there, and its bytes, no more than the first of them, or why there are none."""
         wanted = copy.size if first_bytes is None else min(copy.size, first_bytes)
-        small = self._small if 0 < wanted <= _SMALL else None
-        if small is not None and (held := small(copy, wanted)) is not None:
-            return held
-        opened = _by_sdk(self._bucket, copy, first_bytes)
-        if small is not None and not isinstance(opened[1], Problem):
-            # What cannot be reached by it, because of a proxy or a certificate, need not be tried for each object.
-            self._small = None
-        return opened
+        tried = []
+        for way in self._ways:
+            if way.get is None or not 0 < wanted <= way.most:
+                continue
+            if (got := way.get(copy, wanted)) is not None:
+                break
+            tried.append(way)
+        else:
+            got = None
+        answer: Opened = got or _by_sdk(self._bucket, copy, first_bytes)
+        if not isinstance(answer[1], Problem):
+            # What cannot be reached in this way, because of a proxy or a certificate, need not be tried for each.
+            for way in tried:
+                way.get = None
+        return answer
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        if self._direct is not None:
+            self._direct.close()
 
 
 def _by_sdk(bucket: Bucket, copy: Copy, first_bytes: int | None) -> Opened:
@@ -80,21 +74,8 @@ def _by_sdk(bucket: Bucket, copy: Copy, first_bytes: int | None) -> Opened:
         )
     except FAILURES as error:
         return copy, problem_of(error)
-    length = answer.get("ContentLength")
     try:
-        now = found(copy, answer, _whole_size(answer))
-        wanted = now.size if first_bytes is None else min(now.size, first_bytes)
-        if length is None or length < wanted:
-            raise Nonsense
+        return opened(copy, answer, answer["Body"], first_bytes)
     except FAILURES as error:
         answer["Body"].close()
         return copy, problem_of(error)
-    return now, Body(answer["Body"], wanted, length)
-
-
-def _whole_size(answer: Mapping[str, Any]) -> int | None:
-    """Return how long the object is of which `answer` holds all, or the beginning."""
-    if "ContentRange" not in answer:
-        return answer.get("ContentLength")
-    beginning = re.fullmatch(r"bytes 0-\d+/(\d+)", answer["ContentRange"])
-    return int(beginning[1]) if beginning else None

@@ -1,0 +1,128 @@
+"""Objects by a plain request that botocore signs: half of what each costs with all of the SDK around it.
+
+It only ever gets. Whatever is not as it should be is left to the SDK, which asks again and tells what is wrong.
+"""
+
+import ssl
+from collections import deque
+from email.utils import parsedate_to_datetime
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.httpsession import get_cert_path
+from botocore.session import Session
+from botocore.utils import get_environ_proxies, percent_encode
+
+from exactcopy import __version__
+from exactcopy.model import Copy
+from exactcopy.stores.s3.body import Body, opened
+from exactcopy.stores.s3.client import Bucket, address_of
+from exactcopy.stores.s3.faults import FAILURES
+
+_SILENCE = 60.0
+
+
+class DirectReader:
+    """Gets the first bytes of an object as it was listed, or None.
+
+    Raises OSError or ValueError where only the SDK knows the way.
+    """
+
+    def __init__(self, session: Session, bucket: Bucket) -> None:
+        """Take the bucket, and the session of its client."""
+        self._session, self._bucket = session, bucket
+        self._base, _ = address_of(bucket)
+        if get_environ_proxies(self._base) or bucket.name.endswith("--x-s3"):
+            raise ValueError("a proxy is the SDK's to use, and a directory bucket signs in otherwise")
+        parts = urlsplit(self._base)
+        self._host, self._port = parts.hostname or "", parts.port
+        self._tls = None
+        if parts.scheme == "https":
+            trusted = session.get_config_variable("ca_bundle") or get_cert_path(True)
+            self._tls = ssl.create_default_context(cafile=trusted)
+        # Each serves again once all of an answer was read.
+        self._idle: deque[HTTPConnection] = deque()
+
+    def get(self, copy: Copy, wanted: int) -> tuple[Copy, Body] | None:
+        """Return the object as it is there now, and its first `wanted` bytes."""
+        if copy.version is None:
+            return None
+        stream = None
+        try:
+            stream = self._ask(*self._signed(copy, wanted))
+            return opened(copy, stream.said, stream, wanted)
+        except (OSError, HTTPException, AttributeError, *FAILURES):
+            if stream is not None:
+                stream.close()
+            return None
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _signed(self, copy: Copy, wanted: int) -> tuple[str, dict[str, str]]:
+        """Return the path and the headers of a request for the first bytes of an object as it was listed."""
+        request = AWSRequest("GET", f"{self._base}/{percent_encode(copy.key.decode(), safe='/~')}")
+        request.headers["If-Match"] = f'"{copy.version}"'
+        request.headers["User-Agent"] = f"exactcopy/{__version__}"
+        if wanted < copy.size:
+            request.headers["Range"] = f"bytes=0-{wanted - 1}"
+        credentials = self._session.get_credentials().get_frozen_credentials()
+        S3SigV4Auth(credentials, "s3", self._bucket.client.meta.region_name).add_auth(request)
+        return urlsplit(request.url).path, dict(request.headers.items())
+
+    def _ask(self, path: str, headers: dict[str, str]) -> "_Stream":
+        """Return the answer to a request, of which only the head was read; raises OSError or HTTPException."""
+        while True:
+            try:
+                connection, used = self._idle.pop(), True
+            except IndexError:
+                connection, used = self._connect(), False
+            try:
+                connection.request("GET", path, headers=headers)
+                return _Stream(connection, connection.getresponse(), self._idle)
+            except (OSError, HTTPException):
+                connection.close()
+                # One that was not used for a while may have been closed there.
+                if not used:
+                    raise
+
+    def _connect(self) -> HTTPConnection:
+        if self._tls is None:
+            return HTTPConnection(self._host, self._port, timeout=_SILENCE)
+        return HTTPSConnection(self._host, self._port, timeout=_SILENCE, context=self._tls)
+
+
+class _Stream:
+    """The body of an answer, and what its head says, by the names of the SDK."""
+
+    def __init__(self, connection: HTTPConnection, response: HTTPResponse, idle: deque[HTTPConnection]) -> None:
+        """Take the answer, and where its connection goes after it."""
+        self._connection, self._response, self._idle = connection, response, idle
+        self.said: dict[str, Any] = {}
+        length, modified = response.getheader("Content-Length", ""), response.getheader("Last-Modified")
+        # A body of which nobody says how long it is cannot be held to that.
+        if response.status in (200, 206) and length.isdecimal() and modified:
+            self.said = {
+                "ETag": response.getheader("ETag", ""),
+                "LastModified": parsedate_to_datetime(modified),
+                "ContentLength": int(length),
+            }
+            # Some servers give a part with the status of the whole.
+            if part := response.getheader("Content-Range"):
+                self.said["ContentRange"] = part
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:
+        """Fill `buffer`; 0 at the end, also where that comes too early."""
+        return self._response.readinto(buffer)
+
+    def close(self) -> None:
+        """Let the connection go."""
+        if self._response.isclosed() and not self._response.will_close:
+            self._idle.append(self._connection)
+        else:
+            self._connection.close()
