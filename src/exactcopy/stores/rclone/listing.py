@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
+from tempfile import TemporaryFile
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 from exactcopy.digest import DROPBOX
 from exactcopy.model import Algorithm, Checksum, Copy, Gap, Problem
@@ -123,24 +124,28 @@ def plain(arrays: Iterable[bytes]) -> Iterator[Entry]:
 def told_apart(arrays: Iterable[bytes]) -> Iterator[Entry]:
     """Yield the entries of a provider where several may bear one name, marked as Twice, Again and Alias.
 
-    That a path has a second object shows only later, so all are held until the last is there, packed. One that
-    is listed twice, with the same id, is yielded once.
+    That a path has a second object shows only later, so all are held until the last is there: packed, in a file that
+    has no name and is gone with this process. One that is listed twice, with the same id, is yielded once.
     """
-    paths = array("q")
+    with TemporaryFile(prefix="exactcopy-") as held:
+        yield from _told_apart(arrays, held)
+
+
+def _told_apart(arrays: Iterable[bytes], held: IO[bytes]) -> Iterator[Entry]:
+    paths, sizes = array("q"), array("q")
     shortcuts: tuple[str, ...] = ()
-    held: list[bytes] = []
     for entries in arrays:
         for entry in json.loads(entries):
             paths.append(hash(entry["Path"]))
             # rclone joins the two ids of a shortcut with a tab.
             if entry["IsDir"] and "\t" in entry.get("ID", ""):
                 shortcuts += (entry["Path"] + "/",)
-        held.append(zlib.compress(entries, 1))
+        sizes.append(held.write(zlib.compress(entries, 1)))
     twice = _repeated(paths)
     seen: dict[int, set[str]] = {}
-    held.reverse()
-    while held:
-        for entry in json.loads(zlib.decompress(held.pop())):
+    held.seek(0)
+    for size in sizes:
+        for entry in json.loads(zlib.decompress(held.read(size))):
             path, identity = hash(entry["Path"]), entry.get("ID", "")
             entry["Alias"] = "\t" in identity or entry["Path"].startswith(shortcuts)
             entry["Twice"] = path in twice
