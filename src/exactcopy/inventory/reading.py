@@ -155,10 +155,11 @@ def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: 
     try:
         while count := stream.readinto(buffer):
             piece = buffer[:count]
+            # First what looks at a few bytes only: hashing leaves the processor's cache to all of them.
+            reader.feed(piece)
             digest.update(piece)
             for other in others:
                 other.update(piece)
-            reader.feed(piece)
             length += count
             if length > copy.size != UNSIZED:
                 # It grows while it is read, perhaps as fast: waiting for its end could take forever.
@@ -173,7 +174,9 @@ def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: 
     computed = {checksum: other.digest() for checksum, other in zip(reading.checksums, others, strict=True)}
     # What is no whole instance has no content.
     written_digests = written({checksum: found for checksum, found in computed.items() if found is not None})
-    return _row(replace(copy, size=length), reader.close(), digest.digest(), written_digests, reading.started)
+    if copy.size == UNSIZED:
+        copy = replace(copy, size=length)
+    return _row(copy, reader.close(), digest.digest(), written_digests, reading.started)
 
 
 def _computing(checksum: Checksum) -> "Hasher | ContentDigest":

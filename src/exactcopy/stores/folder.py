@@ -1,7 +1,6 @@
 """A folder: an external drive, a network share, or the folder in which a PACS keeps its files."""
 
 import errno
-import io
 import os
 import re
 import stat
@@ -39,7 +38,7 @@ _TRASH = re.compile(
 _PRINTABLE = re.compile(r"[a-zA-Z0-9_.-]{1,32}")
 _LATEST = 2**63 - 1
 # Reading must not even change an access time, follow a link or wait for a FIFO.
-_SAFE_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
+_SAFE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
 _NO_ACCESS_TIME = getattr(os, "O_NOATIME", 0)
 _DROPS_CACHE = hasattr(os, "posix_fadvise")
 # Linux writes what it was given within half a minute; computers that spare their disk may wait for minutes.
@@ -164,10 +163,12 @@ class FolderStore:
             except OSError as error:
                 yield copy, _problem(error)
                 continue
-            with stream:
+            try:
                 if self._drop_cache:
                     stream.drop_cache()
                 yield stream.as_listed(copy), stream
+            finally:
+                stream.close()
 
     def _stand_in(self, key: bytes, status: os.stat_result) -> Problem | None:
         return stand_in(key, status, synced=self._synced_by is not None)
@@ -210,20 +211,31 @@ class FolderStore:
         return self._file_rights
 
 
-class _Watched(io.FileIO):
-    """A file that notices, at its end, that it was changed while it was read."""
+class _Watched:
+    """An open file that notices, at its end, that it was changed while it was read."""
+
+    __slots__ = ("_before", "_file")
 
     def __init__(self, path: bytes) -> None:
-        super().__init__(path, "rb", opener=_open_quietly)
-        self._before = os.fstat(self.fileno())
-        if not stat.S_ISREG(self._before.st_mode):
+        """Open the file, if it is a regular one."""
+        self._file = _open_quietly(path)
+        try:
+            self._before = os.fstat(self._file)
+            if not stat.S_ISREG(self._before.st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")
+        except OSError:
             self.close()
-            raise OSError(errno.EINVAL, "not a regular file")
+            raise
 
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        count = super().readinto(buffer) or 0
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:
+        """Fill `buffer` and return how much of it; 0 at the end. Raises OSError or ObjectChanged."""
+        count = os.readv(self._file, (buffer,))
         if not count:
-            now = os.fstat(self.fileno())
+            now = os.fstat(self._file)
             if (now.st_size, now.st_mtime_ns) != (self._before.st_size, self._before.st_mtime_ns):
                 raise ObjectChanged
         return count
@@ -233,8 +245,8 @@ class _Watched(io.FileIO):
         # What was not written yet is not dropped. Its writer's time may be set at will, that of the change may not.
         if self._before.st_ctime > time() - _WRITTEN_SECONDS:
             with suppress(OSError):
-                os.fdatasync(self.fileno())
-        os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                os.fdatasync(self._file)
+        os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def as_listed(self, copy: Copy) -> Copy:
         """Return `copy` as the open file is now: it may have been replaced since it was listed."""
@@ -259,12 +271,12 @@ def volume_ids(root: bytes) -> set[str]:
     return seen - {""}
 
 
-def _open_quietly(path: str, flags: int) -> int:
+def _open_quietly(path: bytes) -> int:
     try:
-        return os.open(path, flags | _SAFE_FLAGS | _NO_ACCESS_TIME)
+        return os.open(path, _SAFE_FLAGS | _NO_ACCESS_TIME)
     except PermissionError:
         # Only the owner may leave the access time alone.
-        return os.open(path, flags | _SAFE_FLAGS)
+        return os.open(path, _SAFE_FLAGS)
 
 
 def _copy(key: bytes, status: os.stat_result, *, outside: bool = False) -> Copy:
