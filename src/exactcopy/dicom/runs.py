@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from struct import Struct
 from typing import Any
@@ -12,6 +12,7 @@ from exactcopy.dicom.encoding import MOST_WANTED_BYTES, UNDEFINED, WANTED, Buffe
 RUN = 32  # elements: more are passed in one step, fewer miss when one of them differs
 MOST_MISSES = 4  # of a run, before another takes its place: learning costs as much as a few misses
 _MOST_RUNS = 4096
+_MOST_BYTES = 4096  # of a run: the last that was seen is kept
 
 
 @dataclass(slots=True)
@@ -24,6 +25,18 @@ class Run:
     wanted: tuple[int, ...] = ()
     read_values: Callable[[Any, int], tuple[Any, ...]] = Struct("").unpack_from
     misses: int = 0
+    seen: bytes = b""
+    values: dict[int, bytes] = field(default_factory=dict)
+
+    def fits(self, data: bytes) -> bool:
+        """Say whether `data` is laid out like this; then `values` are those of its wanted elements."""
+        # Where even the values are those of the file before, as in most of a series, no head has to be looked at.
+        if data != self.seen:
+            if self.read_heads(data, 0) != self.heads:
+                return False
+            self.values = dict(zip(self.wanted, self.read_values(data, 0), strict=True))
+            self.seen = data
+        return True
 
 
 Runs = dict[int, Run]
@@ -57,7 +70,7 @@ def _run(encoding: Encoding, buf: Buffer, pos: int, most: int) -> Run:
                 head, length = 12, encoding.long(buf, at + 8)[0]
             elif vr not in encoding.short_vrs:
                 break
-        if length == UNDEFINED or at + head + length > len(buf):
+        if length == UNDEFINED or at + head + length > min(len(buf), pos + _MOST_BYTES):
             break
         asked, usual_vr = encoding.wanted.get(tag, (None, 0))
         if asked is not None:

@@ -234,7 +234,7 @@ class Walker:
                 run = runs.get(tag)
                 if run is None or run.misses == MOST_MISSES:
                     run = learn(runs, encoding, buf, pos)
-                if pos + run.size <= size and run.read_heads(buf, pos) == run.heads and self._pass(run, buf, pos):
+                if pos + run.size <= size and self._pass(run, buf, pos):
                     pos += run.size
                     continue
                 if run.size < sys.maxsize:
@@ -269,12 +269,11 @@ class Walker:
         return self._stop(buf)
 
     def _pass(self, run: Run, buf: Buffer, pos: int) -> bool:
-        """Take what is wanted of a run that fits, if the budget still allows all of it."""
-        if length_hint(self.budget) < len(run.heads):
+        """Take what is wanted of a run if it fits and the budget still allows all of it."""
+        if length_hint(self.budget) < len(run.heads) or not run.fits(bytes(buf[pos : pos + run.size])):
             return False
         next(islice(self.budget, len(run.heads) - 2, None), None)
-        if run.wanted:
-            self.values.update(zip(run.wanted, run.read_values(buf, pos), strict=True))
+        self.values.update(run.values)
         return True
 
     def _odd(self, buf: Buffer, pos: int, known: int, vr: int) -> int:
@@ -315,7 +314,7 @@ class Walker:
                 run = runs.get(tag)
                 if run is None or run.misses == MOST_MISSES:
                     run = learn(runs, encoding, buf, pos)
-                if pos + run.size <= size and run.read_heads(buf, pos) == run.heads and self._pass(run, buf, pos):
+                if pos + run.size <= size and self._pass(run, buf, pos):
                     pos += run.size
                     continue
                 if run.size < sys.maxsize:
