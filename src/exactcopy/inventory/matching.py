@@ -38,24 +38,22 @@ def match(
     kinds = ("known.parquet", "part-*.parquet", "rest-*.parquet", "named.parquet")
     known = (f"select * from {parquet(folder, kind)}" for kind in kinds if any(folder.glob(kind)))
     db.execute(f"create or replace view parts as {' union all by name '.join(known)}")
+    sources = [*([previous] if previous else []), *primaries]
     db.execute("create or replace table names (key blob, study varchar, series varchar, sop varchar, rank int)")
-    for rank, source in enumerate([*([previous] if previous else []), *primaries]):
+    for rank, source in enumerate(sources):
         db.execute(
             f"insert into names select key, study_instance_uid, series_instance_uid, sop_instance_uid, {rank}"
             f" from {parquet(source)} where sop_instance_uid is not null and key in"
             f" (select key from parts where problem in ({named}))"
         )
-    save(
-        db,
-        f"""
+    joined = f"""
         select p.* replace (coalesce(p.study_instance_uid, n.study) as study_instance_uid,
                             coalesce(p.series_instance_uid, n.series) as series_instance_uid,
                             coalesce(p.sop_instance_uid, n.sop) as sop_instance_uid)
         from parts p left join (select key, arg_min(study, rank) as study, arg_min(series, rank) as series,
                                        arg_min(sop, rank) as sop from names group by key) n
-          on n.key = p.key and p.problem in ({named})""",
-        into / "inventory.parquet",
-    )
+          on n.key = p.key and p.problem in ({named})"""
+    save(db, joined if sources else "from parts", into / "inventory.parquet")
     found = row(
         db,
         f"""select count(distinct sop_instance_uid) filter (problem is distinct from 'deleted'),

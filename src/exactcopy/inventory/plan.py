@@ -68,13 +68,10 @@ def plan_reads(
     open_listing(db, folder)
     if target.read is ReadPolicy.REPORTED:
         clear(db, "listed", primaries, started)
-        reports, contradicts, left = (
-            "reported",
-            "l.key in (from contradicted)",
-            "where l.key not in (select key from reported)",
-        )
+        contradicts, left = "l.key in (from contradicted)", "where l.key not in (select key from reported)"
+        reported_rows = "(select count(*) from reported where digest_source is not null)"
     else:
-        reports, contradicts, left = nothing(INVENTORY), "false", ""
+        contradicts, left, reported_rows = "false", "", "0"
     holds_all = f"and coalesce(list_has_all({names('k.digests')}, {names_of(asked)}), false)" if asked else ""
     source = parquet(previous) if carries and previous else nothing(INVENTORY)
     db.execute(
@@ -95,24 +92,24 @@ def plan_reads(
         """
     )
     save(db, f"select {_LISTED} from planned where within and not contradicted", folder / "todo.parquet")
-    save(
-        db,
-        f"""select {_COLUMNS} from {reports} union all by name
-            select {_COLUMNS} from planned where not todo or (not within and serves and read_at > {expired})
-            union all by name
-            select {_COLUMNS} from (select * replace (null::blob as sha256, null::varchar as digests,
+    known = [f"select {_COLUMNS} from planned where not todo or (not within and serves and read_at > {expired})"]
+    if target.read is ReadPolicy.REPORTED:
+        known.append(f"select {_COLUMNS} from reported")
+    if target.max_read is not None:
+        known.append(
+            f"""select {_COLUMNS} from (select * replace (null::blob as sha256, null::varchar as digests,
                 null::varchar as digest_source, null::bigint as read_at, 'over_budget' as problem) from planned)
             where key in (select key from planned
-                          where todo and not within and not (serves and read_at > {expired}))""",
-        folder / "known.parquet",
-    )
+                          where todo and not within and not (serves and read_at > {expired}))"""
+        )
+    save(db, " union all by name ".join(known), folder / "known.parquet")
     objects, size, identified, carried, reported = row(
         db,
         f"""select count(*) filter (within and not contradicted),
             coalesce(sum(size) filter (within and not contradicted), 0)::bigint,
             count(*) filter (within and contradicted),
             count(*) filter (not coalesce(within, false) and serves and problem is null),
-            (select count(*) from {reports} where digest_source is not null) from planned""",
+            {reported_rows} from planned""",
     )
     if identified:
         save(db, f"select {_LISTED} from planned where within and contradicted", folder / "heads.parquet")

@@ -53,7 +53,9 @@ INVENTORY = {
 
 def written(digests: Mapping[Checksum, bytes]) -> str | None:
     """Write checksums as a table holds them."""
-    return " ".join(sorted(f"{checksum}:{digest.hex()}" for checksum, digest in digests.items())) or None
+    if not digests:
+        return None
+    return " ".join(sorted(f"{checksum}:{digest.hex()}" for checksum, digest in digests.items()))
 
 
 def read(digests: str) -> dict[Checksum, bytes]:
