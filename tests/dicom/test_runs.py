@@ -57,6 +57,14 @@ def test_earlier_files_change_nothing(name: str, files: list[Any], size: int, mo
             assert state(data, size) == without_runs(data, size)
 
 
+def test_values_are_those_of_each_file_whether_they_repeat_or_not() -> None:
+    one = real("CT_small.dcm")
+    other = one.replace(b"\x08\x00\x60\x00CS\x02\x00CT", b"\x08\x00\x60\x00CS\x02\x00MR")
+    with patch.object(walk, "RUNS", fresh()):
+        for data in (one, one, other, one, other, other):
+            assert state(data, 10**6) == without_runs(data, 10**6)
+
+
 def test_a_run_that_keeps_missing_is_learned_again() -> None:
     runs: Runs = {}
     with patch.object(walk, "RUNS", {**fresh(), EXPLICIT.name: runs}):
@@ -80,3 +88,6 @@ def test_memory_is_bounded() -> None:
     for tag in range(10_000):
         learn(runs, EXPLICIT, tag.to_bytes(4, "little") + b"CS\0\0", 0)
     assert len(runs) <= 4096
+    large = b"\x09\0\0\0OB\0\0\0\x10\0\0" + bytes(4096)
+    run = learn({}, EXPLICIT, b"\x08\0\0\0CS\0\0" * 3 + large, 0)
+    assert len(run.heads) == 3
