@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from exactcopy.config.border import Table
 from exactcopy.decisions import load_decisions
 from exactcopy.errors import ConfigError
 from exactcopy.model import Cost, ReadPolicy, Role, Severity
+from exactcopy.windows import Window
 
 DOC = Path(__file__).parent.parent / "docs" / "configuration.md"
 PACS = '[primary.pacs]\nkind = "folder"\npath = "pacs"\n'
@@ -81,6 +82,18 @@ def test_the_smallest_file_has_every_default(tmp_path):
             "restored_from": None,
             "restored_on": None,
         }
+
+
+def test_every_kind_of_store_may_be_bounded(tmp_path):
+    bounds = 'window = "20:00-06:00"\nconcurrency = 2\nmax_rate = "500KB"\n'
+    config = load(tmp_path, 'time_zone = "America/Chicago"\n' + TOP + PACS + bounds + NAS + bounds + BUCKET + bounds)
+    assert len(config.stores) == 3
+    for target in config.stores:
+        assert target.window == Window(time(20), time(6), "America/Chicago")
+        assert str(target.window) == "20:00-06:00 (America/Chicago)"
+        assert (target.concurrency, target.max_rate) == (2, 500_000)
+    [nas, *_] = load(tmp_path, 'time_zone = "UTC"\n' + SMALLEST + 'window = "18:30-24:00"').backups
+    assert nas.window == Window(time(18, 30), time(0), "UTC")
 
 
 def test_the_smallest_cloud_stores_have_every_default(tmp_path):
@@ -212,6 +225,10 @@ NO_BUCKET = " is no name of a bucket. Write the bare name, and what follows it a
 RECORDS = " Write a folder outside it: a store is never written to."
 TABLE = " and the settings below it."
 LATER = " is not in this version. Remove it."
+HOURS = ' is no window. Write from when to when, with a zero in front: "20:00-06:00".'
+ZONE = ' is in no time zone. Write the one of the facility at the top: time_zone = "America/Chicago".'
+READERS = " is no number of readers. Write a whole number from 1 to 64, without quotes."
+RATE = ' is no rate. Write how much a second, a whole number and a unit: "500KB" or "20MB".'
 BACKUPS = " is a setting of backups only. Remove it."
 BOTH = " cannot be true beside synced_to: that folder proves the local copy only. Remove one of the two."
 FROM = ": is missing beside restored_on. Write what the folder was restored from."
@@ -258,11 +275,24 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         (SMALLEST + "[alert]", "alert:" + LATER),
         (SMALLEST + "[recovery.x]", "recovery.x.kind" + NO_KIND),
         (SMALLEST + "[policy.retention]", "policy.retention:" + LATER),
-        (SMALLEST + 'window = "x"', "backup.nas.window:" + LATER),
-        (SMALLEST + "concurrency = 1", "backup.nas.concurrency:" + LATER),
+        (SMALLEST + 'window = "8pm-6am"', 'backup.nas.window: "8pm-6am"' + HOURS),
+        (SMALLEST + 'window = "20:00-6:00"', 'backup.nas.window: "20:00-6:00"' + HOURS),
+        (SMALLEST + 'window = "24:00-06:00"', 'backup.nas.window: "24:00-06:00"' + HOURS),
+        (SMALLEST + "window = 20", "backup.nas.window: 20" + HOURS),
+        (
+            'time_zone = "UTC"\n' + SMALLEST + 'window = "00:00-24:00"',
+            'backup.nas.window: "00:00-24:00" ends when it begins. Write another end, or remove it for the whole day.',
+        ),
+        (SMALLEST + 'window = "20:00-06:00"', "backup.nas.window:" + ZONE),
+        (TOP + NAS + PACS + 'window = "20:00-06:00"', "primary.pacs.window:" + ZONE),
+        (SMALLEST + "concurrency = 0", "backup.nas.concurrency: 0" + READERS),
+        (SMALLEST + "concurrency = 65", "backup.nas.concurrency: 65" + READERS),
+        (SMALLEST + "concurrency = true", "backup.nas.concurrency: true" + READERS),
+        (SMALLEST + 'concurrency = "2"', 'backup.nas.concurrency: "2"' + READERS),
+        (SMALLEST + 'max_rate = "20"', 'backup.nas.max_rate: "20"' + RATE),
+        (SMALLEST + 'max_rate = "20MB/s"', 'backup.nas.max_rate: "20MB/s"' + RATE),
+        (SMALLEST + "max_rate = 20", "backup.nas.max_rate: 20" + RATE),
         (TOP + NAS + PACS + 'keeps = "1d"', "primary.pacs.keeps:" + LATER),
-        (S3 + 'window = "x"', "backup.bucket.window:" + LATER),
-        (RCLONE + "concurrency = 1", "backup.drive.concurrency:" + LATER),
         (TOP + NAS + PACS + 'covers = ["pacs"]', "primary.pacs.covers:" + BACKUPS),
         (TOP + NAS + PACS + 'rpo = "1d"', "primary.pacs.rpo:" + BACKUPS),
         (TOP + NAS + PACS + 'schedule = "1d"', "primary.pacs.schedule:" + BACKUPS),

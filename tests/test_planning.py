@@ -14,6 +14,7 @@ from exactcopy.decisions import load_decisions
 from exactcopy.model import Cost, ReadPolicy
 from exactcopy.planning import plan_audit
 from exactcopy.stores import KINDS, PACES
+from exactcopy.windows import Window
 from tests.clinic import Clinic
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -98,6 +99,16 @@ def test_a_fee_that_nobody_stated_is_not_called_nothing(clinic: Clinic, cloud: d
     lines = planned(clinic, **cloud | {"cost": None})
     assert "what that costs is not known" in lines["nas"]
     assert lines["Reading"].endswith("It costs what is not stated above.")
+
+
+def test_a_plan_tells_how_many_windows_the_reading_takes(clinic: Clinic) -> None:
+    now = datetime.now(UTC)
+    minute = Window((now - timedelta(seconds=20)).time(), (now + timedelta(seconds=40)).time(), "UTC")
+    size = sum(path.stat().st_size for path in (clinic.root / "nas").rglob("*.dcm"))
+    # To list six files at this rate takes less than five seconds.
+    line = planned(clinic, window=minute, max_rate=size // 90)["nas"]
+    assert f"It is examined within its window only: {minute}." in line
+    assert line.endswith("Reading all of that takes the windows of 2 days: an audit on each.")
 
 
 def test_what_checksums_tell_is_not_read(clinic: Clinic, cloud: dict[str, Any]) -> None:

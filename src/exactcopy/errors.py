@@ -37,6 +37,10 @@ class StoreUnavailable(ExactCopyError):
         return f"{where}: {what}. {remedy}"
 
 
+class WindowClosed(StoreUnavailable):
+    """A store may be examined at certain hours only, and this is none of them."""
+
+
 class ObjectChanged(ExactCopyError):
     """An object changed while it was being read."""
 

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,7 +53,8 @@ def reveal(config: Config, label: str) -> Iterator[str]:
             )
         if found:
             with ExitStack() as stack:
-                store = stack.enter_context(open_store(target))
+                # A person asks for one image.
+                store = stack.enter_context(open_store(replace(target, window=None)))
                 for _, stream in store.read([Copy(key=found[0][0], size=found[0][1], modified=0)]):
                     if isinstance(stream, Problem):
                         message = f"{target.name}: the study cannot be read now ({stream}). Run `exactcopy check`."

@@ -6,6 +6,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
+from exactcopy.windows import Window
+
 
 class Role(StrEnum):
     """What a configured store is to the audit."""
@@ -102,6 +104,8 @@ class Problem(StrEnum):
     AMBIGUOUS = "ambiguous"
     # Left unread by `max_read`.
     OVER_BUDGET = "over_budget"
+    # Left unread when the window of the store closed.
+    OVER_WINDOW = "over_window"
     # A sync client's stand-in for a file that lies in the cloud: opening it would download it.
     PLACEHOLDER = "placeholder"
     # Deleted there; its last version is kept and could be brought back. It is no copy.
@@ -136,6 +140,7 @@ UNREAD = frozenset(
         Problem.ARCHIVED,
         Problem.AMBIGUOUS,
         Problem.OVER_BUDGET,
+        Problem.OVER_WINDOW,
         Problem.PLACEHOLDER,
     }
 )
@@ -200,7 +205,11 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One configured store. `options` are its kind's own settings, `identity` a digest of where it is."""
+    """One configured store. `options` are its kind's own settings, `identity` a digest of where it is.
+
+    It is examined within its `window` only, by so many at once as `concurrency` says, who read no more than `max_rate`
+    bytes a second together.
+    """
 
     name: str
     role: Role
@@ -215,6 +224,9 @@ class Target:
     read: ReadPolicy = ReadPolicy.ALL
     reread: timedelta = timedelta(days=92)
     schedule: timedelta | None = None
+    window: Window | None = None
+    concurrency: int | None = None
+    max_rate: int | None = None
     max_read: int | None = None
     cost: Cost | None = None
 

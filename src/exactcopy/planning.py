@@ -1,5 +1,6 @@
 """What an audit would list, read and restore, how long that takes and what it costs: `audit --plan`."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,13 +55,15 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
             if target.role is Role.PRIMARY and previous:
                 known[target.name] = previous
             if target.read is ReadPolicy.REPORTED and not primaries:
-                yield f"{_there(target, listing)} its checksums are compared, and what does not match is read."
-                forecasts.append(Forecast(None, None))
+                unknown = Forecast(None, None)
+                forecasts.append(unknown)
+                compared = "its checksums are compared, and what does not match is read."
+                yield f"{_there(target, listing)} {compared}{_hours(target, unknown)}"
                 continue
             plan = plan_reads(db, target, folder, previous, int(now.timestamp()) * 10**9, (), primaries)
             forecast = _forecast(target, plan, history)
             forecasts.append(forecast)
-            yield f"{_there(target, listing)} {_read(plan)}{_takes(target, plan, forecast)}."
+            yield f"{_there(target, listing)} {_read(plan)}{_takes(target, plan, forecast)}.{_hours(target, forecast)}"
     yield from _restores(config, history)
     yield _total(forecasts)
 
@@ -86,6 +89,7 @@ def _forecast(target: Target, plan: Plan, history: History) -> Forecast:
     if not objects:
         return Forecast(0.0, 0.0)
     rate, each = _rate(target, history), pace(target)
+    rate = min(filter(None, (rate, target.max_rate)), default=None)
     # The slower of the two counts: bytes through the line, requests through what the provider allows.
     seconds = max(size / rate if rate else 0.0, objects / each if each else 0.0) or None
     dollars = (
@@ -103,6 +107,16 @@ def _takes(target: Target, plan: Plan, forecast: Forecast) -> str:
     if forecast.dollars is None:
         return f"{time}; what that costs is not known: name it by cost = {{ egress_per_gb = … }}"
     return time + (f", for about ${forecast.dollars:,.2f}" if forecast.dollars else "")
+
+
+def _hours(target: Target, forecast: Forecast) -> str:
+    """Say when it is examined, and of how many days it takes the window, as far as that is known."""
+    window = target.window
+    if window is None:
+        return ""
+    days = math.ceil((forecast.seconds or 0.0) / window.length().total_seconds())
+    enough = f" Reading all of that takes the windows of {days:,} days: an audit on each." if days > 1 else ""
+    return f" It is examined within its window only: {window}.{enough}"
 
 
 def _rate(target: Target, history: History) -> float | None:

@@ -56,19 +56,25 @@ class Pool:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def map(
-        self, function: Callable[[Task], Result], tasks: Iterable[Task], seconds: int | None = None
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        seconds: int | None = None,
+        at_once: int | None = None,
     ) -> Iterator[tuple[Task, Result | Died]]:
         """Yield each task with its result, in order of completion; few tasks are held at a time.
 
-        A task that takes longer than `seconds` dies, even inside a decoder that no exception reaches.
+        A task that takes longer than `seconds` dies, even inside a decoder that no exception reaches. No more than
+        `at_once` are worked on at a time.
         """
+        held = 2 * self.workers if at_once is None or at_once >= self.workers else at_once
         work = partial(_within, function, seconds) if seconds else function
         waiting = iter(tasks)
         running: dict[Future[Result], Task] = {}
         finished: SimpleQueue[Future[Result]] = SimpleQueue()
         while True:
             broken: deque[Task] = deque()
-            for task in islice(waiting, 2 * self.workers - len(running)):
+            for task in islice(waiting, held - len(running)):
                 try:
                     future = self._executor.submit(work, task)
                 except BrokenProcessPool:

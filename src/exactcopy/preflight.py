@@ -3,13 +3,14 @@
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exactcopy.config import Config
 from exactcopy.errors import ExactCopyError, StoreUnavailable
 from exactcopy.model import Gap, Target
 from exactcopy.report import pdf_possible
 from exactcopy.stores import open_destination, open_store, served
+from exactcopy.stores.bounded import closed
 
 _SCRATCH_BYTES = 2 << 30
 
@@ -72,6 +73,9 @@ def _receives(target: Target) -> Need:
 
 
 def _reach(target: Target) -> Need:
+    hours = f" It is examined within its window only: {target.window}." if target.window else ""
+    if closed(target):
+        return _call(target, f"{hours} That is closed now: start the audit when it opens.")
     try:
         with open_store(target) as store:
             first = next((item for partition in store.partitions() for item in store.listing(partition)), None)
@@ -81,4 +85,13 @@ def _reach(target: Target) -> Need:
         return Need(False, f"{target.name}: it cannot be listed. Grant the account that audits the right to.")
     if first is None:
         return Need(False, f"{target.name}: nothing is stored there. Connect the drive, or mend its place.")
-    return Need(True, f"{target.name} can be reached.")
+    return Need(True, f"{target.name} can be reached.{hours}")
+
+
+def _call(target: Target, hours: str) -> Need:
+    """Sign in and do no more: to list a store is work for it."""
+    try:
+        with open_store(replace(target, window=None)):
+            return Need(True, f"{target.name} can be reached; it was not listed.{hours}")
+    except StoreUnavailable as error:
+        return Need(False, str(error))

@@ -23,6 +23,7 @@ from exactcopy.recovery import Returned, recover
 from exactcopy.results import Recovery, RecoverySummary, RestoreSummary, RestoreTest, Sample
 from exactcopy.sampling import PRESETS, certainty, draw, frame_digest, sample_size, seed, upper_limit
 from exactcopy.stores import PACS, Sent, open_store
+from exactcopy.stores.bounded import readers, share
 
 _TESTS = {
     "backup": "varchar",
@@ -43,6 +44,7 @@ _STEPS = ("instances", "accepted", "found", "retrieved", "equal", "decoded", "no
 RESTORED, FAILED, NOT_DECODABLE, NOT_TESTED = "restored", "failed", "not_decodable", "not_tested"
 # A study takes minutes; a decoder that hangs on a damaged image takes forever.
 _LONGEST = 2 * 60 * 60
+_LONGEST_PACED = 24 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +149,11 @@ def restore_drawn(
     """
     scratch.mkdir(parents=True, mode=0o700, exist_ok=True)
     tests = []
-    for task, result in pool.map(restore_study, _tasks(case, draws, scratch, recovery), _LONGEST):
+    # Any of the backups may be in the next task.
+    at_once = min((readers(drawn.backup, pool.workers) for drawn in draws), default=None)
+    bounded = [replace(drawn, backup=share(drawn.backup, at_once or 1)) for drawn in draws]
+    longest = _LONGEST_PACED if any(drawn.backup.max_rate for drawn in draws) else _LONGEST
+    for task, result in pool.map(restore_study, _tasks(case, bounded, scratch, recovery), longest, at_once):
         progress()
         if isinstance(result, Died):
             shutil.rmtree(_place(task), ignore_errors=True)

@@ -32,7 +32,7 @@ def restore_was_tested(evidence: Evidence, backup: StoreFacts) -> Result:
     if restore is not None and restore.planned:
         return not_checked(
             f"{studies(restore.not_tested + restore.certainty['not_tested'])} of {backup.name} could not be tested: "
-            "scratch was full or the store went away."
+            "scratch was full, the store went away or its window ended."
         )
     if not any(pair.studies["total"] for pair in pairs_of(evidence, backup)):
         return not_checked(f"No primary that {backup.name} covers was examined, so there was nothing to draw from.")

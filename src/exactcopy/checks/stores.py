@@ -22,8 +22,12 @@ _ERRORS = {
     "wrong_volume": "The volume at the path of {name} is not one of those that are configured.",
     "drive_absent": "None of the drives of {name} is connected.",
     "unreadable": "The folder of {name} may not be read by the account that audits.",
+    "outside_window": "The audit ran outside the `window` of {name}, or longer than that.",
     "not_compared": "No primary that {name} covers could be examined, so there was nothing to compare it with.",
 }
+_IN_WINDOW = (
+    "Begin the audit when the `window` of the store begins, or set another: it must be long enough to list the store."
+)
 # Of a cloud there are many reasons; `exactcopy check` says which, and what to do.
 _NO_ANSWER = "{name} did not let itself be listed with the account that audits."
 
@@ -42,8 +46,12 @@ def store_examined(evidence: Evidence, store: StoreFacts) -> Result:
             title=f"{store.name} could not be examined",
             message=_ERRORS.get(store.error, _NO_ANSWER).format(name=store.name),
             why="Nothing is known today of what lies there. Not checked is not the same as safe.",
-            to_check=("Is the drive, share or folder connected and readable for the account that audits?",),
-            remedy=(
+            to_check=()
+            if store.error == "outside_window"
+            else ("Is the drive, share or folder connected and readable for the account that audits?",),
+            remedy=(_IN_WINDOW,)
+            if store.error == "outside_window"
+            else (
                 "Run `exactcopy check`: it says what is missing and how to mend it.",
                 "Audit again once the store answers.",
             ),

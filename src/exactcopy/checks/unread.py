@@ -30,6 +30,11 @@ _WHY = {
         "files were left unread by `max_read`",
         "Raise `max_read` if one audit may read so much.",
     ),
+    Problem.OVER_WINDOW: _Why(
+        "file was left unread when its `window` ended",
+        "files were left unread when its `window` ended",
+        "Audit again within its `window`: what was read is kept, and what was left unread comes first.",
+    ),
     Problem.AMBIGUOUS: _Why(
         "file shares its name with another, so that either may come",
         "files share their names with others, so that either may come",

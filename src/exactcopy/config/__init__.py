@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from exactcopy.errors import ConfigError
 from exactcopy.model import Cost, ReadPolicy, Role, Severity, Target
+from exactcopy.windows import Window
 
 if TYPE_CHECKING:
     from exactcopy.config.tables import ConfigFile
@@ -115,6 +116,9 @@ def _target(file: "ConfigFile", base: Path, role: Role, name: str) -> Target:
         read=store.read if backup or store.read is not ReadPolicy.REPORTED else ReadPolicy.ALL,
         reread=store.reread,
         schedule=store.schedule,
+        window=Window(*store.window, file.time_zone) if store.window else None,
+        concurrency=store.concurrency,
+        max_rate=store.max_rate,
         max_read=store.max_read,
         cost=Cost(**store.cost.model_dump()) if store.cost else None,
     )

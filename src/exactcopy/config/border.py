@@ -6,7 +6,7 @@ A fault is a place in the file and what is wrong there; `lines` turns faults int
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -19,6 +19,7 @@ from exactcopy.errors import ConfigError
 Where = tuple[str | int, ...]
 Fault = tuple[Where, str]
 
+RATES = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -115,6 +116,33 @@ def size(value: object) -> int:
     raise ValueError(f'{shown(value)} is no size. Write a whole number and a unit: "500MB", "50GB" or "2TB".')
 
 
+def rate(value: object) -> int:
+    """Take a number of bytes a second and a decimal unit."""
+    if isinstance(value, str) and (found := re.fullmatch(r"([1-9][0-9]{0,5})([KMG]B)", value)):
+        return int(found[1]) * RATES[found[2]]
+    raise ValueError(
+        f'{shown(value)} is no rate. Write how much a second, a whole number and a unit: "500KB" or "20MB".'
+    )
+
+
+def hours(value: object) -> tuple[time, time]:
+    """Take the beginning and the end of a window, two different times of the day."""
+    written = r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)"
+    if not isinstance(value, str) or not (found := re.fullmatch(written, value)):
+        raise ValueError(f'{shown(value)} is no window. Write from when to when, with a zero in front: "20:00-06:00".')
+    begin, end = time(int(found[1]), int(found[2])), time(int(found[3] or 0), int(found[4] or 0))
+    if begin == end:
+        raise ValueError(f"{shown(value)} ends when it begins. Write another end, or remove it for the whole day.")
+    return begin, end
+
+
+def connections(value: object) -> int:
+    """Take how many may use a store at once."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 64:
+        return value
+    raise ValueError(f"{shown(value)} is no number of readers. Write a whole number from 1 to 64, without quotes.")
+
+
 def amount(value: object) -> float:
     """Take an amount of money."""
     # What is not a number (nan) is not at least 0 either.
@@ -187,6 +215,9 @@ LongText = Annotated[str, PlainValidator(long_text)]
 Location = Annotated[str, PlainValidator(location)]
 Duration = Annotated[timedelta, PlainValidator(duration)]
 Size = Annotated[int, PlainValidator(size)]
+Rate = Annotated[int, PlainValidator(rate)]
+Hours = Annotated[tuple[time, time], PlainValidator(hours)]
+Connections = Annotated[int, PlainValidator(connections)]
 Amount = Annotated[float, PlainValidator(amount)]
 Flag = Annotated[bool, PlainValidator(flag)]
 Day = Annotated[date, PlainValidator(day)]

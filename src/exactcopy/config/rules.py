@@ -43,6 +43,9 @@ def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iter
                 yield (*where, key), _OUT_OF_PLACE[key]
         if where[0] == "primary" and "read" in store.model_fields_set and store.read is ReadPolicy.REPORTED:
             yield (*where, "read"), 'cannot be "reported": a primary is the reference, and is read. Write "all".'
+        if store.window and "time_zone" not in file.model_fields_set and ("time_zone",) not in faulted:
+            what = 'is in no time zone. Write the one of the facility at the top: time_zone = "America/Chicago".'
+            yield (*where, "window"), what
         for key, beside, what in _together(store):
             if not any(place[:3] == (*where, beside) for place in faulted):
                 yield (*where, key), what

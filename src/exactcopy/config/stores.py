@@ -31,11 +31,14 @@ from exactcopy.config.access import (
 )
 from exactcopy.config.border import (
     Amount,
+    Connections,
     Day,
     Duration,
     Flag,
+    Hours,
     Location,
     Names,
+    Rate,
     Size,
     Table,
     Text,
@@ -49,7 +52,7 @@ from exactcopy.model import ReadPolicy
 # A primary has no use for these, and a setting without effect would be a lie.
 BACKUPS_ONLY = ("covers", "rpo", "schedule", "max_absent", "max_read", "cost")
 # What receives test restores is neither compared nor read by a policy.
-STORES_ONLY = ("offsite", "read", "reread")
+STORES_ONLY = ("offsite", "read", "reread", "window", "concurrency", "max_rate")
 # The prices of which a cost names one.
 PRICES = ("monthly", "per_study", "one_time", "per_tb_month")
 
@@ -94,7 +97,7 @@ class Store(Table):
 
     # Where credentials belong, since they do not belong here.
     credentials: ClassVar[str] = ""
-    later: ClassVar[frozenset[str]] = frozenset({"keeps", "window", "concurrency"})
+    later: ClassVar[frozenset[str]] = frozenset({"keeps"})
     kind: Annotated[str, PlainValidator(store_kind)] = ""
     site: Text | None = None
     held_by: Text = ""
@@ -104,6 +107,9 @@ class Store(Table):
     read: Annotated[ReadPolicy, choice(ReadPolicy)] = ReadPolicy.REPORTED
     reread: Duration = timedelta(days=92)
     schedule: Duration | None = None
+    window: Hours | None = None
+    concurrency: Connections | None = None
+    max_rate: Rate | None = None
     max_read: Size | None = None
     cost: Annotated[Price, BeforeValidator(priced)] | None = None
 

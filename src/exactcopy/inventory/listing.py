@@ -14,7 +14,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from exactcopy.errors import StoreUnavailable
+from exactcopy.errors import StoreUnavailable, WindowClosed
 from exactcopy.inventory.database import nothing, parquet, rows, save_rows
 from exactcopy.inventory.schema import LISTING, read, written
 from exactcopy.model import UNSIZED, Answer, Copy, Gap, Problem, ReadPolicy, Safeguard, Seen, Target
@@ -57,10 +57,16 @@ def list_store(
     finished = folder / "listing.json"
     if finished.exists():
         listing = _load(finished)
-        with open_store(target) as store:
-            # A drive that was changed since then is another store: nothing of the listing is true of it.
-            if listing.safeguards.medium == store.safeguards().medium and listing.identity == target.identity:
+        try:
+            with open_store(target) as store:
+                # A drive that was changed since then is another store: nothing of the listing is true of it.
+                if listing.safeguards.medium == store.safeguards().medium and listing.identity == target.identity:
+                    return listing
+        except WindowClosed:
+            # Whatever is there now, this is what was listed and read by the audit that is taken up again.
+            if listing.identity == target.identity:
                 return listing
+            raise
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("listing-*.parquet"):

@@ -37,7 +37,17 @@ def match(
     # By the plan, read whole, read whole after their beginning told what they are, and only told by that.
     kinds = ("known.parquet", "part-*.parquet", "rest-*.parquet", "named.parquet")
     known = (f"select * from {parquet(folder, kind)}" for kind in kinds if any(folder.glob(kind)))
-    db.execute(f"create or replace view parts as {' union all by name '.join(known)}")
+    db.execute(f"create or replace view found as {' union all by name '.join(known)}")
+    if (folder / "kept.parquet").exists():
+        # What a window left unread keeps an earlier proof that is not too old yet.
+        db.execute(
+            f"""create or replace view parts as
+            with again as (select k.* from {parquet(folder, "kept.parquet")} k
+                           semi join found f on f.key = k.key and f.problem = 'over_window')
+            select * from found anti join again using (key) union all by name select * from again"""
+        )
+    else:
+        db.execute("create or replace view parts as from found")
     sources = [*([previous] if previous else []), *primaries]
     db.execute("create or replace table names (key blob, study varchar, series varchar, sop varchar, rank int)")
     for rank, source in enumerate(sources):

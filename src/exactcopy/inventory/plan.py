@@ -22,6 +22,9 @@ HEAD_BYTES = 128 * 1024
 _COLUMNS = ", ".join(INVENTORY)
 _UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "sop_class_uid")
 _LISTED = f"key, size, modified, inode, version, {', '.join(_UIDS)}"
+# When its window may close meanwhile, what was never read is read first, and then what was read longest ago: else the
+# same objects would be read again and again, and others never.
+_BY_AGE = "min(coalesce(read_at, 0)) over (partition by study_instance_uid)"
 # What an instance of a PACS counts against `max_read` before its size is known: a CT image.
 _GUESSED_BYTES = 512 * 1024
 
@@ -58,11 +61,15 @@ def plan_reads(
     before the next audit; and what matches an object of `primaries` by a checksum that the store reports is
     known by that. What `max_read` leaves unread is `over_budget`, unless its digest is not too old yet. Links and
     special files are never read. A plan that is there already stands: the parts that were read belong to it.
+
+    An audit after one that left objects unread when the window closed goes on with what that one began, also where
+    all is read. And since the window may close again, kept.parquet holds those digests that are not too old yet of
+    what is to be read.
     """
     finished = folder / "plan.json"
     if finished.exists():
         return Plan(**json.loads(finished.read_text(encoding="utf-8")))
-    carries = previous is not None and target.read is not ReadPolicy.ALL
+    carries = previous is not None and (target.read is not ReadPolicy.ALL or _broke_off(db, previous))
     due = started - _nanoseconds(target.reread - _UNTIL_NEXT_AUDIT)
     expired = started - _nanoseconds(target.reread)
     open_listing(db, folder)
@@ -91,7 +98,11 @@ def plan_reads(
         select *, case when todo then {_within(target)} end as within from compared
         """
     )
-    save(db, f"select {_LISTED} from planned where within and not contradicted", folder / "todo.parquet")
+    turn = f"{_BY_AGE if target.window else 0} as turn"
+    save(db, f"select {_LISTED}, {turn} from planned where within and not contradicted", folder / "todo.parquet")
+    if target.window:
+        kept = f"select {_COLUMNS} from planned where within and serves and read_at > {expired}"
+        save(db, kept, folder / "kept.parquet")
     known = [f"select {_COLUMNS} from planned where not todo or (not within and serves and read_at > {expired})"]
     if target.read is ReadPolicy.REPORTED:
         known.append(f"select {_COLUMNS} from reported")
@@ -112,7 +123,7 @@ def plan_reads(
             {reported_rows} from planned""",
     )
     if identified:
-        save(db, f"select {_LISTED} from planned where within and contradicted", folder / "heads.parquet")
+        save(db, f"select {_LISTED}, 0 as turn from planned where within and contradicted", folder / "heads.parquet")
     plan = Plan(objects=objects, bytes=size, carried=carried, reported=reported, identified=identified)
     write_whole(finished, json.dumps(asdict(plan)))
     return plan
@@ -144,7 +155,7 @@ def plan_rest(db: DuckDBPyConnection, target: Target, folder: Path, primaries: S
                         as wanted from ({heads})))
             """
         )
-        save(db, f"select {_LISTED} from heads where whole", folder / "rest.parquet")
+        save(db, f"select {_LISTED}, 0 as turn from heads where whole", folder / "rest.parquet")
         # Whose name did not show either may be any instance: nothing can be called missing beside it.
         named = "case when wanted and sop_instance_uid is null then 'over_budget' else problem end as problem"
         save(
@@ -156,6 +167,12 @@ def plan_rest(db: DuckDBPyConnection, target: Target, folder: Path, primaries: S
         write_whole(finished, json.dumps(counts))
     objects, size = json.loads(finished.read_text(encoding="utf-8"))
     return objects, size
+
+
+def _broke_off(db: DuckDBPyConnection, previous: Path) -> bool:
+    """Say whether the window closed before all was read: then the next audit goes on with it."""
+    (left,) = row(db, f"select count(*) from {parquet(previous)} where problem = 'over_window'")
+    return bool(left)
 
 
 def _within(target: Target) -> str:
@@ -177,7 +194,13 @@ def bytes_read(db: DuckDBPyConnection, folder: Path) -> int:
     whole, beginning = "size", f"least(size, {HEAD_BYTES})"
     sizes = {"part": whole, "head": beginning, "rest": whole}
     return sum(
-        int(row(db, f"select coalesce(sum({size}), 0)::bigint from {parquet(folder, f'{name}-*.parquet')}")[0])
+        int(
+            row(
+                db,
+                f"select coalesce(sum({size}), 0)::bigint from {parquet(folder, f'{name}-*.parquet')}"
+                " where problem is distinct from 'over_window'",
+            )[0]
+        )
         for name, size in sizes.items()
         if any(folder.glob(f"{name}-*.parquet"))
     )

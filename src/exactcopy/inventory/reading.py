@@ -4,6 +4,7 @@ Workers import this module: what only the parent needs is imported where it is u
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from exactcopy.dicom.header import HeaderReader
 from exactcopy.digest import CONTENT, SHA256, hasher
-from exactcopy.errors import ObjectChanged
+from exactcopy.errors import ObjectChanged, WindowClosed
 from exactcopy.inventory.schema import written
 from exactcopy.model import DAMAGED, UNSIZED, Checksum, Copy, Identity, Problem, Target
 from exactcopy.pool import Died, Pool
 from exactcopy.stores import PACS, Stream, kept_open
+from exactcopy.stores.bounded import readers, share
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -95,12 +97,15 @@ def read_planned(
         rows.clear()
         numbers.clear()
 
-    for chunk, result in pool.map(read_chunk, _chunks(_planned(db, todo), rest, reading, finished, progress)):
+    at_once = readers(reading.target, pool.workers)
+    reading = replace(reading, target=share(reading.target, pool.workers))
+    chunks = _chunks(_planned(db, todo), rest, reading, finished, progress)
+    for chunk, result in pool.map(read_chunk, chunks, at_once=at_once):
         done = list(_one_by_one(pool, chunk)) if isinstance(result, Died) else result
         rows.extend(done)
         numbers.append(chunk.number)
         # A PACS does not tell sizes before.
-        size = sum(_cost(row[1], reading) for row in done)
+        size = sum(_cost(row[1], reading) for row in done if row[-1] != Problem.OVER_WINDOW)
         now += size
         progress(len(chunk.listed), size)
         if len(rows) >= _PART_ROWS or monotonic() - since > _PART_SECONDS:
@@ -112,10 +117,26 @@ def read_planned(
 
 
 def read_chunk(chunk: Chunk) -> list[Row]:
-    """Return an inventory row for each object of `chunk`. Runs in a worker."""
+    """Return an inventory row for each object of `chunk`; what is left when the window closes is `over_window`.
+
+    Runs in a worker.
+    """
+    rows: list[Row] = []
+    try:
+        _read_into(rows, chunk)
+    except WindowClosed:
+        done = Counter(row[0] for row in rows)
+        for copy in map(_copy, chunk.listed):
+            if done[copy.key]:
+                done[copy.key] -= 1
+            else:
+                rows.append(_row(copy, Identity(problem=Problem.OVER_WINDOW)))
+    return rows
+
+
+def _read_into(rows: list[Row], chunk: Chunk) -> None:
     buffer = memoryview(bytearray(_BUFFER))
     reading = chunk.reading
-    rows = []
     with kept_open(reading.target) as store:
         for copy, stream in store.read(list(map(_copy, chunk.listed)), reading.first_bytes):
             row = _examine(copy, stream, buffer, reading)
@@ -125,7 +146,6 @@ def read_chunk(chunk: Chunk) -> list[Row]:
                 for again in store.read([copy], reading.first_bytes):
                     row = _examine(*again, buffer, reading)
             rows.append(row)
-    return rows
 
 
 def _copy(listed: Listed) -> Copy:
@@ -271,7 +291,7 @@ def _planned(db: "DuckDBPyConnection", todo: Path) -> Iterator[Listed]:
     from exactcopy.inventory.database import parquet
 
     # A cursor of its own: the connection writes parts while this is being read.
-    planned = db.cursor().execute(f"select * from {parquet(todo.parent, todo.name)} order by key")
+    planned = db.cursor().execute(f"select * exclude (turn) from {parquet(todo.parent, todo.name)} order by turn, key")
     while batch := planned.fetchmany(5000):
         yield from batch
 
@@ -279,7 +299,7 @@ def _planned(db: "DuckDBPyConnection", todo: Path) -> Iterator[Listed]:
 def _one_by_one(pool: Pool, chunk: Chunk) -> Iterator[Row]:
     """Read the objects of a chunk that killed its worker, so that only the guilty one stays unread."""
     singles = (Chunk(chunk.number, chunk.reading, (row,)) for row in chunk.listed)
-    for single, result in list(pool.map(read_chunk, singles)):
+    for single, result in list(pool.map(read_chunk, singles, at_once=chunk.reading.target.concurrency)):
         if isinstance(result, Died):
             yield _row(_copy(single.listed[0]), Identity(problem=Problem.IO_ERROR))
         else:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -9,7 +10,8 @@ from time import monotonic
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from exactcopy.errors import StoreUnavailable, no_room
+from exactcopy.errors import StoreUnavailable, WindowClosed, no_room
+from exactcopy.inventory.database import parquet, row
 from exactcopy.inventory.doubt import ask_again, asked_again
 from exactcopy.inventory.listing import Listing, Previous, list_store
 from exactcopy.inventory.matching import Matched, match
@@ -25,6 +27,8 @@ Step = Callable[[str, int | None, int | None], Advance]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """One store as it was found. `error` (a code) and `message` say why nothing could be said of it.
+
+    Where its window closed before all was read, there is a `message` without an error.
 
     `read_bytes` are all that this audit read of it, `rate` the bytes a second that it gave, where it was read now.
     """
@@ -70,13 +74,19 @@ def take_inventory(
             previous = find_previous(target, listing.safeguards.medium)
             if target.read is ReadPolicy.REPORTED and not (work / "plan.json").exists():
                 step(f"Comparing checksums of {target.name}", None, None)
-                ask_again(db, target, work, primaries)
+                # What it was not asked about is read, or is left for the next audit.
+                with suppress(WindowClosed):
+                    ask_again(db, target, work, primaries)
             listing = replace(listing, asked=listing.asked + asked_again(db, work))
             plan = plan_reads(db, target, work, previous, started, asked, primaries)
             rate = _read(
                 db, pool, target, work, plan, primaries, Reading(target=target, started=started, checksums=asked), step
             )
             matched = match(db, work, into, previous, primaries)
+            ended = _ended(db, target, into)
+            if target.role is Role.PRIMARY and not matched.images and ended:
+                shutil.rmtree(into)
+                return Inventory(target=target, error="outside_window", message=ended)
             if target.role is Role.PRIMARY and not matched.images:
                 # An archive without a single image is a wrong path, not an archive that needs no backup.
                 shutil.rmtree(into)
@@ -89,6 +99,7 @@ def take_inventory(
                 matched=matched,
                 read_bytes=bytes_read(db, work),
                 rate=rate,
+                message=ended,
             )
         except StoreUnavailable as error:
             return Inventory(target=target, error=error.code, message=str(error))
@@ -98,6 +109,17 @@ def take_inventory(
             # What a power cut left of an earlier try cannot be read: begin this store anew, once.
             begun_anew = True
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _ended(db: DuckDBPyConnection, target: Target, into: Path) -> str | None:
+    """Say that the window closed before all was read, and what to do; None where it did not."""
+    (left,) = row(db, f"select count(*) from {parquet(into)} where problem = 'over_window'")
+    if target.window is None or not left:
+        return None
+    return (
+        f"{target.name}: its window {target.window} ended, and {left:,} of its files were not read. Audit again from"
+        f" {target.window.begin:%H:%M} on: what was read is kept, and what was not comes first."
+    )
 
 
 def _read(

@@ -11,6 +11,7 @@ from exactcopy.model import Copy, Difference, Outcome, Problem, Target
 from exactcopy.pool import Died, Pool
 from exactcopy.reconcile.case import Case, copy_of
 from exactcopy.stores import open_store
+from exactcopy.stores.bounded import readers, share
 
 # Two whole files are held in memory to compare their elements.
 _COMPARABLE_BYTES = 1 << 29
@@ -40,7 +41,9 @@ def find_differences(case: Case, pool: Pool, progress: Callable[[], None]) -> No
         "create or replace table differences (primary_sha256 blob, backup_sha256 blob, outcome varchar,"
         " elements varchar)"
     )
-    for pair, difference in pool.map(_difference, _pairs(case), _LONGEST):
+    # Any of them may be in the next pair.
+    at_once = min(readers(store.target, pool.workers) for store in case.stores)
+    for pair, difference in pool.map(_difference, _pairs(case, at_once), _LONGEST, at_once):
         progress()
         if difference is None or isinstance(difference, Died):
             continue
@@ -50,7 +53,7 @@ def find_differences(case: Case, pool: Pool, progress: Callable[[], None]) -> No
         )
 
 
-def _pairs(case: Case) -> Iterator[Pair]:
+def _pairs(case: Case, at_once: int) -> Iterator[Pair]:
     seen: set[tuple[bytes, bytes]] = set()
     for primary, backup in case.pairs():
         found = case.db.cursor().execute(
@@ -73,10 +76,10 @@ def _pairs(case: Case) -> Iterator[Pair]:
                     continue
                 seen.add((ours["sha256"], theirs["sha256"]))
                 yield Pair(
-                    primary.target,
+                    share(primary.target, at_once),
                     copy_of(ours),
                     ours["sha256"],
-                    backup.target,
+                    share(backup.target, at_once),
                     copy_of(theirs),
                     theirs["sha256"],
                 )

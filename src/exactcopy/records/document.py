@@ -25,6 +25,8 @@ _NOT_EXAMINED = {
     "unreadable": "its folder could not be read",
     "parts_unreadable": "parts of it could not be read",
     "links_not_followed": "links lead out of it to what was not examined",
+    "outside_window": "the audit ran outside its window",
+    "window_ended": "its window ended before all of it was read",
     "not_compared": "no primary that it covers could be examined",
     "no_credentials": "no credentials for it were found",
     "wrong_key": "its credentials were refused",
@@ -90,7 +92,14 @@ def not_examined(evidence: Evidence) -> list[dict[str, str]]:
     ]
     for store in evidence.stores:
         hidden = store.problems.get("link_outside", 0) and not store.unread and not store.unlisted
-        reason = store.error or (None if store.complete else "links_not_followed" if hidden else "parts_unreadable")
+        partly = (
+            "links_not_followed"
+            if hidden
+            else "window_ended"
+            if store.problems.get("over_window")
+            else "parts_unreadable"
+        )
+        reason = store.error or (None if store.complete else partly)
         if reason:
             found.append(
                 {

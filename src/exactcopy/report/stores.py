@@ -18,6 +18,7 @@ ERRORS = {
     "unreadable": "not readable",
     "parts_unreadable": "parts not read",
     "not_compared": "not compared",
+    "outside_window": "outside its window",
 }
 KINDS = {
     "s3": "S3 bucket",

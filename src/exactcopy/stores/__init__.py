@@ -143,9 +143,14 @@ KINDS = {
 
 
 def open_store(target: Target) -> Store:
-    """Return the store of `target`, to be entered; a kind's own packages are imported only here."""
+    """Return the store of `target`, to be entered, within its bounds; a kind's own packages are imported only here."""
     module, _, name = KINDS[target.kind].partition(":")
-    return cast("Store", getattr(import_module(module), name)(target))
+    store = cast("Store", getattr(import_module(module), name)(target))
+    if not (target.window or target.concurrency or target.max_rate):
+        return store
+    from exactcopy.stores.bounded import bounded
+
+    return bounded(store, target)
 
 
 DESTINATIONS = {

@@ -149,6 +149,8 @@ class RcloneStore:
         if self._features.get("BucketBased") and self._features.get("SlowModTime"):
             # Else each time of an object would cost a request of its own.
             command.append("--use-server-modtime")
+        if self._target.concurrency:
+            command += ["--checkers", str(self._target.concurrency)]
         if self._holder.kind in LISTED_BY_FOLDER:
             command += ["--disable", "ListR"]
         if with_permissions:

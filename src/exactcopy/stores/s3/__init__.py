@@ -81,7 +81,7 @@ class S3Store:
 
     def checksums(self, copies: Iterable[Copy]) -> Iterator[Copy]:
         """Yield each copy with all checksums that the server has of it; without any, and with a problem, on failure."""
-        yield from ahead(partial(asked, self._bucket), copies)
+        yield from ahead(partial(asked, self._bucket), copies, at_once=self._target.concurrency)
 
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
         """Yield each copy with its bytes, in the order given, while the next ones are being asked for."""
@@ -90,7 +90,7 @@ class S3Store:
         def fetched(copy: Copy) -> int:
             return copy.size if first_bytes is None else min(copy.size, first_bytes)
 
-        with closing(ahead(opening, copies, _drop, fetched)) as opened:
+        with closing(ahead(opening, copies, _drop, fetched, self._target.concurrency)) as opened:
             for copy, body in opened:
                 if isinstance(body, Problem):
                     yield copy, body

@@ -19,17 +19,19 @@ def ahead(
     items: Iterable[T],
     drop: Callable[[U], None] = lambda _: None,
     size: Callable[[T], int] = lambda _: 0,
+    at_once: int | None = None,
 ) -> Generator[U]:
     """Yield the result of `work` for each item, a few being under way; what is not taken is given to `drop`.
 
-    Of items of a large `size` only the next one is under way.
+    Of items of a large `size` only the next one is under way; of none more than `at_once`.
     """
+    most = min(AHEAD, at_once or AHEAD)
     waiting: deque[tuple[Future[U], int]] = deque()
-    with ThreadPoolExecutor(AHEAD) as threads:
+    with ThreadPoolExecutor(most) as threads:
         try:
             for item in items:
                 waiting.append((threads.submit(work, item), size(item)))
-                while len(waiting) == AHEAD or (len(waiting) > 1 and sum(large for _, large in waiting) > _AHEAD_BYTES):
+                while len(waiting) == most or (len(waiting) > 1 and sum(large for _, large in waiting) > _AHEAD_BYTES):
                     yield waiting.popleft()[0].result()
             while waiting:
                 yield waiting.popleft()[0].result()

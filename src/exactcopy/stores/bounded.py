@@ -1,0 +1,162 @@
+"""A store within the bounds that its owner set: so many readers at once, so many bytes a second, by night only.
+
+Others work with a PACS while it is audited. What is asked of a store goes through here, whatever kind it is.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from threading import BoundedSemaphore, Lock
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Self
+
+from exactcopy.errors import WindowClosed
+from exactcopy.model import Copy, Gap, Problem, Target
+from exactcopy.stores import Asked, Safeguards, Store, Stream
+
+# What one object takes in an answer to a query; with QIDO-RS it was measured.
+_ENTRY_BYTES = 2000
+# A shorter sleep costs more than it is long.
+_SHORTEST = 0.005
+
+
+def bounded(store: Store, target: Target) -> Store:
+    """Return `store` within the bounds of `target`; it is `Asked` if the store is."""
+    return _BoundedAsked(store, target) if isinstance(store, Asked) else _Bounded(store, target)
+
+
+def readers(target: Target, workers: int) -> int:
+    """Return how many of `workers` may read `target` at once."""
+    return min(workers, target.concurrency or workers)
+
+
+def share(target: Target, workers: int) -> Target:
+    """Return `target` as each of those may use it who read it at once: together they keep to its bounds."""
+    many = readers(target, workers)
+    return replace(
+        target,
+        max_rate=max(target.max_rate // many, 1) if target.max_rate else None,
+        concurrency=target.concurrency // many if target.concurrency else None,
+    )
+
+
+def closed(target: Target) -> WindowClosed | None:
+    """Return what to say of a store whose window is closed now; None where it may be examined."""
+    window = target.window
+    now = datetime.now(UTC)
+    if window is None or window.left(now):
+        return None
+    return WindowClosed(
+        "outside_window",
+        target.name,
+        f"its window is {window}, and now it is outside of it",
+        f"Its window starts at {window.begin:%H:%M}: audit again then.",
+    )
+
+
+class _Pace:
+    """Lets no more than so many bytes a second pass; what was not used before is not made up for."""
+
+    def __init__(self, rate: int | None) -> None:
+        self._rate = rate
+        self._due = 0.0
+        self._lock = Lock()
+
+    def spend(self, size: int) -> None:
+        """Wait until so many bytes have had their time."""
+        if self._rate is None:
+            return
+        with self._lock:
+            now = monotonic()
+            self._due = max(self._due, now) + size / self._rate
+            wait = self._due - now
+        if wait > _SHORTEST:
+            sleep(wait)
+
+
+class _Bounded:
+    """A store that waits, and that raises WindowClosed rather than be read outside its window."""
+
+    def __init__(self, store: Store, target: Target) -> None:
+        self._store = store
+        self._target = target
+        self._pace = _Pace(target.max_rate)
+        self._turns = BoundedSemaphore(target.concurrency) if target.concurrency else None
+
+    def __enter__(self) -> Self:
+        """Reach the store, if that is allowed now."""
+        self.stay_inside()
+        self._store.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of it."""
+        self._store.__exit__(kind, error, trace)
+
+    def partitions(self) -> Iterator[str]:
+        """Yield its parts."""
+        return self._store.partitions()
+
+    def listing(self, partition: str) -> Iterator[Copy | Gap]:
+        """Yield what is in a part; raises WindowClosed where the window closes before that is all.
+
+        A list that is cut short would take what earlier audits proved of the rest from the next one.
+        """
+        with self._turns or nullcontext():
+            self.stay_inside()
+            for item in self._store.listing(partition):
+                yield item
+                self.spend(_ENTRY_BYTES)
+                self.stay_inside()
+
+    def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
+        """Yield what the store does; to read on after the window closed raises WindowClosed."""
+        self.stay_inside()
+        for copy, stream in self._store.read(copies, first_bytes):
+            yield copy, stream if isinstance(stream, Problem) else _BoundedStream(stream, self)
+
+    def safeguards(self) -> Safeguards:
+        """Return what protects it."""
+        return self._store.safeguards()
+
+    def stay_inside(self) -> None:
+        """Raise WindowClosed outside the window."""
+        if error := closed(self._target):
+            raise error
+
+    def spend(self, size: int) -> None:
+        """Wait until so many bytes have had their time."""
+        self._pace.spend(size)
+
+
+class _BoundedAsked(_Bounded):
+    """A store that also tells checksums."""
+
+    def checksums(self, copies: Iterable[Copy]) -> Iterator[Copy]:
+        """Yield each copy with its checksums; raises WindowClosed where the window closes meanwhile."""
+        if not isinstance(self._store, Asked):
+            raise TypeError(self._store)
+        self.stay_inside()
+        for copy in self._store.checksums(copies):
+            yield copy
+            self.spend(_ENTRY_BYTES)
+            self.stay_inside()
+
+
+class _BoundedStream:
+    """The bytes of an object, in their time."""
+
+    def __init__(self, stream: Stream, store: _Bounded) -> None:
+        self._stream = stream
+        self._store = store
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int | None:
+        """Fill `buffer`."""
+        self._store.stay_inside()
+        count = self._stream.readinto(buffer)
+        self._store.spend(count or 0)
+        return count
