@@ -55,6 +55,15 @@ def test_a_pacs_is_a_primary_that_rotates_too(tmp_path):
     assert [(store.name, store.read) for store in config.primaries] == [("web", "rotation"), ("old", "all")]
 
 
+def test_an_orthanc_may_be_read_by_what_it_reports_where_it_is_a_backup(tmp_path):
+    [backup] = load(tmp_path, DICOMWEB + 'read = "reported"').backups
+    assert backup.read is ReadPolicy.REPORTED
+    as_primary = TOP + WEB.replace("backup.", "primary.") + 'read = "reported"\n' + PACS.replace("primary", "backup")
+    assert faults(tmp_path, as_primary) == [
+        'primary.web.read: cannot be "reported": a primary is the reference, and is read. Write "all".'
+    ]
+
+
 def test_every_setting_reaches_its_store_and_each_file_by_its_whole_path(tmp_path):
     config = load(
         tmp_path,
@@ -123,7 +132,7 @@ COMPUTER = ' is no name of a computer. Write the bare name or IP address: "pacs.
 PORT = " is no port. Write a whole number from 1 to 65535, without quotes."
 TITLE = " is no AE title. Write 1 to 16 characters of ASCII without a backslash."
 ONE_WAY = " Write one way to sign in."
-NO_CHECKSUMS = ' cannot be "reported": a PACS reports no checksums. Write "all" or "rotation".'
+NO_CHECKSUMS = ' cannot be "reported": over DIMSE a PACS reports no checksums. Write "all" or "rotation".'
 
 
 def web(address: str) -> str:
@@ -142,7 +151,6 @@ def web(address: str) -> str:
             DICOMWEB.replace('held_by = "us"\n', ""),
             'backup.web.held_by: is missing. Write who holds the data: held_by = "us" for a server of your own.',
         ),
-        (DICOMWEB + "read = 'reported'", "backup.web.read:" + NO_CHECKSUMS),
         (web("pacs.example.org/dicom-web"), 'backup.web.url: "pacs.example.org/dicom-web"' + SERVER),
         (web("ftp://pacs/dicom-web"), 'backup.web.url: "ftp://pacs/dicom-web"' + SERVER),
         (web("https:///dicom-web"), 'backup.web.url: "https:///dicom-web"' + SERVER),
@@ -362,7 +370,8 @@ def test_the_examples_of_a_pacs_in_the_guide_load(tmp_path):
     guide = DOC.read_text().partition("## A PACS")[2].partition("## decisions.toml")[0]
     config = load(tmp_path, TOP + "".join(re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)))
     orthanc, old = config.primaries
-    (cloud,) = config.backups
+    cloud, reporting = config.backups
+    assert reporting.read is ReadPolicy.REPORTED
     assert orthanc.options["password"] == "env:ORTHANC_PASSWORD"
     assert cloud.options["token"] == f"file:{tmp_path}/secrets/cloud-pacs-token"
     assert (old.options["retrieve"], old.options["move_port"]) == ("move", 11112)

@@ -14,7 +14,7 @@ from duckdb import DuckDBPyConnection
 from exactcopy import records
 from exactcopy.config import Config
 from exactcopy.decisions import Decisions
-from exactcopy.digest import CONTENT
+from exactcopy.digest import CONTENT, MD5
 from exactcopy.errors import StoreUnavailable
 from exactcopy.evidence import examined, failed_before, gather, last_inventory, recovery_of
 from exactcopy.inventory.database import database
@@ -84,12 +84,13 @@ def _with(config: Config, stores: Sequence[Target]) -> Config:
 def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) -> list[Inventory]:
     """Take the inventory of every store, primaries first: backups are matched against them.
 
-    Backups that report checksums are listed before all: what a primary is read for depends on them.
+    Backups that report checksums are listed before all: what a primary is read for depends on them. A PACS is not: it
+    is asked about the studies of its primaries, and reports nothing but an MD5.
     """
     taken: list[Inventory] = []
     unfinished = run.unfinished
     for backup in run.config.backups:
-        if backup.read is ReadPolicy.REPORTED:
+        if backup.read is ReadPolicy.REPORTED and backup.kind not in PACS:
             step(f"Listing {backup.name}", None, None)
             # One that cannot be reached is told of in its turn.
             with suppress(StoreUnavailable):
@@ -135,12 +136,14 @@ def _asked(db: DuckDBPyConnection, run: Run, target: Target) -> tuple[Checksum, 
 
 
 def _reported(db: DuckDBPyConnection, run: Run, primary: Target) -> tuple[Checksum, ...]:
-    folders = [
-        run.unfinished.work / backup.name
-        for backup in run.config.backups
-        if backup.read is ReadPolicy.REPORTED and primary.name in backup.covers
+    reporting = [
+        backup for backup in run.config.backups if backup.read is ReadPolicy.REPORTED and primary.name in backup.covers
     ]
-    return asked_of_primaries(db, [folder for folder in folders if (folder / "listing.json").exists()])
+    folders = [run.unfinished.work / backup.name for backup in reporting if backup.kind not in PACS]
+    asked = asked_of_primaries(db, [folder for folder in folders if (folder / "listing.json").exists()])
+    if any(backup.kind in PACS for backup in reporting):
+        asked = tuple(sorted({*asked, MD5}, key=str))
+    return asked
 
 
 def _test_restores(run: Run, case: Case, pool: Pool, scratch: Path, step: Step) -> tuple[list[RestoreTest], list[Draw]]:

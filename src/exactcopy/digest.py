@@ -23,6 +23,7 @@ class Hasher(Protocol):
 
 
 SHA256 = Checksum(Algorithm.SHA256)
+MD5 = Checksum(Algorithm.MD5)
 CONTENT = Checksum(Algorithm.CONTENT)
 DROPBOX = Checksum(Algorithm.SHA256, 4 * 1024 * 1024)
 

@@ -76,6 +76,8 @@ class PacsContract:
     store: ClassVar[type[Any]]
     # False: the protocol has the server pack an instance anew. Then what the instance says is compared.
     gives_files: ClassVar[bool] = True
+    # What else it tells.
+    told: ClassVar[tuple[str, ...]] = ()
 
     def make(self, files: Iterable[bytes]) -> Target:
         """Fill a server, or one that is full of them already."""
@@ -184,7 +186,7 @@ class PacsContract:
     def test_a_store_cannot_write(self, target: Target) -> None:
         with type(self).store(target) as store:
             public = {name for name in dir(store) if not name.startswith("_")}
-        assert public == {"partitions", "listing", "read", "safeguards"}
+        assert public == {"partitions", "listing", "read", "safeguards", *self.told}
 
     def test_what_is_said_of_safeguards_may_be_printed(self, target: Target) -> None:
         with type(self).store(target) as store:

@@ -54,6 +54,7 @@ class TestOrthanc(PacsContract):
     """Orthanc with its plugin."""
 
     store = DicomwebStore
+    told = ("checksums", "count")
 
     @pytest.fixture
     def target(self, full: Orthanc) -> Target:

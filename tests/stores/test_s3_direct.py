@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from exactcopy.stores import open_store
-from exactcopy.stores.s3.ahead import AHEAD
+from exactcopy.stores.ahead import AHEAD
 from exactcopy.stores.s3.client import Bucket, connect, session_of
 from exactcopy.stores.s3.direct import DirectReader
 from tests.servers import ADMIN, AUDITOR, Answer, Keys, S3Server, scripted

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from exactcopy.stores import open_store
-from exactcopy.stores.s3.ahead import AHEAD
+from exactcopy.stores.ahead import AHEAD
 from tests.servers import ADMIN, AUDITOR, Answer, Keys, S3Server, scripted
 from tests.stores.buckets import by_sdk, described, item, only, page, put, refusal, target_of
 from tests.stores.contract import content, listed

@@ -215,7 +215,7 @@ class Retrieve(StrEnum):
     MOVE = "move"
 
 
-NO_CHECKSUMS = {"reported": "a PACS reports no checksums"}
+NO_CHECKSUMS = {"reported": "over DIMSE a PACS reports no checksums"}
 
 
 class Dicomweb(Store):
@@ -226,7 +226,8 @@ class Dicomweb(Store):
         "held_by": 'Write who holds the data: held_by = "us" for a server of your own.',
     }
     credentials: ClassVar[str] = "username and password, token and headers say how to sign in."
-    read: Annotated[ReadPolicy, choice(ReadPolicy, but=NO_CHECKSUMS)] = ReadPolicy.ROTATION
+    # An Orthanc reports them beside its DICOMweb.
+    read: Annotated[ReadPolicy, choice(ReadPolicy)] = ReadPolicy.ROTATION
     url: Url = ""
     username: User | None = None
     password: Secret | None = None

@@ -69,8 +69,10 @@ def ask_again(db: DuckDBPyConnection, target: Target, folder: Path, primaries: S
 
 
 def _copies(db: DuckDBPyConnection, which: str, *values: bytes) -> list[Copy]:
-    found = db.execute(f"select key, size, modified, version, digests from listed where {which}", list(values))
+    found = db.execute(
+        f"select key, size, modified, version, digests, sop_instance_uid from listed where {which}", list(values)
+    )
     return [
-        Copy(key=key, size=size, modified=modified, version=version, digests=read(digests))
-        for key, size, modified, version, digests in found.fetchall()
+        Copy(key=key, size=size, modified=modified, version=version, digests=read(digests), sop_instance_uid=sop)
+        for key, size, modified, version, digests, sop in found.fetchall()
     ]

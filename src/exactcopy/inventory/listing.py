@@ -19,7 +19,7 @@ from exactcopy.inventory.database import nothing, parquet, rows, save_rows
 from exactcopy.inventory.schema import LISTING, read, written
 from exactcopy.model import UNSIZED, Answer, Copy, Gap, Problem, ReadPolicy, Safeguard, Seen, Target
 from exactcopy.records import shown_key, write_whole
-from exactcopy.stores import PACS, Asked, Safeguards, Store, open_store
+from exactcopy.stores import PACS, Asked, Counted, Safeguards, Store, open_store
 
 _ROWS_AT_A_TIME = 50_000
 _ITEMS_AT_A_TIME = 1000
@@ -92,6 +92,8 @@ def list_store(
             found = [copy for batch in _batches(store, gaps, [f"study:{study}" for study in absent]) for copy in batch]
             save_rows(db, LISTING, [_row(copy) for copy in found], folder / "listing-asked.parquet")
             objects += len(found)
+        if isinstance(store, Counted) and objects < (store.count() or 0):
+            gaps.append(("what the server counts and does not list", Problem.IO_ERROR))
         if not objects + deleted:
             save_rows(db, LISTING, [], folder / "listing-none.parquet")
         shown = store.safeguards()
@@ -198,8 +200,9 @@ def _side_by_side(store: Store, partitions: list[str]) -> Generator[Copy | Gap]:
 def _ask(store: Asked, copies: list[Copy], known: Mapping[bytes, Copy]) -> tuple[list[Copy], int]:
     """Return the copies with the checksums of those whose listing held none, and how many were asked for."""
     silent = [copy for copy in copies if copy.key not in known and not copy.digests and copy.problem is None]
-    told = {**known, **{copy.key: copy for copy in store.checksums(silent)}}
-    return [told.get(copy.key, copy) for copy in copies], len(silent)
+    answers = {copy.key: copy for copy in store.checksums(silent)}
+    told = {**known, **answers}
+    return [told.get(copy.key, copy) for copy in copies], len(answers)
 
 
 def _told(db: DuckDBPyConnection, previous: Path, copies: list[Copy]) -> dict[bytes, Copy]:

@@ -14,6 +14,7 @@ from exactcopy.inventory.reported import clear, names_of
 from exactcopy.inventory.schema import INVENTORY, names
 from exactcopy.model import Checksum, ReadPolicy, Target
 from exactcopy.records import write_whole
+from exactcopy.stores import PACS
 
 # The next audit may come this late without any proof growing older than `reread`.
 _UNTIL_NEXT_AUDIT = timedelta(days=35)
@@ -75,7 +76,9 @@ def plan_reads(
     open_listing(db, folder)
     if target.read is ReadPolicy.REPORTED:
         clear(db, "listed", primaries, started)
-        contradicts, left = "l.key in (from contradicted)", "where l.key not in (select key from reported)"
+        # A PACS has named it already, and sends no part of it.
+        contradicts = "false" if target.kind in PACS else "l.key in (from contradicted)"
+        left = "where l.key not in (select key from reported)"
         reported_rows = "(select count(*) from reported where digest_source is not null)"
     else:
         contradicts, left, reported_rows = "false", "", "0"
@@ -98,8 +101,10 @@ def plan_reads(
         select *, case when todo then {_within(target)} end as within from compared
         """
     )
+    # A PACS may send an instance in other packaging than it keeps it in, or sent it in before.
+    todo = _LISTED.replace("size", "null::bigint as size") if target.kind in PACS else _LISTED
     turn = f"{_BY_AGE if target.window else 0} as turn"
-    save(db, f"select {_LISTED}, {turn} from planned where within and not contradicted", folder / "todo.parquet")
+    save(db, f"select {todo}, {turn} from planned where within and not contradicted", folder / "todo.parquet")
     if target.window:
         kept = f"select {_COLUMNS} from planned where within and serves and read_at > {expired}"
         save(db, kept, folder / "kept.parquet")

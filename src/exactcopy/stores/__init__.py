@@ -81,7 +81,19 @@ class Asked(Protocol):
     """What a store is besides that tells more of an object when it is asked for each by itself."""
 
     def checksums(self, copies: Iterable[Copy]) -> Iterator[Copy]:
-        """Yield each of `copies` once, with all checksums that the store has of it: a request for each."""
+        """Yield each of `copies` once, with all checksums that the store has of it: a request for each.
+
+        Nothing is yielded of what it cannot be asked about.
+        """
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """What a store is besides that says how many objects it holds."""
+
+    def count(self) -> int | None:
+        """Return how many the listing must show at least; None where the store does not say."""
         ...
 
 

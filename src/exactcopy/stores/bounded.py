@@ -14,7 +14,7 @@ from typing import Self
 
 from exactcopy.errors import WindowClosed
 from exactcopy.model import Copy, Gap, Problem, Target
-from exactcopy.stores import Asked, Safeguards, Store, Stream
+from exactcopy.stores import Asked, Counted, Safeguards, Store, Stream
 
 # What one object takes in an answer to a query; with QIDO-RS it was measured.
 _ENTRY_BYTES = 2000
@@ -122,6 +122,10 @@ class _Bounded:
     def safeguards(self) -> Safeguards:
         """Return what protects it."""
         return self._store.safeguards()
+
+    def count(self) -> int | None:
+        """Return how many objects the listing must show at least."""
+        return self._store.count() if isinstance(self._store, Counted) else None
 
     def stay_inside(self) -> None:
         """Raise WindowClosed outside the window."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -11,8 +12,10 @@ from urllib3.exceptions import HTTPError
 
 from exactcopy.model import UNSIZED, Answer, Copy, Gap, Problem, Safeguard, Seen, Target
 from exactcopy.stores import Safeguards, Stream
+from exactcopy.stores.ahead import ahead
 from exactcopy.stores.dicomweb.client import connect, refused, unreachable
 from exactcopy.stores.dicomweb.finding import Finder
+from exactcopy.stores.dicomweb.orthanc import Orthanc, beside
 from exactcopy.stores.dicomweb.reading import read_copies
 from exactcopy.stores.dimse.listing import list_study
 from exactcopy.stores.dimse.studies import Sweep
@@ -28,6 +31,7 @@ class DicomwebStore:
     def __init__(self, target: Target) -> None:
         """Take the target; nothing is asked before the store is entered."""
         self._target = target
+        self._counted: int | None = None
 
     def __enter__(self) -> Self:
         """Ask for one study: proof of all that leads there."""
@@ -58,6 +62,7 @@ class DicomwebStore:
 
     def partitions(self) -> Iterator[str]:
         """Yield all studies, a few at a time, and what of them could not be listed."""
+        self._counted = self._orthanc.count() if self._orthanc else None
         sweep = Sweep(self._finder, silent=True)
         answer = sweep.run()
         if answer.problem and not answer.rows:
@@ -79,6 +84,16 @@ class DicomwebStore:
             quickly = self._at_once(study)
             yield from list_study(self._finder, study, seen=extent != "study") if quickly is None else quickly
 
+    def count(self) -> int | None:
+        """Return how many instances there were at least while they were listed; only an Orthanc says."""
+        now = self._orthanc.count() if self._orthanc else None
+        return None if now is None or self._counted is None else min(now, self._counted)
+
+    def checksums(self, copies: Iterable[Copy]) -> Iterator[Copy]:
+        """Yield each copy with what an Orthanc says of its stored file; no other server is asked."""
+        if self._orthanc:
+            yield from ahead(self._orthanc.told, copies, at_once=self._target.concurrency)
+
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
         """Yield each copy with its bytes, as they arrive."""
         yield from read_copies(self._server, copies)
@@ -95,6 +110,10 @@ class DicomwebStore:
             medium=self._server.url,
             seen={Safeguard.TRANSPORT: transport},
         )
+
+    @cached_property
+    def _orthanc(self) -> Orthanc | None:
+        return beside(self._server)
 
     def _at_once(self, study: str) -> list[Copy] | None:
         """Return the instances of a study by two questions; None where these do not agree in every way."""

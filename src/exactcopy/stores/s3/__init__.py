@@ -9,7 +9,7 @@ from typing import Self
 
 from exactcopy.model import Copy, Gap, Problem, Target
 from exactcopy.stores import Safeguards, Stream
-from exactcopy.stores.s3.ahead import ahead
+from exactcopy.stores.ahead import ahead
 from exactcopy.stores.s3.asking import Examined, Versioning
 from exactcopy.stores.s3.checksums import asked
 from exactcopy.stores.s3.client import Bucket, connect, session_of

@@ -16,7 +16,7 @@ from botocore.utils import parse_timestamp
 
 from exactcopy import __version__
 from exactcopy.model import Copy
-from exactcopy.stores.s3.ahead import AHEAD
+from exactcopy.stores.ahead import AHEAD
 from exactcopy.stores.s3.faults import Nonsense, Refused
 
 READING = frozenset(

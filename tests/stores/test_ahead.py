@@ -4,7 +4,7 @@ from threading import Lock
 
 import pytest
 
-from exactcopy.stores.s3.ahead import AHEAD, ahead
+from exactcopy.stores.ahead import AHEAD, ahead
 
 
 @pytest.mark.parametrize(("size", "most"), [(100, AHEAD), (100_000_000, 2)], ids=["small", "large"])
