@@ -177,3 +177,20 @@ def test_an_image_that_has_another_length_than_last_time_is_compared(tmp_path: P
         replace(server, clinic.path("pacs", 0, 0), lambda dataset: setattr(dataset, "StudyDescription", "planted"))
         audit = audit_at(clinic, datetime.now(UTC))
     assert outcomes(audit, "pacs-copy") == {"altered": 1}
+
+
+def test_studies_of_one_day_that_look_like_a_limit_are_all_there_is_if_the_server_counts_no_more(
+    tmp_path: Path,
+) -> None:
+    """A list as long as any before may have been cut; that all studies bear one date and time parts it no further."""
+    with orthanc() as server:
+        for study in range(12):
+            server.upload(with_uids(source("CT_small.dcm"), study, 0))
+        listing = listed(server, tmp_path)
+        assert (listing.objects, listing.gaps) == (12, ())
+    with orthanc(LimitFindResults=11) as server:
+        for study in range(14):
+            server.upload(with_uids(source("CT_small.dcm"), study, 0))
+        listing = listed(server, tmp_path / "cut")
+        assert listing.objects < 14
+        assert listing.gaps

@@ -54,7 +54,7 @@ class TestOrthanc(PacsContract):
     """Orthanc with its plugin."""
 
     store = DicomwebStore
-    told = ("checksums", "count")
+    told = ("checksums", "counts")
 
     @pytest.fixture
     def target(self, full: Orthanc) -> Target:

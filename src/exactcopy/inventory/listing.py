@@ -92,8 +92,12 @@ def list_store(
             found = [copy for batch in _batches(store, gaps, [f"study:{study}" for study in absent]) for copy in batch]
             save_rows(db, LISTING, [_row(copy) for copy in found], folder / "listing-asked.parquet")
             objects += len(found)
-        if isinstance(store, Counted) and objects < (store.count() or 0):
+        counts = store.counts() if isinstance(store, Counted) else None
+        if counts and objects < min(counts):
             gaps.append(("what the server counts and does not list", Problem.IO_ERROR))
+        elif counts == (objects, objects):
+            # Whatever looked like the limit of a list cut nothing off.
+            gaps.clear()
         if not objects + deleted:
             save_rows(db, LISTING, [], folder / "listing-none.parquet")
         shown = store.safeguards()

@@ -92,8 +92,11 @@ class Asked(Protocol):
 class Counted(Protocol):
     """What a store is besides that says how many objects it holds."""
 
-    def count(self) -> int | None:
-        """Return how many the listing must show at least; None where the store does not say."""
+    def counts(self) -> tuple[int, int] | None:
+        """Return how many there were before and after a listing; None where the store does not say.
+
+        A listing of fewer than both is not whole; one of exactly as many as both is, whatever it looked like.
+        """
         ...
 
 

@@ -123,9 +123,9 @@ class _Bounded:
         """Return what protects it."""
         return self._store.safeguards()
 
-    def count(self) -> int | None:
-        """Return how many objects the listing must show at least."""
-        return self._store.count() if isinstance(self._store, Counted) else None
+    def counts(self) -> tuple[int, int] | None:
+        """Return how many objects there were before and after a listing, where the store says."""
+        return self._store.counts() if isinstance(self._store, Counted) else None
 
     def stay_inside(self) -> None:
         """Raise WindowClosed outside the window."""

@@ -84,10 +84,10 @@ class DicomwebStore:
             quickly = self._at_once(study)
             yield from list_study(self._finder, study, seen=extent != "study") if quickly is None else quickly
 
-    def count(self) -> int | None:
-        """Return how many instances there were at least while they were listed; only an Orthanc says."""
+    def counts(self) -> tuple[int, int] | None:
+        """Return how many instances there were before and after they were listed; only an Orthanc says."""
         now = self._orthanc.count() if self._orthanc else None
-        return None if now is None or self._counted is None else min(now, self._counted)
+        return None if now is None or self._counted is None else (self._counted, now)
 
     def checksums(self, copies: Iterable[Copy]) -> Iterator[Copy]:
         """Yield each copy with what an Orthanc says of its stored file; no other server is asked."""

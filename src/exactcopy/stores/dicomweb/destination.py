@@ -16,6 +16,7 @@ from exactcopy.stores import Sent
 from exactcopy.stores.dicomweb import DicomwebStore
 from exactcopy.stores.dicomweb.client import connect, resource, unreachable
 from exactcopy.stores.dicomweb.finding import Finder
+from exactcopy.stores.dicomweb.orthanc import beside
 
 _JSON = "application/dicom+json"
 _REFERENCED, _SOP_INSTANCE = "00081199", "00081155"
@@ -93,7 +94,10 @@ class DicomwebDestination:
 
     def _remove_from_orthanc(self, instance: Sent) -> bool:
         """Delete what Orthanc has of this UID in this study; it knows objects by names of its own."""
-        base = self._server.url.rpartition("/")[0]
+        orthanc = beside(self._server)
+        if orthanc is None:
+            return False
+        base = orthanc.server.url
         status, found = self._ask("POST", f"{base}/tools/lookup", instance.sop_instance_uid.encode())
         if status != HTTPStatus.OK or not isinstance(found, list):
             return False
