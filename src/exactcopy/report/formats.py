@@ -63,14 +63,19 @@ def write_html(view: Mapping[str, Any], path: Path) -> None:
 
 def html(view: Mapping[str, Any], font: str = "woff2") -> str:
     """Give the report as HTML; the file for the screen and the PDF are this text with other font files."""
-    environment = jinja2.Environment(
+    return _environment().get_template("report.html").render(view, css=_css(font))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Give what compiles the templates: once for all formats."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates()),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html").render(view, css=_css(font))
 
 
 @cache

@@ -21,6 +21,9 @@ def printable(value: Any) -> Any:
     A terminal obeys them, XML forbids them, and a bidirectional override shows another text than is there.
     """
     if isinstance(value, str):
+        # Most of a report is plain text; what is printable by Unicode holds none of what is hidden below.
+        if value.isprintable():
+            return value
         return "".join(" " if c in "\t\n\r" else c for c in value if not _hidden(c))
     if isinstance(value, dict):
         return {key: printable(each) for key, each in value.items()}
