@@ -1,8 +1,9 @@
 """Say how two instances of one SOP Instance UID differ whose files are not equal: doubt is a difference."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import zip_longest
+from struct import pack
 from typing import TYPE_CHECKING, Any
 
 from exactcopy.dicom.elements import (
@@ -17,10 +18,10 @@ from exactcopy.dicom.elements import (
     frame_count,
     read_instance,
 )
-from exactcopy.dicom.encoding import PIXEL_TAGS
+from exactcopy.dicom.encoding import PIXEL_TAGS, UNDEFINED
 from exactcopy.dicom.pixels import frames
 from exactcopy.dicom.quiet import pydicom_quietly
-from exactcopy.dicom.terms import ALWAYS_LOSSY, MAY_BE_LOSSY, NATIVE, TEXT_VRS
+from exactcopy.dicom.terms import ALWAYS_LOSSY, EXPLICIT_LITTLE, MAY_BE_LOSSY, NATIVE, TEXT_VRS
 from exactcopy.dicom.walk import MOST_NESTED
 from exactcopy.model import Difference, Outcome
 
@@ -34,6 +35,15 @@ NOT_COMPARED = f"{PIXEL_DATA} (cannot be decoded for comparison)"
 
 _INSTANCE_UID = 0x00080018
 _PHOTOMETRIC, _PLANAR, _LOSSY = 0x00280004, 0x00280006, 0x00282110
+_PIXELS = 0x7FE00010
+# What it takes to decode the pixels of an item, with the VRs that the Standard gives.
+_IMAGE = {
+    0x00280002: b"US",
+    _PHOTOMETRIC: b"CS",
+    _PLANAR: b"US",
+    0x00280008: b"IS",
+    **dict.fromkeys((0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280102, 0x00280103), b"US"),
+}
 _PADDING = 0xFFFCFFFC
 # Extended offset table, lengths, and total length: packaging of encapsulated pixels (PS3.3 C.7.6.3.1.8).
 _OFFSET_TABLES = frozenset({0x7FE00001, 0x7FE00002, 0x7FE00003})
@@ -63,6 +73,15 @@ class _Change:
         return self.lost or any(tag >> 16 in _GRAVE_GROUPS or tag in _GRAVE_TAGS for tag in self.path)
 
 
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What was found between two instances."""
+
+    left: Instance
+    right: Instance
+    changes: list[_Change] = field(default_factory=list)
+
+
 def compare(primary: bytes, backup: bytes) -> Difference:
     """Say how a backup's file differs from the primary's; never raises for what is in them."""
     try:
@@ -70,8 +89,9 @@ def compare(primary: bytes, backup: bytes) -> Difference:
     except MalformedError as problem:
         name = NOT_COMPARED if problem.in_pixels else HEADER_UNREADABLE
         return Difference(outcome=Outcome.DIFFERENT, elements=(name,))
-    changes: list[_Change] = []
-    _compare_data_sets(left.data_set, right.data_set, (), changes)
+    found = _Findings(left, right)
+    _compare_data_sets(left.data_set, right.data_set, (), found)
+    changes = found.changes
     tags = {tag for tag, _ in (*left.data_set, *right.data_set) if tag in PIXEL_TAGS}
     if not tags:
         # Without pixels, every element is what the instance is about.
@@ -79,7 +99,11 @@ def compare(primary: bytes, backup: bytes) -> Difference:
         return Difference(outcome=outcome, elements=_names(changes))
     equal = _pixels_equal(left, right, primary, backup)
     if equal and _recoded(left, right):
-        changes = [change for change in changes if not _follows_recoding(change, left, right)]
+        changes = [
+            change
+            for change in changes
+            if len(change.path) > 1 or not _follows_recoding(change.path[0], left.data_set, right.data_set)
+        ]
     if equal is None:
         # Their stored bytes differ, and whether the images do is not known: that is no copy to rely on.
         return Difference(outcome=Outcome.DIFFERENT, elements=(*_names(changes), NOT_COMPARED))
@@ -106,34 +130,52 @@ def _names(changes: list[_Change]) -> tuple[str, ...]:
     return tuple(sorted({change.name for change in changes})[:MOST_NAMES])
 
 
-def _compare_data_sets(left: DataSet, right: DataSet, path: tuple[int, ...], changes: list[_Change]) -> None:
+def _compare_data_sets(left: DataSet, right: DataSet, path: tuple[int, ...], found: _Findings) -> None:
     """Add what differs between two data sets, item by item."""
+    # An item may hold an image, too: an icon, in the Standard's sequence or in a vendor's.
+    recoded = bool(path) and _recoded_item(left, right, found)
     for key in sorted({*left, *right}):
         tag = key[0]
         # Group lengths, padding, and at top level the pixels, which have rules of their own.
         if tag & 0xFFFF == 0 or tag == _PADDING or (not path and tag in PIXEL_TAGS):
             continue
+        if recoded and (tag == _PIXELS or _follows_recoding(tag, left, right)):
+            continue
         here, there = left.get(key), right.get(key)
         if here is None or there is None:
-            changes.append(_Change((*path, tag), lost=there is None))
+            found.changes.append(_Change((*path, tag), lost=there is None))
         else:
-            _compare_elements(tag, here, there, path, changes)
+            _compare_elements(tag, here, there, path, found)
 
 
-def _compare_elements(tag: int, left: Element, right: Element, path: tuple[int, ...], changes: list[_Change]) -> None:
+def _compare_elements(tag: int, left: Element, right: Element, path: tuple[int, ...], found: _Findings) -> None:
     """Add what differs between two elements of one tag."""
     here, there = left.value, right.value
     named = {vr for vr in (left.vr, right.vr) if vr is not None and vr != "UN"}
-    if len(named) > 1:
-        changes.append(_Change((*path, tag)))
+    if len(named) > 1 and not _means_the_same(tag, named, here, there):
+        found.changes.append(_Change((*path, tag)))
     elif isinstance(here, bytes) and isinstance(there, bytes):
         if not _same_value(here, there, next(iter(named), None) or dictionary_vr(tag)):
-            _compare_as_items(tag, here, there, path, changes)
+            _compare_as_items(tag, here, there, path, found)
     elif isinstance(here, Fragments) or isinstance(there, Fragments):
         if here != there:
-            changes.append(_Change((*path, tag)))
+            found.changes.append(_Change((*path, tag)))
     else:
-        _compare_as_items(tag, here, there, path, changes)
+        _compare_as_items(tag, here, there, path, found)
+
+
+def _means_the_same(tag: int, named: set[str], left: object, right: object) -> bool:
+    """Say whether a value means the same by both VRs.
+
+    Where the Standard leaves a choice, who keeps an instance in implicit VR has to choose anew (PS3.6 6).
+    """
+    if left != right or not isinstance(left, bytes):
+        return False
+    if not left:
+        return True
+    chosen = named <= set((dictionary_vr(tag) or "").split(" or "))
+    # Signed and unsigned words differ in what the highest bit means.
+    return chosen and not ("SS" in named and any(byte & 0x80 for byte in left[1::2]))
 
 
 def _compare_as_items(
@@ -141,7 +183,7 @@ def _compare_as_items(
     left: bytes | list[DataSet],
     right: bytes | list[DataSet],
     path: tuple[int, ...],
-    changes: list[_Change],
+    found: _Findings,
 ) -> None:
     """Add what differs between two values of which one is, or may be, a sequence."""
     try:
@@ -150,12 +192,12 @@ def _compare_as_items(
         here = as_items(left) if isinstance(left, bytes) else left
         there = as_items(right) if isinstance(right, bytes) else right
     except MalformedError:
-        changes.append(_Change((*path, tag)))
+        found.changes.append(_Change((*path, tag)))
         return
     if len(here) != len(there):
-        changes.append(_Change((*path, tag), lost=len(there) < len(here)))
+        found.changes.append(_Change((*path, tag), lost=len(there) < len(here)))
     for item, other in zip(here, there, strict=False):
-        _compare_data_sets(item, other, (*path, tag), changes)
+        _compare_data_sets(item, other, (*path, tag), found)
 
 
 def _same_value(left: bytes, right: bytes, vr: str | None) -> bool:
@@ -228,9 +270,9 @@ def _frame_starts(fragments: Fragments, count: int) -> list[int] | None:
     return starts if len(starts) == count else None
 
 
-def _bytes(instance: Instance, tag: int) -> bytes:
-    """Give a top-level value's bytes; none where it is absent."""
-    element = instance.data_set.get((tag, 0))
+def _bytes(data_set: DataSet, tag: int) -> bytes:
+    """Give a value's bytes; none where it is absent."""
+    element = data_set.get((tag, 0))
     return element.value if element is not None and isinstance(element.value, bytes) else b""
 
 
@@ -241,7 +283,7 @@ def _recoded(left: Instance, right: Instance) -> bool:
 
 def _lossy(instance: Instance) -> bool:
     """Say whether an instance says that it is compressed with loss."""
-    stated = _bytes(instance, _LOSSY).strip(b"\0 ") == b"01"
+    stated = _bytes(instance.data_set, _LOSSY).strip(b"\0 ") == b"01"
     return instance.syntax in ALWAYS_LOSSY or (instance.syntax in MAY_BE_LOSSY and stated)
 
 
@@ -255,29 +297,59 @@ def _tolerance(left: Instance, right: Instance) -> int:
     return int(_lossy(left) and right.syntax is not None and right.syntax not in MAY_BE_LOSSY)
 
 
-def _follows_recoding(change: _Change, left: Instance, right: Instance) -> bool:
-    """Say whether a change only tells how equal pixels are now encoded."""
-    if len(change.path) > 1:
-        return False
-    tag = change.path[0]
+def _follows_recoding(tag: int, left: DataSet, right: DataSet) -> bool:
+    """Say whether a change of an element beside equal pixels only tells how they are now encoded."""
     if tag in _OFFSET_TABLES:
-        return (tag, 0) not in left.data_set or (tag, 0) not in right.data_set
+        return (tag, 0) not in left or (tag, 0) not in right
     if tag == _PHOTOMETRIC:
         return {_bytes(side, tag).strip(b"\0 ") for side in (left, right)} <= _COLOR
-    return tag == _PLANAR and not change.lost
+    return tag == _PLANAR and (tag, 0) in right
+
+
+def _recoded_item(left: DataSet, right: DataSet, found: _Findings) -> bool:
+    """Say whether an item holds the same image, compressed in another way because the instance is."""
+    here, there = left.get((_PIXELS, 0)), right.get((_PIXELS, 0))
+    if here is None or there is None or not _recoded(found.left, found.right):
+        return False
+    if isinstance(here.value, bytes) and isinstance(there.value, bytes):
+        return False
+    files = _as_file(left, found.left.syntax), _as_file(right, found.right.syntax)
+    return _decoded_equal(*files, tolerance=_tolerance(found.left, found.right)) is True
+
+
+def _as_file(item: DataSet, syntax: str | None) -> bytes:
+    """Write the image of an item as a file, to be decoded."""
+    pixels = item[_PIXELS, 0].value
+    if isinstance(pixels, list):
+        return b""
+    if isinstance(pixels, Fragments):
+        # Without the offset table, for an item has one frame (PS3.3 C.7.6.1.1.6).
+        parts = b"".join(pack("<HHI", 0xFFFE, 0xE000, len(part)) + part for part in (b"", *pixels.parts))
+        value, length = parts + pack("<HHI", 0xFFFE, 0xE0DD, 0), UNDEFINED
+    else:
+        syntax, value, length = EXPLICIT_LITTLE, pixels, len(pixels)
+    stated = (syntax or "").encode("latin-1")
+    data = pack("<HH2sH", 2, 0x10, b"UI", len(stated)) + stated
+    for tag, vr in _IMAGE.items():
+        if (tag, 0) in item:
+            said = _bytes(item, tag)
+            data += pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, len(said)) + said
+    return data + pack("<HH2sHI", 0x7FE0, 0x10, b"OW", 0, length) + value
 
 
 def _decoded_equal(primary: bytes, backup: bytes, *, tolerance: int) -> bool | None:
-    """Decode both, frame by frame; None where either cannot be decoded."""
+    """Decode both, frame by frame; None where either cannot be decoded, or has no frame."""
+    equal = None
     try:
-        return all(
-            one is not None and other is not None and _close(one, other, tolerance)
-            for one, other in zip_longest(frames(primary), frames(backup))
-        )
+        for one, other in zip_longest(frames(primary), frames(backup)):
+            if one is None or other is None or not _close(one, other, tolerance):
+                return False
+            equal = True
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # noqa: BLE001  decoders raise what they like; a panic in Rust is no Exception
         return None
+    return equal
 
 
 def _close(one: "np.ndarray[Any, Any]", other: "np.ndarray[Any, Any]", tolerance: int) -> bool:
