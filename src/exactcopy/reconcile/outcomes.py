@@ -101,9 +101,10 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
                     when c.sha256 is not null and c.sha256 = b.sha256 then {ranks["identical"]}
                     when b.unread or (c.unread and c.sha256 is null) then {ranks["unknown"]}
                     when c.sha256 is null or b.sha256 is null then {ranks["unverified"]}
+                    when c.same = b.same then {ranks["equivalent"]}
                     when b.damaged then {ranks["unreadable"]}
                     when c.damaged then {ranks["different"]}
-                    when c.same = b.same or d.outcome = 'equivalent' then {ranks["equivalent"]}
+                    when d.outcome = 'equivalent' then {ranks["equivalent"]}
                     when d.outcome = 'altered' then {ranks["altered"]}
                     when d.outcome = 'different' then {ranks["different"]}
                     else {ranks["unverified"]} end as rank
