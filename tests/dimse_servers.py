@@ -45,12 +45,14 @@ def dimse_target(port: int, ae_title: str, **options: Any) -> Target:
 
 
 def dcmsend(port: int, ae_title: str, files: Iterable[bytes], *options: str) -> None:
-    """Store files by C-STORE, as they are: DCMTK decompresses nothing if it is told not to."""
+    """Store files by C-STORE, as they are: DCMTK decompresses nothing unless `options` tell it to."""
     with tempfile.TemporaryDirectory(prefix="exactcopy-dcmsend-") as folder:
         for number, data in enumerate(files):
             Path(folder, f"{number}.dcm").write_bytes(data)
         command = [binary("dcmsend"), "-dn", "+sd", "-nh", "-aec", ae_title, *options, "127.0.0.1", str(port), folder]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        # Without it each message would wait for the one before to be acknowledged.
+        environment = {"PATH": "/usr/bin:/bin", "TCP_NODELAY": "1"}
+        subprocess.run(command, check=True, capture_output=True, timeout=60, env=environment)
 
 
 @contextmanager
