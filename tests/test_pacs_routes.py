@@ -29,7 +29,7 @@ from tests.pacs import PASSWORD, SIGNED_IN, Orthanc, orthanc
 from tests.servers import free_ports
 from tests.test_pacs_audit import dicomweb, dimse
 
-pytestmark = [needs_corpus, pytest.mark.filterwarnings("ignore:::pydicom")]
+pytestmark = pytest.mark.filterwarnings("ignore:::pydicom")
 
 # --- routes into a PACS -----------------------------------------------------------------------------------
 
@@ -102,8 +102,6 @@ def filled(routes: Iterable[str], files: Mapping[str, bytes], mover: int | None 
 
 # --- what is sent -----------------------------------------------------------------------------------------
 
-# Each takes longer to decode than all others together, and others are of its syntax.
-TOO_LARGE = ("966_fixed.dcm", "MG1_J2KI.dcm", "RG3_UNCI.dcm")
 # Of pydicom's files those whose encoding or oddities are not in the corpus.
 MORE = (
     *("MR_small_expb.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "OT-PAL-8-face.dcm"),
@@ -122,20 +120,17 @@ MORE = (
 @cache
 def files() -> Mapping[str, bytes]:
     """Give the real files by name; of several under one SOP Instance UID all but the first under one of their own."""
-    found: dict[str, bytes] = {}
-    for path in corpus():
-        if path.name not in TOO_LARGE and path.name != "DICOMDIR":
-            found[path.name] = path.read_bytes()
-    found |= {name: real(name) for name in MORE}
+    taken = {path.name: path.read_bytes() for path in corpus() if path.name != "DICOMDIR"}
+    taken |= {name: real(name) for name in MORE}
     used: set[str] = set()
-    for name, data in found.items():
+    for name, data in taken.items():
         uid = identify(data).sop_instance_uid
         if uid in used:
             other = next(each for each in _alike(uid) if each not in used)
-            found[name], uid = data.replace(uid.encode(), other.encode()), other
+            taken[name], uid = data.replace(uid.encode(), other.encode()), other
         if uid:
             used.add(uid)
-    return found
+    return taken
 
 
 def _alike(uid: str) -> Iterator[str]:
@@ -145,19 +140,19 @@ def _alike(uid: str) -> Iterator[str]:
             yield from (f"{uid[:at]}{digit}{uid[at + 1 :]}" for digit in "0123456789")
 
 
-# What a server does not take, by route (facts of Orthanc 1.10): it is missing there.
+# What a server does not take, by route (Orthanc 1.10): it is missing there.
 CUT = {"rtplan_truncated.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm"}
 NO_STUDY = {"spring.dcm", "JPEGLSNearLossless_16.dcm"}
 NO_META = {"OT-PAL-8-face.dcm", "ExplVR_BigEndNoMeta.dcm", "rtstruct.dcm"}
 NEVER = CUT | NO_STUDY | {"SC_rgb_jpeg.dcm"}
 NOT_PARSED = {"MR_truncated.dcm", "explicit_VR-UN.dcm", "rtdose_rle.dcm"}
+# Its meta group names another class than its data set, for which DCMTK then has no context.
+NOT_SENT = NEVER | NO_META | NOT_PARSED | {"RTImageStorage.dcm"}
 MISSING: Mapping[str, set[str]] = {
     "stow": NEVER | NOT_PARSED,
     "pynetdicom": NEVER | NO_META | {"dx_image.dcm"},
-    # Its meta group names another class than its data set, for which no context was negotiated.
-    "dcmsend": NEVER | NO_META | NOT_PARSED | {"RTImageStorage.dcm"},
+    **dict.fromkeys(("dcmsend", "decompressed", "lossy"), NOT_SENT),
 }
-MISSING = {**MISSING, "decompressed": MISSING["dcmsend"], "lossy": MISSING["dcmsend"]}
 Found = tuple[str, tuple[str, ...]]
 # What is neither identical nor equivalent though nobody changed it.
 ODD: Mapping[str, Mapping[str, Found]] = {
@@ -225,6 +220,7 @@ def without_restores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exactcopy.audit.draw_studies", drawn)
 
 
+@needs_corpus
 @pytest.mark.usefixtures("without_pages", "without_restores")
 def test_by_every_route_each_file_is_what_it_is_and_nothing_else(tmp_path: Path) -> None:
     with filled(ROUTES, files()) as servers:
@@ -240,6 +236,25 @@ def test_by_every_route_each_file_is_what_it_is_and_nothing_else(tmp_path: Path)
         said = expected(route, how)
         assert found(clinic.record(), "pacs", backup, said) == said, backup
         assert outcomes(audit, backup) == counted(said), backup
+
+
+@pytest.mark.usefixtures("without_pages", "without_restores")
+def test_what_a_pacs_holds_and_cannot_send_is_unknown_and_not_missing(tmp_path: Path) -> None:
+    names = ("CT_small.dcm", "explicit_VR-UN.dcm", "rtdose_rle.dcm")
+    with orthanc() as server:
+        clinic = Clinic(tmp_path, backups=())
+        for name in names:
+            (clinic.pacs / name).write_bytes(real(name))
+            clinic.set_age(clinic.pacs / name, LONG_AGO)
+            # By its own REST it takes what it cannot parse, and gives it back over the web.
+            server.upload(real(name))
+        clinic.settings = "\n".join(table("backup", how, settings(server)) for how, settings in ASKED.items())
+        audit = audit_at(clinic, datetime.now(UTC))
+    assert outcomes(audit, "web") == {"identical": 3}
+    assert outcomes(audit, "get") == {"equivalent": 1, "unknown": 2}
+    [get] = [comparison for comparison in audit["comparisons"] if comparison["backup"] == "get"]
+    assert (get["studies"]["protected"], get["studies"]["gap"], get["studies"]["not_checked"]) == (1, 0, 2)
+    assert [store["complete"] for store in audit["stores"]] == [True, True, False]
 
 
 # --- what changes -----------------------------------------------------------------------------------------
