@@ -33,11 +33,12 @@ class DirectReader:
 
     def __init__(self, session: Session, bucket: Bucket) -> None:
         """Take the bucket, and the session of its client."""
-        self._session, self._bucket = session, bucket
-        self._base, _ = address_of(bucket)
-        if get_environ_proxies(self._base) or bucket.name.endswith("--x-s3"):
+        self._session, self._region = session, bucket.client.meta.region_name
+        base, _ = address_of(bucket)
+        if get_environ_proxies(base) or bucket.name.endswith("--x-s3"):
             raise ValueError("a proxy is the SDK's to use, and a directory bucket signs in otherwise")
-        parts = urlsplit(self._base)
+        parts = urlsplit(base)
+        self._origin, self._path = f"{parts.scheme}://{parts.netloc}", parts.path
         self._host, self._port = parts.hostname or "", parts.port
         self._tls = None
         if parts.scheme == "https":
@@ -66,14 +67,15 @@ class DirectReader:
 
     def _signed(self, copy: Copy, wanted: int) -> tuple[str, dict[str, str]]:
         """Return the path and the headers of a request for the first bytes of an object as it was listed."""
-        request = AWSRequest("GET", f"{self._base}/{percent_encode(copy.key.decode(), safe='/~')}")
-        request.headers["If-Match"] = f'"{copy.version}"'
-        request.headers["User-Agent"] = f"exactcopy/{__version__}"
-        if wanted < copy.size:
-            request.headers["Range"] = f"bytes=0-{wanted - 1}"
+        path = f"{self._path}/{percent_encode(copy.key.decode(), safe='/~')}"
+        request = AWSRequest("GET", f"{self._origin}{path}")
         credentials = self._session.get_credentials().get_frozen_credentials()
-        S3SigV4Auth(credentials, "s3", self._bucket.client.meta.region_name).add_auth(request)
-        return urlsplit(request.url).path, dict(request.headers.items())
+        S3SigV4Auth(credentials, "s3", self._region).add_auth(request)
+        # Signing these as well would cost as much as all the rest: the answer is held to what was listed.
+        more = {"If-Match": f'"{copy.version}"', "User-Agent": f"exactcopy/{__version__}"}
+        if wanted < copy.size:
+            more["Range"] = f"bytes=0-{wanted - 1}"
+        return path, {**dict(request.headers.items()), **more}
 
     def _ask(self, path: str, headers: dict[str, str]) -> "_Stream":
         """Return the answer to a request, of which only the head was read; raises OSError or HTTPException."""

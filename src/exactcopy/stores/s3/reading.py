@@ -13,8 +13,8 @@ from exactcopy.stores.s3.client import Bucket
 from exactcopy.stores.s3.direct import DirectReader
 from exactcopy.stores.s3.faults import FAILURES, problem_of
 
-# Such an object is held in memory whole; with larger ones it is not the requests that cost.
-_SMALL = 4 * 1024 * 1024
+# Such an object is held in memory whole; with larger ones that costs more than a plain request does.
+_SMALL = 256 * 1024
 
 Opened = tuple[Copy, Body | Held | Problem]
 
