@@ -3,9 +3,11 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -206,7 +208,7 @@ def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest], recovery: T
     mine = [test for test in tests if test.backup == drawn.backup.name]
     random = [test for test in mine if not test.certainty]
     beside = [test for test in mine if test.certainty]
-    counts, counts_beside = _counts(random), _counts(beside)
+    counts, counts_beside = _counts(random, len(drawn.random)), _counts(beside, len(drawn.certainty))
     size, seconds = sum(test.bytes for test in mine), sum(test.seconds for test in mine)
     (whole,) = row(
         case.db,
@@ -303,8 +305,10 @@ def _test(row: dict[str, Any]) -> RestoreTest:
     )
 
 
-def _counts(tests: Sequence[RestoreTest]) -> dict[str, int]:
+def _counts(tests: Sequence[RestoreTest], planned: int) -> dict[str, int]:
     found = Counter(test.outcome for test in tests)
+    # What was drawn and nothing came of was not tested.
+    found[NOT_TESTED] += planned - len(tests)
     return {outcome: found[outcome] for outcome in (RESTORED, FAILED, NOT_DECODABLE, NOT_TESTED)}
 
 
@@ -374,24 +378,34 @@ def _tasks(case: Case, draws: Sequence[Draw], scratch: Path, recovery: Target | 
     taker = _takers(draws) if recovery and not recovery.options.get("cleanup") else {}
     for drawn in draws:
         repackages = drawn.backup.kind in PACS
-        for beside, studies in ((False, drawn.random), (True, drawn.certainty)):
-            for study in studies:
-                found = case.db.cursor().execute(
-                    """select distinct on (o.backup_key) c, o.primary_sha256, o.backup_sha256, o.outcome, p.content
-                       from outcomes o join objects c on c.store = o.backup and c.key = o.backup_key
-                       join members m on m.store = o.primary_store and m.sop = o.sop
-                       left join objects p on p.store = o.primary_store and p.key = o.primary_key
-                       where o.backup = ? and m.study = ? order by o.backup_key""",
-                    [drawn.backup.name, study],
-                )
-                copies = tuple(
-                    # An unverified copy has to be the primary's bytes; an equivalent one is what was compared.
-                    (copy_of(copy), theirs if outcome == "equivalent" else ours or b"", content if repackages else None)
-                    for copy, ours, theirs, outcome, content in found.fetchall()
-                )
-                receives = recovery if taker.get(study, drawn.backup.name) == drawn.backup.name else None
-                # Beside scratch, which is removed in every ending, lies what outlives it.
-                yield Task(drawn.backup, scratch, study, beside, copies, receives, scratch.parent)
+        studies = (*drawn.random, *drawn.certainty)
+        for turn, found in groupby(_objects(case, drawn.backup.name, studies), itemgetter(0)):
+            copies = tuple(
+                # An unverified copy has to be the primary's bytes; an equivalent one is what was compared.
+                (copy_of(copy), theirs if outcome == "equivalent" else ours or b"", content if repackages else None)
+                for _, copy, ours, theirs, outcome, content in found
+            )
+            study = studies[turn]
+            receives = recovery if taker.get(study, drawn.backup.name) == drawn.backup.name else None
+            # Beside scratch, which is removed in every ending, lies what outlives it.
+            yield Task(drawn.backup, scratch, study, turn >= len(drawn.random), copies, receives, scratch.parent)
+
+
+def _objects(case: Case, backup: str, studies: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield each object on a backup that belongs to one of `studies`, with the place of that in the list, in order."""
+    found = case.db.cursor().execute(
+        """with drawn as (select unnest($studies::varchar[]) as study, unnest(range(len($studies))) as turn)
+           select distinct on (d.turn, o.backup_key)
+                  d.turn, c, o.primary_sha256, o.backup_sha256, o.outcome, p.content
+           from drawn d join members m using (study)
+           join outcomes o on o.backup = $backup and m.store = o.primary_store and m.sop = o.sop
+           join objects c on c.store = o.backup and c.key = o.backup_key
+           left join objects p on p.store = o.primary_store and p.key = o.primary_key
+           order by d.turn, o.backup_key""",
+        {"studies": list(studies), "backup": backup},
+    )
+    while batch := found.fetchmany(1000):
+        yield from batch
 
 
 def _takers(draws: Sequence[Draw]) -> dict[str, str]:
