@@ -5,6 +5,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
@@ -43,9 +44,10 @@ def main() -> int:
     if options.large:
         with orthanc() as server:
             _fill(server, studies=1, instances=options.large // 16, kilobytes=16 * 1024)
-            command = [sys.executable, "-m", "benchmarks.pacs", "--peak", server.dicomweb]
-            said = subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-            print(f"\nRetrieving a study of {options.large} MB: peak memory {said.strip()} MB")
+            for kind, place in (("dicomweb", server.dicomweb), ("dimse", str(server.port))):
+                command = [sys.executable, "-m", "benchmarks.pacs", "--peak", kind, place]
+                said = subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+                print(f"\nRetrieving a study of {options.large} MB by {kind}: peak memory {said.strip()} MB")
     return 0
 
 
@@ -103,9 +105,11 @@ def _retrieve(store: Store, copies: list[Copy]) -> None:
             pass
 
 
-def _peak(url: str) -> float:
+def _peak(kind: str, place: str) -> float:
     """Retrieve the only study of a server and return the peak memory of this process in MB."""
-    with open_store(_target(url)) as store:
+    options = {"host": "127.0.0.1", "port": int(place), "ae_title": "ORTHANC"} if kind == "dimse" else {}
+    target = replace(_target(place), kind=kind, options=options) if options else _target(place)
+    with open_store(target) as store:
         _retrieve(store, _listed(store))
     return getrusage(RUSAGE_SELF).ru_maxrss / 1e3
 
@@ -145,6 +149,6 @@ if __name__ == "__main__":
 
     os.environ["BENCHMARK_PASSWORD"] = PASSWORD
     if sys.argv[1:2] == ["--peak"]:
-        print(f"{_peak(sys.argv[2]):.0f}")
+        print(f"{_peak(*sys.argv[2:4]):.0f}")
         sys.exit(0)
     sys.exit(main())

@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import JPEGLSNearLossless
 
-from tests.clinic import Clinic, outcomes, store
+from tests.clinic import Clinic, outcomes, source, store, with_uids
 from tests.pacs import PASSWORD, USER, Orthanc, orthanc
 
 Kind = Callable[[Orthanc], str]
@@ -142,3 +142,34 @@ def test_a_pacs_that_cuts_its_answers_is_never_missing_anything(
     assert found.get("missing", 0) <= 1
     assert found.get("missing", 0) + found.get("unknown", 0) >= 1
     assert sum(found.values()) == 12
+
+
+def test_two_clinics_share_one_cloud_pacs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it holds is held against both of them together: an extra is what neither knows."""
+    monkeypatch.setenv("PACS_PASSWORD", PASSWORD)
+    with orthanc() as lake, orthanc() as cloud:
+        clinic = Clinic(tmp_path, backups=())
+        clinic.fill(3, 2)
+        fill(cloud, clinic)
+        for study in (7, 8):
+            for server in (lake, cloud):
+                server.upload(with_uids(source("MR_small.dcm"), study, 0))
+        # Known to neither; and known to one, and not in the cloud.
+        cloud.upload(with_uids(source("MR_small.dcm"), 9, 0))
+        lake.upload(with_uids(source("MR_small.dcm"), 10, 0))
+        (tmp_path / "exactcopy.toml").write_text(
+            'facility = "Two Clinics"\n[people]\nsecurity_official = "Dana"\nit = "Sam"\n'
+            f'[primary.main]\nkind = "folder"\npath = "pacs"\n[primary.lake]\n{dimse(lake)}\n'
+            f'[backup.cloud]\noffsite = true\ncovers = ["main", "lake"]\n{dicomweb(cloud)}\n'
+        )
+        done = clinic.run("audit", "--format", "json")
+    assert done.returncode == 1, done.stderr
+    audit = json.loads(done.stdout)
+    rows = {row["primary"]: row for row in audit["comparisons"]}
+    assert {name: row["studies"] for name, row in rows.items()} == {
+        "main": {"total": 3, "protected": 3, "pending": 0, "gap": 0, "not_checked": 0},
+        "lake": {"total": 3, "protected": 2, "pending": 0, "gap": 1, "not_checked": 0},
+    }
+    assert rows["lake"]["instances"]["missing"] == 1
+    for row in rows.values():
+        assert row["extra"]["not_known_on_primary"] == {"studies": 1, "instances": 1}
