@@ -16,7 +16,7 @@ from exactcopy.config import Config
 from exactcopy.decisions import Decisions
 from exactcopy.digest import CONTENT, MD5
 from exactcopy.errors import StoreUnavailable
-from exactcopy.evidence import examined, failed_before, gather, last_inventory, recovery_of
+from exactcopy.evidence import examined, failed_before, gather, last_differences, last_inventory, recovery_of
 from exactcopy.inventory.database import database
 from exactcopy.inventory.listing import list_store
 from exactcopy.inventory.reported import asked_of_primaries
@@ -61,7 +61,8 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
             timing = {"read_seconds": round(monotonic() - begun, 3), "read_bytes": _read_bytes(inventories)}
             stores = [examined(item, run.history) for item in inventories]
             case = open_case(db, stores, _nanoseconds(run.unfinished.started))
-            find_differences(case, pool, _counter(step("Comparing what differs", None, None)))
+            known = last_differences(run.history)
+            find_differences(case, pool, known, _counter(step("Comparing what differs", None, None)))
             find_outcomes(case)
             find_studies(case)
             tests, draws = _test_restores(run, case, pool, scratch, step)

@@ -15,6 +15,7 @@ from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.facts import LastKnown, compare_facts, store_facts
 from exactcopy.reconcile.losses import find_losses
 from exactcopy.records import History, Run
+from exactcopy.records.document import method
 from exactcopy.restore import FAILED, Draw, read_tests, summarize
 from exactcopy.results import Evidence, RestoreTest, StoreFacts
 
@@ -95,6 +96,13 @@ def last_inventory(history: History, target: Target, medium: str | None) -> Path
         same = stores.get(target.name) == {"identity": target.identity, "medium": medium}
         return record.restricted / "inventory" / target.name if same and medium else None
     return None
+
+
+def last_differences(history: History) -> Path | None:
+    """Return what the last record found of pairs of contents, if the same program compared them."""
+    record = next(history.holding("differences.parquet"), None)
+    same = record is not None and method().items() <= record.audit["audit"].items()
+    return record.restricted / "differences.parquet" if record and same else None
 
 
 def failed_before(db: DuckDBPyConnection, history: History, backup: str) -> list[str]:

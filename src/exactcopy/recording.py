@@ -18,6 +18,7 @@ from exactcopy.inventory.taking import Inventory
 from exactcopy.model import Attestation
 from exactcopy.reconcile.affected import find_affected, gap_rows, labelled_studies, write_worklists
 from exactcopy.reconcile.case import Case
+from exactcopy.reconcile.differences import save_differences
 from exactcopy.reconcile.losses import save_known
 from exactcopy.records import History, Record, Run, Unfinished, shown_key
 from exactcopy.records.document import Document, write_document
@@ -148,6 +149,7 @@ def _write_restricted(
                 and backup = {literal(backup.target.name)} and outcome <> 'identical'""",
             folder / "comparison" / f"{primary.target.name}--{backup.target.name}.parquet",
         )
+    save_differences(case, folder / "differences.parquet")
     write_tests(case.db, folder / "restores.parquet", tests)
     examined = (item for item in inventories if item.listing)
     stores = {

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 
 from exactcopy.dicom.compare import compare
 from exactcopy.errors import ObjectChanged, StoreUnavailable
+from exactcopy.inventory.database import parquet, save
 from exactcopy.model import Copy, Difference, Outcome, Problem, Target
 from exactcopy.pool import Died, Pool
 from exactcopy.reconcile.case import Case, copy_of
@@ -32,15 +34,16 @@ class Pair:
     backup_sha256: bytes
 
 
-def find_differences(case: Case, pool: Pool, progress: Callable[[], None]) -> None:
+def find_differences(case: Case, pool: Pool, known: Path | None, progress: Callable[[], None]) -> None:
     """Fill the table `differences` with what differs in each pair of contents that could be one instance.
 
-    A pair that cannot be read again as it was gets no row: its outcome stays unverified.
+    `known` are those that an earlier audit found by this same program: what differs between two contents stays. A pair
+    that cannot be read again as it was gets no row: its outcome stays unverified.
     """
-    case.db.execute(
-        "create or replace table differences (primary_sha256 blob, backup_sha256 blob, outcome varchar,"
-        " elements varchar)"
-    )
+    columns = "primary_sha256 blob, backup_sha256 blob, outcome varchar, elements varchar"
+    case.db.execute(f"create or replace table differences ({columns})")
+    if known:
+        case.db.execute(f"insert into differences from {parquet(known.parent, known.name)}")
     # Any of them may be in the next pair.
     at_once = min(readers(store.target, pool.workers) for store in case.stores)
     for pair, difference in pool.map(_difference, _pairs(case, at_once), _LONGEST, at_once):
@@ -51,6 +54,16 @@ def find_differences(case: Case, pool: Pool, progress: Callable[[], None]) -> No
             "insert into differences values (?, ?, ?, ?)",
             [pair.primary_sha256, pair.backup_sha256, difference.outcome, json.dumps(difference.elements)],
         )
+
+
+def save_differences(case: Case, path: Path) -> None:
+    """Write what differs between contents that are still there, for the next audit."""
+    save(
+        case.db,
+        """select * from differences where primary_sha256 in (select sha256 from objects)
+           and backup_sha256 in (select sha256 from objects)""",
+        path,
+    )
 
 
 def _pairs(case: Case, at_once: int) -> Iterator[Pair]:
@@ -66,7 +79,9 @@ def _pairs(case: Case, at_once: int) -> Iterator[Pair]:
                        group by sop, sha256),
                  unmatched as (select * from p anti join b
                                on p.sop = b.sop and (p.sha256 = b.sha256 or p.copy.content = b.copy.content))
-            select p.copy, b.copy from unmatched p join b using (sop) order by p.copy.key, b.copy.key
+            select p.copy, b.copy from unmatched p join b using (sop)
+            anti join differences d on d.primary_sha256 = p.sha256 and d.backup_sha256 = b.sha256
+            order by p.copy.key, b.copy.key
             """,
             [primary.target.name, backup.target.name],
         )

@@ -42,6 +42,11 @@ _NOT_EXAMINED = {
 _NOT_LISTED = "it could not be listed"
 
 
+def method() -> dict[str, Any]:
+    """Return what reads, compares and decodes, by version: what one made of two contents another may see otherwise."""
+    return {"version": __version__, "libraries": {name: version(name) for name in _LIBRARIES}}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """Everything that audit.json says."""
@@ -132,11 +137,10 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
             "id": unfinished.id,
             "started": unfinished.started,
             "finished": said.finished,
-            "version": __version__,
+            **method(),
             "config_sha256": config.digest,
             "decisions_sha256": said.decisions_sha256,
             "operator": config.operator,
-            "libraries": {name: version(name) for name in _LIBRARIES},
             "first": evidence.first,
         },
         "previous": {"id": previous.id, "manifest_sha256": previous.manifest_sha256} if previous else None,

@@ -1,0 +1,64 @@
+"""What differs between two contents is found once: the next audit knows it, if the same program found it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from exactcopy.reconcile.differences import Pair
+from tests.clinic import Clinic, audit_at, outcomes
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def cannot(pair: Pair) -> None:
+    """Compare nothing."""
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Clinic:
+    """A clinic in which one image has another description on the backup."""
+    clinic = Clinic(tmp_path, backups=("nas",))
+    clinic.fill(studies=2, instances=2)
+    path = clinic.path("nas", 0, 0)
+    dataset = pydicom.dcmread(path)
+    dataset.StudyDescription = "planted"
+    dataset.save_as(path)
+    return clinic
+
+
+@pytest.fixture
+def _blind(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a first audit nothing can be compared any more."""
+    assert outcomes(audit_at(clinic, NOW), "nas") == {"identical": 3, "altered": 1}
+    monkeypatch.setattr("exactcopy.reconcile.differences._difference", cannot)
+
+
+@pytest.mark.usefixtures("without_pages", "_blind")
+def test_what_was_compared_once_is_known_the_next_time(clinic: Clinic) -> None:
+    audit = audit_at(clinic, NOW + timedelta(days=30))
+    assert outcomes(audit, "nas") == {"identical": 3, "altered": 1}
+    assert "StudyDescription" in (clinic.record() / "gaps.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("without_pages", "_blind")
+def test_another_content_is_compared_anew(clinic: Clinic) -> None:
+    path = clinic.path("nas", 0, 0)
+    dataset = pydicom.dcmread(path)
+    dataset.StudyDescription = "planted again"
+    dataset.save_as(path)
+    assert outcomes(audit_at(clinic, NOW + timedelta(days=30)), "nas") == {"identical": 3, "unverified": 1}
+
+
+@pytest.mark.usefixtures("without_pages", "_blind")
+def test_what_another_version_found_is_found_anew(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exactcopy.records.document.__version__", "another")
+    assert outcomes(audit_at(clinic, NOW + timedelta(days=30)), "nas") == {"identical": 3, "unverified": 1}
+
+
+@pytest.mark.usefixtures("without_pages", "_blind")
+def test_a_record_that_was_altered_tells_nothing(clinic: Clinic) -> None:
+    path = clinic.record() / "restricted" / "differences.parquet"
+    path.write_bytes(path.read_bytes() + b"x")
+    assert outcomes(audit_at(clinic, NOW + timedelta(days=30)), "nas")["unverified"] == 1
