@@ -32,11 +32,11 @@ class Pool:
     """Worker processes that end with their parent, however that ends."""
 
     def __init__(self, workers: int | None = None, modules: Sequence[str] = ()) -> None:
-        """Start `workers` processes (default: one per core) at once, while nothing heavy is imported yet.
+        """Start `workers` processes (default: one per core that is ours) at once, while nothing heavy is imported yet.
 
         They import `modules` while they have nothing else to do.
         """
-        self.workers = workers or os.cpu_count() or 1
+        self.workers = workers or _cores()
         self._modules = tuple(modules)
         self._executor = self._start()
 
@@ -121,6 +121,13 @@ class Pool:
         )
         executor.submit(os.getpid)
         return executor
+
+
+def _cores() -> int:
+    """Return how many cores this process may use: a container or a scheduler may grant fewer than there are."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _within(function: Callable[[Task], Result], seconds: int, task: Task) -> Result:

@@ -5,10 +5,9 @@ import json
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from exactcopy.errors import ConfigError, RecordError
 from exactcopy.records import SCHEMA
@@ -23,6 +22,9 @@ from exactcopy.report.formats import (
     write_pdf,
 )
 from exactcopy.report.view import view
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "FORMATS",
@@ -45,11 +47,11 @@ TEXT_COLUMNS = ("finding", "check", "severity", "target", "label", "modality", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a report is made of: the folder, its audit.json and gaps.csv, and the SHA-256 of both."""
+    """What a report is made of: the folder, its audit.json, the rows of gaps.csv if any, and the SHA-256 of both."""
 
     folder: Path
     audit: dict[str, Any]
-    gaps: pd.DataFrame
+    gaps: "pd.DataFrame | None"
     hashes: dict[str, str]
 
     def view(self) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def load_record(folder: Path) -> Record:
     try:
         texts = {name: (folder / name).read_bytes() for name in ("audit.json", "gaps.csv")}
         audit = json.loads(texts["audit.json"])
-        gaps = _read_gaps(folder / "gaps.csv")
+        gaps = _read_gaps(texts["gaps.csv"])
     except OSError as error:
         message = f"{folder}: no record ({type(error).__name__}). Name a folder with audit.json and gaps.csv."
         raise RecordError(message) from error
@@ -94,12 +96,18 @@ def load_record(folder: Path) -> Record:
     return Record(folder=folder, audit=audit, gaps=gaps, hashes=hashes)
 
 
-def _read_gaps(path: Path) -> pd.DataFrame:
-    """Read gaps.csv; counts are numbers, an unknown year stays empty."""
-    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if list(rows.columns) != GAP_COLUMNS:
+def _read_gaps(text: bytes) -> "pd.DataFrame | None":
+    """Read gaps.csv; counts are numbers, an unknown year stays empty. None where it has no row."""
+    header, _, rest = text.partition(b"\n")
+    if header.decode("utf-8-sig").strip().split(",") != GAP_COLUMNS:
         message = "gaps.csv has other columns"
         raise ValueError(message)
+    if not rest.strip():
+        return None
+    # Imported late: it takes as long as all else that a sound audit's report needs.
+    import pandas as pd
+
+    rows = pd.read_csv(BytesIO(text), dtype=str, keep_default_na=False)
     counts = [name for name in GAP_COLUMNS if name not in {*TEXT_COLUMNS, "study_year"}]
     rows[counts] = rows[counts].replace("", "0")
     return rows.astype(dict.fromkeys(counts, "int64"))

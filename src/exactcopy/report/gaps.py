@@ -1,14 +1,15 @@
 """Sections 2 and 3: a card for every finding, and the studies that they are about."""
 
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from exactcopy.model import Severity
 from exactcopy.report import stores, words
 from exactcopy.report.controls import POLICY
 from exactcopy.report.coverage import linked, recoverable
 from exactcopy.report.fit import shortened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 View = dict[str, Any]
 
@@ -121,13 +122,13 @@ def cited(finding: View, controls: list[View]) -> list[str]:
     return out
 
 
-def distinct_gaps(audit: View, rows: pd.DataFrame) -> int | None:
+def distinct_gaps(audit: View, rows: "pd.DataFrame | None") -> int | None:
     """Count the studies that are a gap on some backup, each once; None where rows and counts disagree."""
     backups = {row["backup"] for row in audit["comparisons"]}
     per_backup: dict[str, int] = {}
     for row in audit["comparisons"]:
         per_backup[row["backup"]] = per_backup.get(row["backup"], 0) + row["studies"]["gap"]
-    if rows.empty:
+    if rows is None:
         return None
     on_backups = rows[rows["target"].isin(backups) & (rows[GAP_OUTCOMES].sum(axis=1) > 0)]
     seen = on_backups.groupby("target")["label"].nunique()
@@ -136,9 +137,9 @@ def distinct_gaps(audit: View, rows: pd.DataFrame) -> int | None:
     return int(on_backups["label"].nunique())
 
 
-def studies(audit: View, rows: pd.DataFrame) -> View | None:
+def studies(audit: View, rows: "pd.DataFrame | None") -> View | None:
     """Give the affected studies by label, worst first and at most so many; None where there are none."""
-    if rows.empty:
+    if rows is None:
         return None
     shown = rows.head(PRINTED_ROWS)
     total, labels = len(rows), int(rows["label"].nunique())

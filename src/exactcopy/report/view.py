@@ -1,16 +1,17 @@
 """A record as the plain dictionary that the templates print; they compute nothing."""
 
 from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from exactcopy.report import controls, coverage, evidence, gaps, method, side_by_side, verdict, words
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PAPERS = {"letter": "letter", "a4": "A4"}
 
 
-def view(audit: Mapping[str, Any], rows: pd.DataFrame, hashes: Mapping[str, str]) -> dict[str, Any]:
+def view(audit: Mapping[str, Any], rows: "pd.DataFrame | None", hashes: Mapping[str, str]) -> dict[str, Any]:
     """Give what the templates print: labels, numbers, our own sentences, strings of the configuration."""
     clean: dict[str, Any] = words.printable(dict(audit))
     clock = words.Clock(clean["time_zone"])
