@@ -165,6 +165,8 @@ def misbehaving(
         yield from retrieve(event)
 
     entity = AE(ae_title="SCRIPT")
+    # It keeps a place for half a minute for whoever connects and says nothing.
+    entity.maximum_associations = 100
     for name, value in settings.items():
         setattr(entity, name, value)
     for service in behaviour.offers:

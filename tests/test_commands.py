@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from exactcopy.config import load_config
+from exactcopy.decisions import Decisions
 from exactcopy.model import Gap, Problem
 from exactcopy.preflight import needs
 from exactcopy.stores.folder import FolderStore
@@ -189,5 +191,9 @@ def test_check_does_not_call_ready_what_cannot_be_listed(tmp_path: Path, monkeyp
         yield Gap(scope=b"", reason=Problem.PERMISSION)
 
     monkeypatch.setattr(FolderStore, "listing", refused)
-    told = [need.text for need in needs(load_config(clinic.configure())) if not need.good]
+    told = [
+        need.text
+        for need in needs(load_config(clinic.configure()), Decisions(), datetime.now(UTC).date())
+        if not need.good
+    ]
     assert [text.split(". ")[0] for text in told] == [f"{name}: it cannot be listed" for name in ("pacs", "nas", "usb")]

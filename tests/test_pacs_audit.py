@@ -173,3 +173,18 @@ def test_two_clinics_share_one_cloud_pacs(tmp_path: Path, monkeypatch: pytest.Mo
     assert rows["lake"]["instances"]["missing"] == 1
     for row in rows.values():
         assert row["extra"]["not_known_on_primary"] == {"studies": 1, "instances": 1}
+
+
+def test_a_gap_of_a_first_audit_is_none_the_younger_in_the_next(kind: Kind, tmp_path: Path) -> None:
+    """A PACS tells no file times: that an image was first seen an hour ago does not make it an hour old."""
+    with orthanc() as server:
+        clinic = Clinic(tmp_path, backups=())
+        clinic.fill(2, 2)
+        fill(server, clinic)
+        clinic.path("pacs", 1, 1).unlink()
+        (tmp_path / "exactcopy.toml").write_text(
+            f'facility = "Test"\n[primary.main]\n{kind(server)}\n[backup.usb]\nkind = "folder"\npath = "pacs"\n'
+        )
+        audits = [json.loads(clinic.run("audit", "--format", "json").stdout) for _ in range(2)]
+    for audit in audits:
+        assert outcomes(audit, "usb") == {EXACT[kind]: 3, "missing": 1}

@@ -108,20 +108,50 @@ def test_from_a_pacs_by_a_pacs_into_a_pacs(empty: Orthanc, tmp_path: Path) -> No
 
 def test_a_study_that_is_there_already_proves_nothing(empty: Orthanc, tmp_path: Path) -> None:
     clinic = recovering(tmp_path, dicomweb(empty))
-    first = clinic.audit(0)
-    assert recovery(first)["studies"]["recovered"] == 4
-    assert recovery(first)["removed"] is None
-    second = clinic.audit(1)
-    assert recovery(second)["studies"] == {"recovered": 0, "failed": 0, "held": 4, "not_tested": 0}
-    assert recovery(second)["instances"]["instances"] == 0
-    assert findings(second)["recovery-pacs-is-empty", "nas"] == "medium"
+    empty.upload(clinic.path("pacs", 3, 0).read_bytes())
+    audit = clinic.audit(1)
+    assert recovery(audit)["studies"] == {"recovered": 3, "failed": 0, "held": 1, "not_tested": 0}
+    assert recovery(audit)["removed"] is None
+    assert recovery(audit)["instances"]["instances"] == 6
+    assert findings(audit)["recovery-pacs-is-empty", "nas"] == "medium"
     worklist = (clinic.record() / "restricted" / "worklist-nas.csv").read_text(encoding="utf-8")
-    assert worklist.count("recovery_held") == 4
+    assert worklist.count("recovery_held") == 1
     gaps = (clinic.record() / "gaps.csv").read_text(encoding="utf-8")
-    assert gaps.count("recovery-pacs-is-empty") == 4
+    assert gaps.count("recovery-pacs-is-empty") == 1
     # The backup itself was tested all the same.
-    assert second["restore_tests"][0]["restored"] == 4
+    assert audit["restore_tests"][0]["restored"] == 4
+    assert instances_in(empty) == 7
+
+
+def test_a_pacs_that_holds_all_of_a_store_may_be_that_store_and_gets_nothing(empty: Orthanc, tmp_path: Path) -> None:
+    """What a test without cleanup left looks just like it."""
+    clinic = recovering(tmp_path, dicomweb(empty))
+    clinic.audit(0)
     assert instances_in(empty) == 8
+    audit = clinic.audit(3)
+    assert recovery(audit)["studies"] == {"recovered": 0, "failed": 0, "held": 0, "not_tested": 4}
+    assert findings(audit)["recovery-pacs-is-empty", "nas"] == "high"
+    assert audit["restore_tests"][0]["restored"] == 4
+    assert instances_in(empty) == 8
+
+
+@pytest.mark.parametrize("cleanup", ["false", "true"])
+def test_a_backup_is_never_written_to_under_another_address(cleanup: str, tmp_path: Path) -> None:
+    with orthanc() as cloud:
+        clinic = Clinic(tmp_path, backups=("usb",))
+        clinic.fill(3, 2)
+        fill(cloud, clinic)
+        for number in range(2):
+            gone = cloud.upload(clinic.path("pacs", 2, number).read_bytes())
+            cloud.request("DELETE", f"/instances/{gone}")
+        alias = dicomweb(cloud).replace("127.0.0.1", "localhost")
+        clinic.settings = f"[backup.cloud]\n{dimse(cloud)}\n[recovery.spare]\n{alias}\ncleanup = {cleanup}"
+        clinic.configure()
+        done = clinic.run("audit", "--format", "json")
+        assert instances_in(cloud) == 4
+    assert done.returncode == 3, done.stderr
+    assert "spare: it holds all that was asked for of cloud, and may be the same by another address" in done.stderr
+    assert recovery(json.loads(done.stdout), "usb")["studies"]["not_tested"] == 3
 
 
 def test_cleaning_up_touches_only_what_was_put(empty: Orthanc, tmp_path: Path) -> None:
@@ -225,10 +255,13 @@ def test_a_limited_pacs_takes_no_compressed_images(tmp_path: Path) -> None:
 
 def test_nothing_is_sent_to_somebody_without_an_agreement(empty: Orthanc, tmp_path: Path) -> None:
     clinic = recovering(tmp_path, dicomweb(empty).replace('"us"', '"Spare PACS Inc"'))
-    audit = clinic.audit(1)
+    clinic.configure()
+    checked = clinic.run("check")
+    assert "✗ spare: no current agreement with Spare PACS Inc is on record" in checked.stdout
+    audit = clinic.audit(3)
     assert instances_in(empty) == 0
     assert findings(audit)["recovery-agreement-on-record", "audit"] == "critical"
-    assert recovery(audit)["studies"] == dict.fromkeys(("recovered", "failed", "held", "not_tested"), 0)
+    assert recovery(audit)["studies"] == {"recovered": 0, "failed": 0, "held": 0, "not_tested": 4}
     control = next(each for each in audit["controls"] if each["id"] == "EC-DR-03")
     assert control["status"] == "not checked"
     (tmp_path / "decisions.toml").write_text(
@@ -246,7 +279,9 @@ def test_a_recovery_pacs_that_is_away_leaves_the_audit_incomplete(tmp_path: Path
     audit = clinic.audit(3)
     assert recovery(audit)["studies"]["not_tested"] == 4
     assert audit["restore_tests"][0]["restored"] == 4
-    assert any("could not be put into spare" in each["text"] for each in audit["not_examined"])
+    [said] = audit["not_examined"]
+    assert said["text"] == "spare: it could not be reached; 4 restored studies came back to a scratch folder only"
+    assert "spare: nothing listens there" in clinic.run("audit").stderr
 
 
 def test_a_backup_that_fails_is_not_put_anywhere(empty: Orthanc, tmp_path: Path) -> None:

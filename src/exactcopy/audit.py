@@ -16,7 +16,7 @@ from exactcopy.config import Config
 from exactcopy.decisions import Decisions
 from exactcopy.digest import CONTENT, MD5
 from exactcopy.errors import StoreUnavailable
-from exactcopy.evidence import examined, failed_before, gather, last_differences, last_inventory, recovery_of
+from exactcopy.evidence import examined, failed_before, gather, last_differences, last_inventory, refusal_of
 from exactcopy.inventory.database import database
 from exactcopy.inventory.listing import list_store
 from exactcopy.inventory.reported import asked_of_primaries
@@ -65,12 +65,14 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
             find_differences(case, pool, known, _counter(step("Comparing what differs", None, None)))
             find_outcomes(case)
             find_studies(case)
-            tests, draws = _test_restores(run, case, pool, scratch, step)
+            refusal = refusal_of(run, case)
+            tests, draws = _test_restores(run, case, pool, scratch, None if refusal else run.config.recovery, step)
             # What was restored counts, and what came back wrong.
             find_studies(case)
             step("Writing the report", None, None)
-            evidence = gather(run, case, inventories, draws, tests)
-            return record(run, case, inventories, evidence, tests, timing)
+            evidence = gather(run, case, inventories, draws, tests, refusal.code if refusal else None)
+            warnings = [*filter(None, (item.message for item in inventories)), *([str(refusal)] if refusal else [])]
+            return record(run, case, inventories, evidence, tests, timing, warnings)
 
 
 def _with(config: Config, stores: Sequence[Target]) -> Config:
@@ -147,7 +149,9 @@ def _reported(db: DuckDBPyConnection, run: Run, primary: Target) -> tuple[Checks
     return asked
 
 
-def _test_restores(run: Run, case: Case, pool: Pool, scratch: Path, step: Step) -> tuple[list[RestoreTest], list[Draw]]:
+def _test_restores(
+    run: Run, case: Case, pool: Pool, scratch: Path, recovery: Target | None, step: Step
+) -> tuple[list[RestoreTest], list[Draw]]:
     """Draw, write the draw down, then restore: nobody can choose again after seeing a failure."""
     previous = run.history.last
     draws = [
@@ -168,9 +172,7 @@ def _test_restores(run: Run, case: Case, pool: Pool, scratch: Path, step: Step) 
     written = [{**asdict(drawn), "backup": drawn.backup.name} for drawn in draws]
     (run.unfinished.restricted / "draws.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
     planned = sum(len(drawn.random) + len(drawn.certainty) for drawn in draws)
-    tests = restore_drawn(
-        case, pool, draws, scratch, recovery_of(run), _counter(step("Restoring studies", planned, None))
-    )
+    tests = restore_drawn(case, pool, draws, scratch, recovery, _counter(step("Restoring studies", planned, None)))
     return tests, draws
 
 

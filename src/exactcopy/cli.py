@@ -87,7 +87,7 @@ def audit(
     if format is AuditFormat.JSON:
         typer.echo((audited.record.folder / "audit.json").read_text(encoding="utf-8"), nl=False)
     else:
-        typer.echo("\n".join(_summary(said, audited.record.folder)))
+        typer.echo("\n".join(_summary(said, audited.record.folder, config)))
     exceptions = said["conclusion"] == "exceptions noted"
     raise typer.Exit(INCOMPLETE if not said["complete"] else EXCEPTIONS if exceptions else 0)
 
@@ -112,9 +112,9 @@ def check(config: ConfigPath = Path("exactcopy.toml")) -> None:
     """Say what an audit would need: ✓, or what to do next."""
     from exactcopy.preflight import needs
 
-    settings, _ = _load(config)
+    settings, decisions = _load(config)
     missing = 0
-    for need in needs(settings):
+    for need in needs(settings, decisions, datetime.now(UTC).date()):
         typer.echo(f"{'✓' if need.good else '✗'} {need.text}")
         missing += not need.good
     if missing:
@@ -197,9 +197,10 @@ def _load(path: Path) -> "tuple[Config, Decisions]":
     return config, load_decisions(config.decisions, known, datetime.now(UTC).date())
 
 
-def _summary(said: Mapping[str, Any], folder: Path) -> list[str]:
+def _summary(said: Mapping[str, Any], folder: Path, config: Path) -> list[str]:
     from exactcopy.report.verdict import HEADLINES
 
+    named = "" if config == Path("exactcopy.toml") else f" --config {config}"
     lines = ["", HEADLINES[said["headline"]][0], ""]
     lines += [
         f"  {row['primary']} on {row['backup']}: {row['studies']['protected']:,} of {row['studies']['total']:,} studies"
@@ -227,7 +228,7 @@ def _summary(said: Mapping[str, Any], folder: Path) -> list[str]:
             for finding in said["findings"]
             if finding["severity"] != "info"
         ]
-        lines.append("  Each of them: exactcopy explain FINDING")
+        lines.append(f"  Each of them: exactcopy explain FINDING{named}")
     pdf = folder / "report.pdf"
     lines += ["", f"Sign and keep: {pdf if pdf.exists() else folder / 'report.html'}"]
     return lines

@@ -9,6 +9,7 @@ from duckdb import DuckDBPyConnection
 
 from exactcopy.assess import AGREEMENT
 from exactcopy.decisions import attestation
+from exactcopy.errors import StoreUnavailable
 from exactcopy.inventory.taking import Inventory
 from exactcopy.model import Role, Target
 from exactcopy.reconcile.case import Case, Examined
@@ -16,14 +17,20 @@ from exactcopy.reconcile.facts import LastKnown, compare_facts, store_facts
 from exactcopy.reconcile.losses import find_losses
 from exactcopy.records import History, Run
 from exactcopy.records.document import method
+from exactcopy.recovery import tell_apart
 from exactcopy.restore import FAILED, Draw, read_tests, summarize
 from exactcopy.results import Evidence, RestoreTest, StoreFacts
 
 
 def gather(
-    run: Run, case: Case, inventories: Sequence[Inventory], draws: Sequence[Draw], tests: Sequence[RestoreTest]
+    run: Run,
+    case: Case,
+    inventories: Sequence[Inventory],
+    draws: Sequence[Draw],
+    tests: Sequence[RestoreTest],
+    refused: str | None,
 ) -> Evidence:
-    """Return the evidence of this audit."""
+    """Return the evidence of this audit; `refused` is why nothing was put into the recovery PACS."""
     config, history = run.config, run.history
     last = {item.target.name: _last_known(history, item.target.name) for item in inventories}
     stores = tuple(
@@ -42,7 +49,7 @@ def gather(
         stores=stores,
         comparisons=tuple(compare_facts(case, p, b, last[b.target.name]) for p, b in case.pairs()),
         losses=find_losses(case),
-        restores=tuple(summarize(case, drawn, tests, config.recovery) for drawn in draws),
+        restores=tuple(summarize(case, drawn, tests, config.recovery, refused) for drawn in draws),
         agreements=_agreements(run, today.date()),
         previous=history.last.id if history.last else None,
         left_out_stores=_left_out(case, history),
@@ -53,15 +60,26 @@ def gather(
     )
 
 
-def recovery_of(run: Run) -> Target | None:
-    """Return the PACS that may receive test restores: none is sent to somebody without an agreement on record.
+def refusal_of(run: Run, case: Case) -> StoreUnavailable | None:
+    """Say why no test restore may be put into the recovery PACS; None where it may, or where there is none.
 
-    45 CFR 164.308(b)(1), (3).
+    Nothing is sent to somebody without an agreement on record (45 CFR 164.308(b)(1), (3)), and never to a store.
     """
     recovery = run.config.recovery
-    if recovery is None or recovery.held_by == "us":
-        return recovery
-    return recovery if recovery.held_by.casefold() in _agreements(run, run.unfinished.started.date()) else None
+    if recovery is None:
+        return None
+    if recovery.held_by != "us" and recovery.held_by.casefold() not in _agreements(run, run.unfinished.started.date()):
+        return StoreUnavailable(
+            "no_agreement",
+            recovery.name,
+            f"no agreement with {recovery.held_by} is on record, so nothing was put there",
+            "Record it in decisions.toml: [[attest]] with control EC-BA-01 and party as in held_by.",
+        )
+    try:
+        tell_apart(recovery, case)
+    except StoreUnavailable as error:
+        return error
+    return None
 
 
 def _agreements(run: Run, today: date) -> frozenset[str]:

@@ -14,7 +14,7 @@ from exactcopy.errors import ExactCopyError, RecordError
 from exactcopy.inventory.database import database, literal, parquet, rows
 from exactcopy.model import Copy, Problem
 from exactcopy.records import Record
-from exactcopy.stores import open_store
+from exactcopy.stores import Stream, open_store
 
 _MOST_LABELS = 40
 _HEAD = 4 << 20
@@ -48,20 +48,29 @@ def reveal(config: Config, label: str) -> Iterator[str]:
         with TemporaryDirectory() as spill, database(Path(spill)) as db:
             found = rows(
                 db,
-                f"select key, size from {parquet(folder)} where study_instance_uid = {literal(study)}"
+                "select key, size, study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid"
+                f" from {parquet(folder)} where study_instance_uid = {literal(study)}"
                 " and sop_instance_uid is not null order by key limit 1",
             )
         if found:
             with ExitStack() as stack:
                 # A person asks for one image.
                 store = stack.enter_context(open_store(replace(target, window=None)))
-                for _, stream in store.read([Copy(key=found[0][0], size=found[0][1], modified=0)]):
+                key, size, study, series, sop, sop_class = found[0]
+                copy = Copy(
+                    key=key,
+                    size=size,
+                    modified=0,
+                    study_instance_uid=study,
+                    series_instance_uid=series,
+                    sop_instance_uid=sop,
+                    sop_class_uid=sop_class,
+                )
+                for _, stream in store.read([copy]):
                     if isinstance(stream, Problem):
                         message = f"{target.name}: the study cannot be read now ({stream}). Run `exactcopy check`."
                         raise ExactCopyError(message)
-                    buffer = memoryview(bytearray(_HEAD))
-                    count = stream.readinto(buffer) or 0
-                    yield from _who(bytes(buffer[:count]))
+                    yield from _who(_beginning(stream))
             return
     raise ExactCopyError(f"{label}: no primary holds this study any more. See the worklists of the backups.")
 
@@ -109,7 +118,7 @@ def _label(record: Record, label: str) -> Iterator[str]:
             work = [row for row in csv.DictReader(file) if row["label"] == label]
         for what, do in sorted({(row["what"], row["do"]) for row in work}):
             count = sum(row["what"] == what for row in work)
-            yield f"  {path.name}: {count} images {what.replace('_', ' ')}. {do}"
+            yield f"  {path.name}: {what.replace('_', ' ')} ({count:,} {'line' if count == 1 else 'lines'}). {do}"
     yield f"Keys and UIDs: {record.restricted}"
 
 
@@ -123,6 +132,15 @@ def _study(record: Record, label: str) -> str:
     if label not in studies:
         raise RecordError(f"{label}: no study bears this label. Labels stand in gaps.csv and in the report.")
     return studies[label]
+
+
+def _beginning(stream: Stream) -> bytes:
+    head = bytearray()
+    buffer = memoryview(bytearray(_HEAD))
+    # What comes over a network comes in pieces.
+    while len(head) < _HEAD and (count := stream.readinto(buffer)):
+        head += buffer[:count]
+    return bytes(head[:_HEAD])
 
 
 def _who(head: bytes) -> Iterator[str]:

@@ -135,8 +135,9 @@ def _restores(config: Config, history: History) -> Iterator[str]:
         f" {preset.confidence:.0%} confidence, {preset.tolerable:.0%} tolerable)."
     )
     if config.recovery:
-        after = " and removed again" if config.recovery.options.get("cleanup") else ""
-        yield f"What comes back is put into {config.recovery.name}, retrieved from there{after}."
+        cleanup = config.recovery.options.get("cleanup")
+        after = "is removed again" if cleanup else "stays there: empty it before the next audit"
+        yield f"What comes back is put into {config.recovery.name}, retrieved from there, and {after}."
     tests: list[dict[str, Any]] = history.last.audit["restore_tests"] if history.last else []
     for test in tests:
         cost = f", for ${test['egress_cost']:,.2f}" if test.get("egress_cost") else ""

@@ -4,8 +4,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 
+from exactcopy.assess import AGREEMENT
 from exactcopy.config import Config
+from exactcopy.decisions import Decisions, attestation
 from exactcopy.errors import ExactCopyError, StoreUnavailable
 from exactcopy.model import Gap, Target
 from exactcopy.report import pdf_possible
@@ -23,7 +26,7 @@ class Need:
     text: str
 
 
-def needs(config: Config) -> Iterator[Need]:
+def needs(config: Config, decisions: Decisions, today: date) -> Iterator[Need]:
     """Yield everything that an audit of `config` needs; nothing is written but empty folders of our own."""
     yield Need(
         True,
@@ -34,6 +37,13 @@ def needs(config: Config) -> Iterator[Need]:
             yield _reach(target)
     if config.recovery:
         yield _receives(config.recovery)
+    for target in (*config.stores, *filter(None, [config.recovery])):
+        if target.held_by != "us" and not attestation(decisions, AGREEMENT, today, target.held_by):
+            yield Need(
+                False,
+                f"{target.name}: no current agreement with {target.held_by} is on record. Record it in decisions.toml:"
+                " [[attest]] with control EC-BA-01 and party as in held_by.",
+            )
     for name, folder in (("records", config.records), (".exactcopy", config.state)):
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -41,8 +41,9 @@ def record(
     evidence: Evidence,
     tests: Sequence[RestoreTest],
     timing: Mapping[str, float],
+    warnings: Sequence[str],
 ) -> Audited:
-    """Judge the evidence, write everything, and let the record appear."""
+    """Judge the evidence, write everything, and let the record appear; add to the `warnings` for a person."""
     config, history, unfinished = run.config, run.history, run.unfinished
     previous = history.last
     controls = load_controls()
@@ -83,7 +84,7 @@ def record(
             timing=timing,
         ),
     )
-    warnings = [item.message for item in inventories if item.message]
+    warnings = list(warnings)
     if previous and previous.restricted.exists() and not history.intact(previous):
         warnings.append(
             f"{previous.id}: restricted/ is not what its manifest says, so nothing was compared with it. Put it back"

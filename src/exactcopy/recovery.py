@@ -12,14 +12,18 @@ from time import perf_counter, sleep
 
 from exactcopy.dicom.compare import compare
 from exactcopy.errors import StoreUnavailable
+from exactcopy.inventory.database import literal, rows
 from exactcopy.model import Copy, Outcome, Problem, Target
 from exactcopy.proof import content_of, digest_of, fetch, opens
+from exactcopy.reconcile.case import Case
 from exactcopy.results import Recovery
-from exactcopy.stores import Destination, Sent, open_destination
+from exactcopy.stores import PACS, Destination, Sent, open_destination
 
 RECOVERED, FAILED, HELD, NOT_TESTED = "recovered", "failed", "held", "not_tested"
 # A PACS may need a while until what it took shows in a query.
 _PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+# Studies of a store that are asked for, to tell it from the recovery PACS.
+_PROBES = 20
 # Two whole files are held in memory to compare their elements.
 _COMPARABLE_BYTES = 1 << 29
 
@@ -31,6 +35,39 @@ class Returned:
     sent: Sent
     digest: bytes
     frames: int
+
+
+def tell_apart(target: Target, case: Case) -> None:
+    """Make sure that the recovery PACS is none of the audited stores by another address; raises StoreUnavailable.
+
+    The proof, for each store: a study that it lists, and that the PACS does not hold. A folder may be where a PACS
+    keeps its files. What is no PACS and could not be examined is not there to be written to.
+    """
+    with open_destination(target) as destination:
+        for store in case.stores:
+            name = store.target.name
+            if store.inventory is None and store.target.kind not in PACS:
+                continue
+            listed = rows(
+                case.db,
+                f"""select distinct study from objects where store = {literal(name)} and sop is not null
+                    order by md5(study) limit {_PROBES}""",
+            )
+            if not listed:
+                raise StoreUnavailable(
+                    "not_told_apart",
+                    target.name,
+                    f"{name} was not examined, and could be the same PACS by another address: nothing was put there",
+                    "Mend that first, then audit again.",
+                )
+            if all(destination.holds(study) for (study,) in listed):
+                raise StoreUnavailable(
+                    "not_told_apart",
+                    target.name,
+                    f"it holds all that was asked for of {name}, and may be the same by another address: nothing was"
+                    " put there",
+                    "Name another PACS; or, if it surely is a test PACS, remove there what earlier tests left.",
+                )
 
 
 def recover(target: Target, state: Path, instances: Sequence[Returned], place: Path) -> Recovery:

@@ -203,8 +203,13 @@ def restore_study(task: Task) -> RestoreTest:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest], recovery: Target | None) -> RestoreSummary:
-    """Return what the test restore of one backup shows, the random draw and the certainty items apart."""
+def summarize(
+    case: Case, drawn: Draw, tests: Sequence[RestoreTest], recovery: Target | None, refused: str | None
+) -> RestoreSummary:
+    """Return what the test restore of one backup shows, the random draw and the certainty items apart.
+
+    `refused` is why nothing was put into `recovery`.
+    """
     mine = [test for test in tests if test.backup == drawn.backup.name]
     random = [test for test in mine if not test.certainty]
     beside = [test for test in mine if test.certainty]
@@ -245,16 +250,18 @@ def summarize(case: Case, drawn: Draw, tests: Sequence[RestoreTest], recovery: T
         destination=recovery.name if recovery else "scratch folder",
         problems=dict(sorted(Counter(problem for test in mine for problem in test.problems).items())),
         reason=None if drawn.random else "no study is wholly present there without a known gap",
-        recovery=_summarize_recovery(recovery, mine, whole, copy_back_hours) if recovery else None,
+        recovery=_summarize_recovery(recovery, refused, mine, whole, copy_back_hours) if recovery else None,
     )
 
 
 def _summarize_recovery(
-    target: Target, tests: Sequence[RestoreTest], whole: int, copy_back_hours: float | None
+    target: Target, refused: str | None, tests: Sequence[RestoreTest], whole: int, copy_back_hours: float | None
 ) -> RecoverySummary:
     """Return what became of the studies in the recovery PACS; `whole` bytes are to be recovered in all."""
     tried = [test.recovery for test in tests if test.recovery]
     outcomes = Counter(each.outcome for each in tried)
+    if refused:
+        outcomes["not_tested"] += sum(test.outcome in (RESTORED, NOT_DECODABLE) for test in tests)
     size, seconds = sum(each.bytes for each in tried), sum(each.put_seconds for each in tried)
     put_hours = whole / (size / seconds) / 3600 if size and seconds else None
     return RecoverySummary(
@@ -270,6 +277,7 @@ def _summarize_recovery(
         back_seconds=round(sum(each.back_seconds for each in tried), 3),
         hours=round(put_hours + copy_back_hours, 4) if put_hours is not None and copy_back_hours is not None else None,
         problems=dict(sorted(Counter(problem for each in tried for problem in each.problems).items())),
+        refused=refused,
     )
 
 

@@ -295,6 +295,8 @@ class RecoverySummary:
     back_seconds: float
     hours: float | None
     problems: Mapping[str, int]
+    # Why nothing at all was put there.
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,6 +102,8 @@ def recovery_pacs_shows_studies(evidence: Evidence, backup: StoreFacts) -> Resul
     if backup.error or restore is None or restore.recovery is None:
         return not_checked(f"No study of {backup.name} was restored, so none was put into {evidence.recovery.name}.")
     name, counts, pictures = restore.recovery.name, restore.recovery.studies, restore.recovery.rendered
+    if restore.recovery.refused:
+        return not_checked(f"Nothing was put into {name}, so it is not known whether it would show the studies.")
     if counts["failed"]:
         return finding(
             Severity.HIGH,
@@ -126,7 +128,7 @@ def recovery_pacs_shows_studies(evidence: Evidence, backup: StoreFacts) -> Resul
             Severity.LOW,
             dark,
             title=f"{name} shows no picture of {studies(dark)} from {backup.name}",
-            message=f"{studies(dark)} came back from {name} equal, and it could not render an image of them.",
+            message=f"{studies(dark)} came back from {name} equal, and no picture of it could be had there.",
             why="A viewer that relies on the server to draw images would show nothing.",
             to_check=(f"Can a viewer of {name} open them? It may lack a decoder for their compression.",),
             remedy=(f"Add the decoder to {name}, or plan a viewer that has it.",),
@@ -156,6 +158,24 @@ def recovery_pacs_is_empty(evidence: Evidence, backup: StoreFacts) -> Result:
     if evidence.recovery is None or restore is None or restore.recovery is None:
         return None
     name, held, removed = restore.recovery.name, restore.recovery.studies["held"], restore.recovery.removed
+    if restore.recovery.refused == "not_told_apart":
+        return finding(
+            Severity.HIGH,
+            restore.recovery.studies["not_tested"],
+            title=f"{name} cannot be told from a store that is audited",
+            message=f"{name} holds every study of a store that it was asked for, or that store could not be examined. "
+            "So that nothing is ever written to a store, nothing was put there.",
+            why="A test restore must not write to the archive or to a backup.",
+            to_check=(
+                f"Is {name}, by another address or name, one of the primaries or backups? Then delete nothing there.",
+                f"Did earlier tests leave studies in {name}?",
+            ),
+            remedy=(
+                f"If {name} is a store: name another PACS below [recovery.{name}].",
+                "Only if it surely is a test PACS: remove from it what earlier tests left.",
+                AUDIT_AGAIN,
+            ),
+        )
     if held:
         return finding(
             Severity.MEDIUM,
@@ -166,10 +186,10 @@ def recovery_pacs_is_empty(evidence: Evidence, backup: StoreFacts) -> Result:
             message=f"What {name} holds proves nothing of the backup, so {studies(held)} came back to a scratch folder "
             "only.",
             why="A PACS keeps what it has and answers that all is stored: the test would pass with an empty backup.",
+            to_check=(f"Is {name}, by another address or name, a primary or a backup? Then delete nothing there.",),
             remedy=(
-                f"Empty {name} before each audit."
-                if evidence.recovery.kind == "dimse"
-                else f"Empty {name} once, and set `cleanup = true` below [recovery.{name}].",
+                f"Make sure that {name} is no primary and no backup; only then remove the studies of the worklist.",
+                *(["Set cleanup = true, and each test removes what it put."] if removed is None else []),
                 AUDIT_AGAIN,
             ),
             worklist=f"worklist-{backup.name}.csv",

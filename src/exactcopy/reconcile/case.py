@@ -64,6 +64,12 @@ _COLUMNS = f"""key, size, modified, version, sha256, read_at, problem, modality,
     coalesce(study_instance_uid, 'without a study: ' || sop_instance_uid) as study,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(UNREAD))}), false) as unread,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(DAMAGED))}), false) as damaged"""
+# On a first audit file times may be those of the day on which an archive was copied together: then an image is taken to
+# have been there a week after its study. A placeholder such as 99991231 tells no age and overflows nanoseconds.
+SETTLED = (
+    "epoch(min(study_date) filter (study_date between '1900-01-01' and '2200-01-01') + interval 7 days)::bigint"
+    " * 1000000000"
+)
 _KNOWN = {"study": "varchar", "sop": "varchar", "first_seen": "bigint", "contents": "blob[]"}
 
 

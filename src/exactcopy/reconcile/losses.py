@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from exactcopy.inventory.database import literal, row, save
-from exactcopy.reconcile.case import Case, Examined
+from exactcopy.reconcile.case import SETTLED, Case, Examined
 from exactcopy.results import Count, Losses
 
 # In order of weight; an instance is counted once, `only_copy` and `changed_on_primary` beside the others.
@@ -39,8 +39,12 @@ def find_losses(case: Case) -> Losses:
 
 
 def save_known(case: Case, primary: Examined, path: Path) -> None:
-    """Write every instance that this or an earlier record saw on `primary`, when first, and with what contents."""
+    """Write every instance that this or an earlier record saw on `primary`, when first, and with what contents.
+
+    What a first audit took for older than itself stays so: a gap that it found must not be younger the day after.
+    """
     name = literal(primary.target.name)
+    first_seen = f"{case.started}::bigint" if primary.known else f"least({case.started}::bigint, {SETTLED})"
     save(
         case.db,
         f"""
@@ -51,7 +55,7 @@ def save_known(case: Case, primary: Examined, path: Path) -> None:
             union all by name
             select sop, study, first_seen, null::blob[] as contents, false as today from known where store = {name}
             union all by name
-            select sop, min(study) as study, {case.started}::bigint as first_seen,
+            select sop, min(study) as study, {first_seen} as first_seen,
                    list(distinct sha256) filter (sha256 is not null) as contents, true as today
             from objects where store = {name} and sop is not null group by sop)
         group by sop""",

@@ -2,7 +2,7 @@
 
 from exactcopy.inventory.database import literal
 from exactcopy.model import Outcome
-from exactcopy.reconcile.case import Case, Examined
+from exactcopy.reconcile.case import SETTLED, Case, Examined
 
 # Best first. The outcome is the worst, over the primary's contents of a UID, of the best copy of each.
 # What is not known may still be exact: it ranks before what is known to be worse.
@@ -17,10 +17,6 @@ _BEST_FIRST = (
     Outcome.MISSING,
 )
 _RANK = {outcome: rank for rank, outcome in enumerate(_BEST_FIRST)}
-# On a first audit file times may be those of the day on which an archive was copied together.
-_SETTLING = "interval 7 days"
-# A placeholder such as 99991231 tells no age, and does not fit into nanoseconds.
-_PLAUSIBLE = "study_date between '1900-01-01' and '2200-01-01'"
 _HOUR = 3.6e12
 _COLUMNS = {
     "primary_store": "varchar",
@@ -61,11 +57,7 @@ def find_outcomes(case: Case) -> None:
 def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
     ranks = {outcome.name.lower(): rank for outcome, rank in _RANK.items()}
     name, other = literal(primary.target.name), literal(backup.target.name)
-    settled = (
-        f"epoch(min(study_date) filter ({_PLAUSIBLE}) + {_SETTLING})::bigint * 1000000000"
-        if primary.known is None
-        else "null"
-    )
+    settled = SETTLED if primary.known is None else "null"
     outcome_names = " ".join(f"when {rank} then '{outcome}'" for rank, outcome in enumerate(_BEST_FIRST))
     rpo = backup.target.rpo.total_seconds() / 3600
     if not backup.absence_shows:

@@ -38,6 +38,10 @@ _NOT_EXAMINED = {
     "unreachable": "it did not answer",
     "rate_limited": "it answered too many requests with a refusal",
 }
+_NOT_PUT = {
+    "no_agreement": "no agreement with its holder is on record, so nothing was put there",
+    "not_told_apart": "it may be one of the stores by another address, so nothing was put there",
+}
 # Of a cloud there are many more; `exactcopy check` says which, and what to do.
 _NOT_LISTED = "it could not be listed"
 
@@ -86,15 +90,18 @@ def not_examined(evidence: Evidence) -> list[dict[str, str]]:
         for test in evidence.restores
         if (untested := test.not_tested + test.certainty["not_tested"])
     ]
-    found += [
-        {
-            "target": test.backup,
-            "reason": "recovery_not_tested",
-            "text": f"{test.backup}: {untested:,} of the drawn studies could not be put into {test.recovery.name}",
-        }
-        for test in evidence.restores
-        if test.recovery and (untested := test.recovery.studies["not_tested"])
-    ]
+    put = [test.recovery for test in evidence.restores if test.recovery]
+    untested = sum(each.studies["not_tested"] for each in put)
+    if untested:
+        name, refused = put[0].name, put[0].refused
+        why = _NOT_PUT.get(refused, "it could not be reached") if refused else "some did not get there"
+        found.append(
+            {
+                "target": name,
+                "reason": "recovery_not_tested",
+                "text": f"{name}: {why}; {untested:,} restored studies came back to a scratch folder only",
+            }
+        )
     for store in evidence.stores:
         hidden = store.problems.get("link_outside", 0) and not store.unread and not store.unlisted
         partly = (

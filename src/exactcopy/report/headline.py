@@ -7,6 +7,8 @@ from exactcopy.report import words
 View = dict[str, Any]
 
 MOST_NAMED = 3
+# These need attention even where they do not decide.
+GRAVER = ("critical", "high", "medium")
 
 
 def explain(code: str, audit: View, sums: list[View], distinct_gaps: int | None) -> str:
@@ -22,7 +24,13 @@ def explain(code: str, audit: View, sums: list[View], distinct_gaps: int | None)
     open_ones = [each for each in audit["findings"] if each["state"] == "open"]
     if code == "other_exceptions":
         return f"{_copies(sums)} {_need(len(open_ones))}"
-    return _copies(sums)
+    graver = [each for each in open_ones if each["severity"] in GRAVER]
+    if not graver:
+        return _copies(sums)
+    do = "does" if len(graver) == 1 else "do"
+    return (
+        f"{_copies(sums)} {words.counted(len(graver), 'findings')} {do} not touch the copies: see What has to happen."
+    )
 
 
 def _failed_restores(audit: View) -> str:

@@ -124,7 +124,7 @@ def _statement(recovery: View) -> list[str]:
 
 
 ROWS: tuple[tuple[str, Callable[[View], View]], ...] = (
-    ("Studies that came back from it whole", _studies),
+    ("Studies whole and equal when retrieved", _studies),
     ("Images that it took", _step("accepted")),
     ("Found by query", _step("found")),
     ("Retrieved", _step("retrieved")),

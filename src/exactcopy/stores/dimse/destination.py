@@ -13,7 +13,7 @@ from exactcopy.stores import Sent
 from exactcopy.stores.dimse import DimseStore
 from exactcopy.stores.dimse.arriving import file_meta
 from exactcopy.stores.dimse.finding import Finder
-from exactcopy.stores.dimse.peer import Peer, associate, hang_up, pynetdicom_quietly, reach
+from exactcopy.stores.dimse.peer import Peer, associate, hang_up, pynetdicom_quietly
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -36,7 +36,7 @@ class DimseDestination:
     def __enter__(self) -> Self:
         """Call the PACS, and have it accept a query and a way to retrieve."""
         self.store.__enter__()
-        self._peer = reach(self._target)
+        self._peer = self.store._peer
         return self
 
     def __exit__(
