@@ -11,6 +11,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from exactcopy.config import load_config
+from exactcopy.model import Target
 from exactcopy.proof import opens
 from exactcopy.recovery import Returned, _memory, _remember, recover
 from exactcopy.stores import Sent, open_destination
@@ -296,16 +297,37 @@ def test_a_backup_that_fails_is_not_put_anywhere(empty: Orthanc, tmp_path: Path)
 def test_every_encoding_comes_back(kind: Any, name: str, empty: Orthanc, tmp_path: Path) -> None:
     path = tmp_path / "instance"
     path.write_bytes(with_uids(source(name), 9, 0))
-    settings = 'facility = "Test"\n[primary.a]\nkind = "folder"\npath = "a"\n[backup.b]\nkind = "folder"\npath = "b"\n'
-    (tmp_path / "exactcopy.toml").write_text(f"{settings}[recovery.spare]\n{kind(empty)}\n")
-    target = load_config(tmp_path / "exactcopy.toml").recovery
-    assert target is not None
-    place = tmp_path / "scratch" / "place"
-    place.mkdir(parents=True)
-    done = recover(target, tmp_path / "state", [returned(path)], place)
+    place = place_in(tmp_path)
+    done = recover(*receiving(tmp_path, kind(empty)), [returned(path)], place)
     assert (done.outcome, done.problems) == ("recovered", ())
     assert (done.accepted, done.equal, done.decoded + done.not_decodable) == (1, 1, 1)
     assert [each.name for each in place.iterdir()] == []
+
+
+def test_a_file_that_states_no_encoding_is_not_sent_by_dimse(empty: Orthanc, tmp_path: Path) -> None:
+    bare, whole = tmp_path / "bare", tmp_path / "whole"
+    data = with_uids(source("CT_small.dcm"), 9, 0)
+    bare.write_bytes(data[data.index(b"\x08\0\x05\0CS") :])
+    whole.write_bytes(with_uids(source("CT_small.dcm"), 9, 1))
+    done = recover(*receiving(tmp_path, dimse(empty)), [returned(bare), returned(whole)], place_in(tmp_path))
+    assert (done.outcome, done.accepted, done.equal) == ("failed", 1, 1)
+    assert done.problems == ("not_accepted",)
+
+
+def receiving(root: Path, settings: str) -> tuple[Target, Path]:
+    """Give a recovery PACS of these settings, and where what is put there is remembered."""
+    stores = 'facility = "Test"\n[primary.a]\nkind = "folder"\npath = "a"\n[backup.b]\nkind = "folder"\npath = "b"\n'
+    (root / "exactcopy.toml").write_text(f"{stores}[recovery.spare]\n{settings}\n")
+    target = load_config(root / "exactcopy.toml").recovery
+    assert target is not None
+    return target, root / "state"
+
+
+def place_in(root: Path) -> Path:
+    """Give an empty folder in scratch."""
+    place = root / "scratch" / f"place-{len(list(root.glob('scratch/*')))}"
+    place.mkdir(parents=True)
+    return place
 
 
 def returned(path: Path) -> Returned:
@@ -317,10 +339,10 @@ def returned(path: Path) -> Returned:
     sent = Sent(
         path=path,
         size=path.stat().st_size,
-        study_instance_uid=str(identity.study_instance_uid),
-        series_instance_uid=str(identity.series_instance_uid),
-        sop_instance_uid=str(identity.sop_instance_uid),
-        sop_class_uid=str(identity.sop_class_uid),
-        transfer_syntax_uid=str(identity.transfer_syntax_uid),
+        study_instance_uid=identity.study_instance_uid or "",
+        series_instance_uid=identity.series_instance_uid or "",
+        sop_instance_uid=identity.sop_instance_uid or "",
+        sop_class_uid=identity.sop_class_uid or "",
+        transfer_syntax_uid=identity.transfer_syntax_uid or "",
     )
     return Returned(sent=sent, digest=sha256(path.read_bytes()).digest(), frames=opened.frames)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,6 +18,7 @@ from exactcopy.stores.dimse.peer import Peer, associate, hang_up, pynetdicom_qui
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
+    from pynetdicom.presentation import PresentationContext
 
 # An association proposes so many pairs of class and transfer syntax at most (PS3.8 9.3.2.2: odd numbers up to 255).
 _MOST_CONTEXTS = 128
@@ -87,10 +89,12 @@ def _send(peer: Peer, left: list[Sent]) -> set[str]:
 
     Return the UIDs of what it took. Raises StoreUnavailable where it lets nobody in.
     """
-    build = pynetdicom_quietly().build_context
-    kinds = dict.fromkeys((each.sop_class_uid, each.transfer_syntax_uid) for each in left)
+    proposed = _contexts(left)
+    if not proposed:
+        left.clear()
+        return set()
     try:
-        association = associate(peer, [build(*kind) for kind in kinds])
+        association = associate(peer, proposed)
     except StoreUnavailable as error:
         if error.code != "not_offered":
             raise
@@ -107,6 +111,16 @@ def _send(peer: Peer, left: list[Sent]) -> set[str]:
     finally:
         hang_up(association)
     return accepted
+
+
+def _contexts(instances: Sequence[Sent]) -> "list[PresentationContext]":
+    """Return what is proposed to send the instances; a file without a transfer syntax cannot be."""
+    build = pynetdicom_quietly().build_context
+    proposed = []
+    for kind in dict.fromkeys((each.sop_class_uid, each.transfer_syntax_uid) for each in instances):
+        with suppress(ValueError):
+            proposed.append(build(*kind))
+    return proposed
 
 
 def _store(association: "Association", instance: Sent) -> int | None:
