@@ -147,7 +147,10 @@ class Answer:
 
 @contextmanager
 def scripted(answer: Callable[[str, Message], Answer], tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Yield the address of a server that says what no proper one would: `answer` gets the path and the headers."""
+    """Yield the address of a server that says what no proper one would: `answer` gets the path and the headers.
+
+    What is asked otherwise than by GET has its method in the header `X-Method`.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -164,6 +167,13 @@ def scripted(answer: Callable[[str, Message], Answer], tls: ssl.SSLContext | Non
             self.close_connection = said.length is not None
 
         do_HEAD = do_GET  # noqa: N815
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            self.headers["X-Method"] = self.command
+            self.do_GET()
+
+        do_DELETE = do_POST  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

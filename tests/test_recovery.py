@@ -3,6 +3,8 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from email.message import Message
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from exactcopy.stores import Sent, open_destination
 from tests.clinic import Clinic, findings, source, with_uids
 from tests.dimse_servers import Behaviour, dcmqrscp, misbehaving
 from tests.pacs import PASSWORD, Orthanc, orthanc
+from tests.servers import Answer
+from tests.servers import scripted as answering
 from tests.test_pacs_audit import dicomweb, dimse, fill
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -312,6 +316,31 @@ def test_a_file_that_states_no_encoding_is_not_sent_by_dimse(empty: Orthanc, tmp
     done = recover(*receiving(tmp_path, dimse(empty)), [returned(bare), returned(whole)], place_in(tmp_path))
     assert (done.outcome, done.accepted, done.equal) == ("failed", 1, 1)
     assert done.problems == ("not_accepted",)
+
+
+@pytest.mark.parametrize("part", ["study_instance_uid", "series_instance_uid", "sop_instance_uid"])
+@pytest.mark.parametrize("uid", ["..", ".", ""])
+def test_a_uid_that_leads_up_in_a_path_deletes_nothing_there(part: str, uid: str, tmp_path: Path) -> None:
+    path = tmp_path / "instance"
+    path.write_bytes(with_uids(source("CT_small.dcm"), 9, 0))
+    sent = returned(path).sent
+    uids: dict[str, Any] = {part: uid}
+    given = replace(sent, **uids)
+    asked: list[str] = []
+
+    def answer(path: str, headers: Message) -> Answer:
+        if headers["X-Method"] == "DELETE":
+            asked.append(path)
+            return Answer(status=204)
+        return Answer(status=200 if "limit=1" in path else 404, body=b"[]")
+
+    with answering(answer) as url:
+        target, _ = receiving(tmp_path, f'kind = "dicomweb"\nurl = "{url}"\nheld_by = "us"\ncleanup = true')
+        with open_destination(target) as destination:
+            assert not destination.remove([given])
+            assert asked == []
+            assert destination.remove([sent])
+    assert [each.rpartition("/")[2] for each in asked] == [sent.sop_instance_uid]
 
 
 def receiving(root: Path, settings: str) -> tuple[Target, Path]:

@@ -87,10 +87,16 @@ class DicomwebDestination:
         """Delete each instance over the web, or where that is not offered by Orthanc's own REST."""
         done = True
         for each in instances:
-            path = resource(each.study_instance_uid, each.series_instance_uid, each.sop_instance_uid)
-            status, _ = self._ask("DELETE", f"{self._server.url}{path}")
+            status = self._delete(each)
             done = (status in _REMOVED or (status in _NOT_OFFERED and self._remove_from_orthanc(each))) and done
         return done
+
+    def _delete(self, instance: Sent) -> int:
+        uids = (instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
+        if not all(uid.strip(".") for uid in uids):
+            # In a path ".." leads up: that would be all of the series, or of the study.
+            return HTTPStatus.NOT_FOUND
+        return self._ask("DELETE", f"{self._server.url}{resource(*uids)}")[0]
 
     def _remove_from_orthanc(self, instance: Sent) -> bool:
         """Delete what Orthanc has of this UID in this study; it knows objects by names of its own."""
