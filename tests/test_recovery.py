@@ -343,6 +343,39 @@ def test_a_uid_that_leads_up_in_a_path_deletes_nothing_there(part: str, uid: str
     assert [each.rpartition("/")[2] for each in asked] == [sent.sop_instance_uid]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"00081199": {"Value": [{"00081155": {"Value": ["2.25.1"]}}, {"00081155": {"Value": ["2.25.2"]}}]}},
+        {"00081199": {"Value": [{"00081155": {"Value": []}}, {}]}},
+        {"00081199": {"Value": ["2.25.1", None, 7]}},
+        {"00081199": [1, 2]},
+        {"00081199": {"Value": 2}},
+        [{"00081199": {}}],
+        7,
+    ],
+)
+def test_what_a_server_says_that_it_stored_under_other_uids_is_not_accepted(said: Any, tmp_path: Path) -> None:
+    path = tmp_path / "instance"
+    path.write_bytes(with_uids(source("CT_small.dcm"), 9, 0))
+    ours = returned(path)
+    study = ours.sent.study_instance_uid
+    rows = [{"0020000D": {"Value": [study]}, "0020000E": {"Value": ["2.25.3"]}, "00080018": {"Value": ["2.25.1"]}}]
+    put: list[str] = []
+
+    def answer(path: str, headers: Message) -> Answer:
+        if headers["X-Method"] == "POST":
+            put.append(path)
+            return Answer(body=json.dumps(said).encode())
+        shown = rows if put and "offset=0" in path else []
+        return Answer(body=json.dumps(shown).encode(), headers={"Content-Type": "application/dicom+json"})
+
+    with answering(answer) as url:
+        settings = f'kind = "dicomweb"\nurl = "{url}"\nheld_by = "us"'
+        done = recover(*receiving(tmp_path, settings), [ours], place_in(tmp_path))
+    assert (done.outcome, done.accepted, done.problems) == ("failed", 0, ("not_accepted",))
+
+
 def receiving(root: Path, settings: str) -> tuple[Target, Path]:
     """Give a recovery PACS of these settings, and where what is put there is remembered."""
     stores = 'facility = "Test"\n[primary.a]\nkind = "folder"\npath = "a"\n[backup.b]\nkind = "folder"\npath = "b"\n'

@@ -108,7 +108,7 @@ class DicomwebDestination:
         if status != HTTPStatus.OK or not isinstance(found, list):
             return False
         done = True
-        for path in (each.get("Path") for each in found if each.get("Type") == "Instance"):
+        for path in (each.get("Path") for each in found if isinstance(each, dict) and each.get("Type") == "Instance"):
             _, study = self._ask("GET", f"{base}{path}/study")
             tags = study.get("MainDicomTags", {}) if isinstance(study, dict) else {}
             if tags.get("StudyInstanceUID") == instance.study_instance_uid:
@@ -134,11 +134,11 @@ class DicomwebDestination:
             said = json.loads(answer.data)
         except (HTTPError, OSError) as error:
             raise unreachable(self._target.name, error) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             return set()
         # Whatever the status: some servers answer with a failure where one of several was refused (PS3.18 10.5.3).
-        referenced = said.get(_REFERENCED) if isinstance(said, dict) else None
-        return {_sop(item) for item in (referenced or {}).get("Value") or ()}
+        # One that gives images UIDs of its own did not store these.
+        return _taken(said) & {each.sop_instance_uid for each in instances}
 
     def _ask(self, method: str, url: str, body: bytes | None = None) -> tuple[int, Any]:
         try:
@@ -147,7 +147,7 @@ class DicomwebDestination:
             raise unreachable(self._target.name, error) from None
         try:
             return answer.status, json.loads(answer.data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return answer.status, None
 
 
@@ -187,9 +187,12 @@ def _body(instances: Sequence[Sent], boundary: str) -> Iterator[bytes]:
     yield _end(boundary)
 
 
-def _sop(item: Any) -> str:
-    values = (item.get(_SOP_INSTANCE) or {}).get("Value") or [""] if isinstance(item, dict) else [""]
-    return str(values[0])
+def _taken(said: Any) -> set[str]:
+    """Return the UIDs that an answer says were stored; none where it is no such answer."""
+    try:
+        return {str(item[_SOP_INSTANCE]["Value"][0]) for item in said[_REFERENCED]["Value"]}
+    except (TypeError, KeyError, IndexError):
+        return set()
 
 
 def _is_picture(content: bytes) -> bool:
