@@ -206,6 +206,65 @@ def test_what_a_killed_test_left_is_removed_by_the_next(empty: Orthanc, tmp_path
     assert not any(state.rglob("*.json"))
 
 
+def killed(root: Path, settings: str, put: int) -> tuple[Target, Path, list[Returned]]:
+    """Leave in a PACS what a test leaves that is killed after it put so many images of a study of two."""
+    study = []
+    for number in range(2):
+        path = root / f"image-{number}"
+        path.write_bytes(with_uids(source("CT_small.dcm"), 9, number))
+        study.append(returned(path))
+    target, state = receiving(root, settings)
+    _remember(_memory(state, target, study[0].sent.study_instance_uid), [each.sent for each in study])
+    with open_destination(target) as destination:
+        destination.put([each.sent for each in study[:put]])
+    return target, state, study
+
+
+def test_what_came_from_elsewhere_is_not_taken_for_what_a_killed_test_left(empty: Orthanc, tmp_path: Path) -> None:
+    target, state, study = killed(tmp_path, f"{dicomweb(empty)}\ncleanup = true", put=1)
+    empty.upload(with_uids(source("CT_small.dcm"), 9, 7))
+    done = recover(target, state, study, place_in(tmp_path))
+    assert (done.outcome, instances_in(empty)) == ("held", 2)
+
+
+def test_without_cleanup_not_even_what_a_killed_test_left_is_removed(empty: Orthanc, tmp_path: Path) -> None:
+    _, state, study = killed(tmp_path, f"{dicomweb(empty)}\ncleanup = true", put=1)
+    target, _ = receiving(tmp_path, dicomweb(empty))
+    done = recover(target, state, study, place_in(tmp_path))
+    assert (done.outcome, instances_in(empty)) == ("held", 1)
+
+
+def test_what_a_killed_test_put_is_forgotten_once_it_is_gone(empty: Orthanc, tmp_path: Path) -> None:
+    _, state, study = killed(tmp_path, f"{dicomweb(empty)}\ncleanup = true", put=0)
+    keeping, _ = receiving(tmp_path, dicomweb(empty))
+    assert recover(keeping, state, study, place_in(tmp_path)).outcome == "recovered"
+    # From here on the study is kept there.
+    target, _ = receiving(tmp_path, f"{dicomweb(empty)}\ncleanup = true")
+    done = recover(target, state, study, place_in(tmp_path))
+    assert (done.outcome, instances_in(empty)) == ("held", 2)
+
+
+def test_an_image_that_was_refused_need_not_be_removed(tmp_path: Path) -> None:
+    path = tmp_path / "instance"
+    path.write_bytes(with_uids(source("CT_small.dcm"), 9, 0))
+    refusing = Answer(status=409, body=b'{"00081198": {}}')
+
+    def answer(path: str, headers: Message) -> Answer:
+        match headers["X-Method"]:
+            case "POST":
+                return refusing
+            case "DELETE":
+                return Answer(status=404)
+        return Answer(body=b"[]") if "/dicom-web/" in path else Answer(status=404)
+
+    with answering(answer) as url:
+        settings = f'kind = "dicomweb"\nurl = "{url}/dicom-web"\nheld_by = "us"\ncleanup = true'
+        target, state = receiving(tmp_path, settings)
+        done = recover(target, state, [returned(path)], place_in(tmp_path))
+    assert (done.outcome, done.removed) == ("failed", True)
+    assert not any(state.rglob("*.json"))
+
+
 def test_a_pacs_that_changes_what_it_stores_brings_nothing_back(tmp_path: Path) -> None:
     def correct(stored: Dataset) -> Dataset:
         if stored.SOPInstanceUID.endswith("0.1"):

@@ -90,12 +90,15 @@ def _recover(
     if not study or any(each.sent.study_instance_uid != study for each in instances):
         return Recovery(outcome=FAILED, problems=("no_study",))
     memory = _memory(state, target, study)
-    if destination.holds(study) and not (_remove_left(memory, destination) and not destination.holds(study)):
+    cleanup = bool(target.options.get("cleanup"))
+    if not destination.holds(study):
+        # Whatever comes there later is not ours.
+        memory.unlink(missing_ok=True)
+    elif not (cleanup and _remove_left(memory, destination, study) and not destination.holds(study)):
         return Recovery(outcome=HELD)
     # One UID may stand for two contents; a PACS keeps one of them.
     chosen = {each.sent.sop_instance_uid: each for each in instances}
     sent = [each.sent for each in chosen.values()]
-    cleanup = bool(target.options.get("cleanup"))
     if cleanup:
         _remember(memory, sent)
     removed = None
@@ -222,13 +225,21 @@ def _remember(memory: Path, instances: Sequence[Sent]) -> None:
         os.fsync(file.fileno())
 
 
-def _remove_left(memory: Path, destination: Destination) -> bool:
-    """Remove what a test that was killed has left; False where nothing is known of one, or not all could be done."""
+def _remove_left(memory: Path, destination: Destination, study: str) -> bool:
+    """Remove what a test that was killed has left of a study; False where not all could be done.
+
+    Nothing is removed where nothing is known of such a test, or where more is there than it put: somebody uses it.
+    """
     try:
         rows = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        left = [Sent(**{**row, "path": Path()}) for row in rows]
+    except (OSError, ValueError, TypeError):
         return False
-    if not destination.remove([Sent(**{**row, "path": Path()}) for row in rows]):
+    known = {each.sop_instance_uid for each in left}
+    for item in destination.store.listing(f"study:{study}"):
+        if not isinstance(item, Copy) or item.sop_instance_uid not in known:
+            return False
+    if not destination.remove(left):
         return False
     memory.unlink()
     return True

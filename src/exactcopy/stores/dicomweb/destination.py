@@ -88,8 +88,17 @@ class DicomwebDestination:
         done = True
         for each in instances:
             status = self._delete(each)
-            done = (status in _REMOVED or (status in _NOT_OFFERED and self._remove_from_orthanc(each))) and done
+            removed = status in _REMOVED or (status in _NOT_OFFERED and self._remove_from_orthanc(each))
+            # What it did not take is not there: nothing is left to remove.
+            done = (removed or (status == HTTPStatus.NOT_FOUND and self._lacks(each))) and done
         return done
+
+    def _lacks(self, instance: Sent) -> bool:
+        """Say whether the server says cleanly that it has no such image in that study."""
+        asked = {"StudyInstanceUID": instance.study_instance_uid, "SOPInstanceUID": ""}
+        answer = Finder(self._server).ask("IMAGE", asked)
+        there = {row["SOPInstanceUID"] for row in answer.rows}
+        return answer.problem is None and instance.sop_instance_uid not in there
 
     def _delete(self, instance: Sent) -> int:
         uids = (instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
