@@ -265,6 +265,26 @@ def test_an_image_that_was_refused_need_not_be_removed(tmp_path: Path) -> None:
     assert not any(state.rglob("*.json"))
 
 
+def test_a_pacs_that_goes_away_with_what_was_put_is_not_said_to_be_empty(tmp_path: Path) -> None:
+    gone: list[str] = []
+
+    def answer(path: str, headers: Message) -> Answer:
+        if headers["X-Method"] == "POST" or gone:
+            gone.append(path)
+            return Answer(length=1000, body=b"{")
+        return Answer(body=b"[]")
+
+    with answering(answer) as url:
+        settings = f'kind = "dicomweb"\nurl = "{url}"\nheld_by = "us"\ncleanup = true'
+        target, state = receiving(tmp_path, settings)
+        path = tmp_path / "instance"
+        path.write_bytes(with_uids(source("CT_small.dcm"), 9, 0))
+        done = recover(target, state, [returned(path)], place_in(tmp_path))
+    assert (done.outcome, done.problems, done.removed) == ("not_tested", ("no_answer",), False)
+    # The next audit knows of it.
+    assert len(list(state.rglob("*.json"))) == 1
+
+
 def test_a_pacs_that_changes_what_it_stores_brings_nothing_back(tmp_path: Path) -> None:
     def correct(stored: Dataset) -> Dataset:
         if stored.SOPInstanceUID.endswith("0.1"):

@@ -104,11 +104,16 @@ def _recover(
     removed = None
     try:
         done = _prove(destination, study, chosen, place)
+    except StoreUnavailable as error:
+        # How much of it arrived is not known.
+        done = Recovery(outcome=NOT_TESTED, problems=(error.code,))
     finally:
         if cleanup:
-            removed = destination.remove(sent) and not destination.holds(study)
+            removed = _remove(destination, sent)
             if removed:
                 memory.unlink()
+    if done.outcome == NOT_TESTED:
+        return replace(done, removed=removed)
     problems = set(done.problems) | ({"two_contents"} if len(chosen) < len(instances) else set())
     return replace(
         done,
@@ -199,6 +204,14 @@ def _equal(ours: Returned, path: Path, digest: bytes) -> bool:
     if max(ours.sent.size, path.stat().st_size) > _COMPARABLE_BYTES:
         return False
     return compare(ours.sent.path.read_bytes(), path.read_bytes()).outcome is Outcome.EQUIVALENT
+
+
+def _remove(destination: Destination, sent: Sequence[Sent]) -> bool:
+    """Remove what was put; False where it cannot be told that nothing of the study is left."""
+    try:
+        return destination.remove(sent) and not destination.holds(sent[0].study_instance_uid)
+    except StoreUnavailable:
+        return False
 
 
 @contextmanager
