@@ -220,6 +220,24 @@ def killed(root: Path, settings: str, put: int) -> tuple[Target, Path, list[Retu
     return target, state, study
 
 
+def test_what_a_killed_test_left_is_removed_though_it_is_not_drawn_again(empty: Orthanc, tmp_path: Path) -> None:
+    clinic = recovering(tmp_path, f"{dicomweb(empty)}\ncleanup = true", studies=1)
+    target = load_config(clinic.configure()).recovery
+    assert target is not None
+    study = []
+    for number in range(2):
+        path = tmp_path / f"image-{number}"
+        path.write_bytes(with_uids(source("CT_small.dcm"), 9, number))
+        study.append(returned(path).sent)
+    _remember(_memory(tmp_path / ".exactcopy", target, study[0].study_instance_uid), study)
+    with open_destination(target) as destination:
+        destination.put(study)
+    assert instances_in(empty) == 2
+    clinic.audit(0)
+    assert instances_in(empty) == 0
+    assert not list((tmp_path / ".exactcopy").rglob("*.json"))
+
+
 def test_what_came_from_elsewhere_is_not_taken_for_what_a_killed_test_left(empty: Orthanc, tmp_path: Path) -> None:
     target, state, study = killed(tmp_path, f"{dicomweb(empty)}\ncleanup = true", put=1)
     empty.upload(with_uids(source("CT_small.dcm"), 9, 7))

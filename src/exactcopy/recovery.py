@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -81,6 +81,26 @@ def recover(target: Target, state: Path, instances: Sequence[Returned], place: P
             return _recover(destination, target, state, instances, place)
     except StoreUnavailable as error:
         return Recovery(outcome=NOT_TESTED, problems=(error.code,))
+
+
+def clean_up(target: Target, state: Path) -> None:
+    """Remove what tests that were killed have left in the PACS `target`: the next ones may draw other studies."""
+    left = {memory: _left(memory) for memory in (state / "recovery").glob("*.json")}
+    # What is in another PACS is not to be looked for in this one.
+    ours = {
+        memory: some[0].study_instance_uid
+        for memory, some in left.items()
+        if some and memory == _memory(state, target, some[0].study_instance_uid)
+    }
+    if not ours or not target.options.get("cleanup"):
+        return
+    # Where it cannot be reached, each study that is to be put there says so.
+    with suppress(StoreUnavailable), open_destination(target) as destination:
+        for memory, study in ours.items():
+            if destination.holds(study):
+                _remove_left(memory, destination, study)
+            else:
+                memory.unlink()
 
 
 def _recover(
@@ -238,21 +258,25 @@ def _remember(memory: Path, instances: Sequence[Sent]) -> None:
         os.fsync(file.fileno())
 
 
+def _left(memory: Path) -> list[Sent]:
+    """Return what a test that was killed may have left; nothing where none is known of."""
+    try:
+        return [Sent(**{**row, "path": Path()}) for row in json.loads(memory.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
 def _remove_left(memory: Path, destination: Destination, study: str) -> bool:
     """Remove what a test that was killed has left of a study; False where not all could be done.
 
     Nothing is removed where nothing is known of such a test, or where more is there than it put: somebody uses it.
     """
-    try:
-        rows = json.loads(memory.read_text(encoding="utf-8"))
-        left = [Sent(**{**row, "path": Path()}) for row in rows]
-    except (OSError, ValueError, TypeError):
-        return False
+    left = _left(memory)
     known = {each.sop_instance_uid for each in left}
     for item in destination.store.listing(f"study:{study}"):
         if not isinstance(item, Copy) or item.sop_instance_uid not in known:
             return False
-    if not destination.remove(left):
+    if not left or not destination.remove(left):
         return False
     memory.unlink()
     return True
