@@ -18,7 +18,8 @@ import pytest
 
 from exactcopy import restore
 from exactcopy.config import load_config
-from exactcopy.restore import Task, restore_study
+from exactcopy.model import Copy
+from exactcopy.restore import Task, _place, restore_study
 from tests.clinic import Clinic, audit_at, environment, findings
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -86,6 +87,23 @@ def test_scratch_that_cannot_be_written_says_nothing_of_the_backup(clinic: Clini
     nowhere = tmp_path / "nowhere"
     done = restore_study(Task(target, nowhere, "2.25.1", False, ()))
     assert (done.outcome, done.problems) == ("not_tested", ("scratch_not_writable",))
+
+
+def test_what_a_killed_worker_left_in_scratch_does_not_keep_a_study_from_being_tested(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    clinic.configure()
+    target = load_config(clinic.root / "exactcopy.toml").backups[0]
+    data = clinic.path("nas", 1, 0).read_bytes()
+    copy = Copy(key=b"left.dcm", size=len(data), modified=None)
+    (clinic.root / "nas" / "left.dcm").write_bytes(data)
+    task = Task(target, tmp_path / "scratch", "2.25.1", False, ((copy, hashlib.sha256(data).digest(), None),))
+    place = _place(task)
+    place.mkdir(parents=True)
+    (place / "0000000").write_bytes(b"half of an ima")
+    done = restore_study(task)
+    assert (done.outcome, done.instances, done.problems) == ("restored", 1, ())
+    assert not place.exists()
 
 
 @pytest.mark.usefixtures("without_pages")

@@ -193,6 +193,8 @@ def _doubt(case: Case, failed: Sequence[tuple[str, str]]) -> None:
 def restore_study(task: Task) -> RestoreTest:
     """Bring one study back from its backup and prove it. Runs in a worker; leaves nothing behind."""
     place = _place(task)
+    # A worker that was killed had no time to clear up.
+    shutil.rmtree(place, ignore_errors=True)
     try:
         place.mkdir(mode=0o700)
         return _restore(task, place)
