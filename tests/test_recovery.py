@@ -4,9 +4,11 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from email.message import Message
 from io import BytesIO
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from exactcopy.model import Target
 from exactcopy.proof import opens
 from exactcopy.recovery import Returned, _memory, _remember, recover
 from exactcopy.stores import Sent, open_destination
-from tests.clinic import Clinic, findings, source, with_uids
+from tests.clinic import Clinic, audit_at, findings, source, with_uids
 from tests.dimse_servers import Behaviour, dcmqrscp, misbehaving
 from tests.pacs import PASSWORD, Orthanc, orthanc
 from tests.servers import Answer
@@ -323,6 +325,22 @@ def test_a_pacs_that_changes_what_it_stores_brings_nothing_back(tmp_path: Path) 
     assert "could not be brought back in spare" in explained.stdout, explained.stdout + explained.stderr
     worklist = (clinic.record() / "restricted" / "worklist-nas.csv").read_text(encoding="utf-8")
     assert worklist.count("recovery_failed") == 1
+
+
+@pytest.mark.usefixtures("without_pages")
+def test_a_study_with_which_a_pacs_never_ends_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = Event()
+
+    def never(stored: Dataset) -> Dataset:
+        over.wait(60)
+        return stored
+
+    monkeypatch.setattr("exactcopy.restore._LONGEST", 5)
+    with misbehaving([], Behaviour(keeps=never), receives=[CT]) as port:
+        audit = audit_at(recovering(tmp_path, scripted(port), studies=1), datetime.now(UTC).replace(microsecond=0))
+        over.set()
+    assert not audit["complete"]
+    assert recovery(audit)["studies"] == {"recovered": 0, "failed": 0, "held": 0, "not_tested": 1}
 
 
 def test_what_a_pacs_refuses_or_loses_is_counted(tmp_path: Path) -> None:

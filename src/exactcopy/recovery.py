@@ -83,6 +83,12 @@ def recover(target: Target, state: Path, instances: Sequence[Returned], place: P
         return Recovery(outcome=NOT_TESTED, problems=(error.code,))
 
 
+def broken_off(target: Target, state: Path, study: str) -> Recovery:
+    """Return what is known of a study whose worker died before it could say what came of it."""
+    left = bool(target.options.get("cleanup")) and _memory(state, target, study).exists()
+    return Recovery(outcome=NOT_TESTED, removed=False if left else None, problems=("worker_died",))
+
+
 def clean_up(target: Target, state: Path) -> None:
     """Remove what tests that were killed have left in the PACS `target`: the next ones may draw other studies."""
     left = {memory: _left(memory) for memory in (state / "recovery").glob("*.json")}

@@ -21,7 +21,7 @@ from exactcopy.model import Copy, Cost, Problem, Target
 from exactcopy.pool import Died, Pool
 from exactcopy.proof import Opened, content_of, digest_of, fetch, opens
 from exactcopy.reconcile.case import Case, Examined, copy_of
-from exactcopy.recovery import Returned, clean_up, recover
+from exactcopy.recovery import Returned, broken_off, clean_up, recover
 from exactcopy.results import Recovery, RecoverySummary, RestoreSummary, RestoreTest, Sample
 from exactcopy.sampling import PRESETS, certainty, draw, frame_digest, sample_size, seed, upper_limit
 from exactcopy.stores import PACS, Sent, open_store
@@ -162,6 +162,9 @@ def restore_drawn(
         if isinstance(result, Died):
             shutil.rmtree(_place(task), ignore_errors=True)
             result = _unmade(task, NOT_DECODABLE, "decoder_died")
+            if task.recovery:
+                gone = broken_off(task.recovery, task.state, task.study_instance_uid)
+                result = replace(result, recovery=gone)
         tests.append(result)
     case.db.execute("create or replace table restored (backup varchar, study varchar)")
     good = [
