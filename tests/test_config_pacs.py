@@ -407,6 +407,11 @@ def test_a_recovery_pacs_is_no_store_that_is_audited(tmp_path):
             " a store.",
         ),
         (
+            MODALITY + DIMSE.replace("backup.old", "recovery.spare").replace('"PACS"', '"SPARE"'),
+            "recovery.spare.host: is the same place as backup.old. Write a place of its own: a test must never write to"
+            " a store.",
+        ),
+        (
             MODALITY + DIMSE.replace("backup.old", "recovery.spare"),
             "recovery.spare.host: is the same place as backup.old. Write a place of its own: a test must never write to"
             " a store.",

@@ -185,6 +185,8 @@ def _places(stores: Mapping[Where, Store], base: Path, faulted: Set[Where]) -> I
     ]
     for (where, store), (other, other_store) in combinations(known, 2):
         inner, outer = _overlap(store, other_store, base)
+        if other[0] == "recovery" and _one_listener(store, other_store, base):
+            inner = outer = True
         if inner or outer:
             place = "folder" if isinstance(store, Folder) else "place"
             what = f"is the same {place} as" if inner and outer else "lies inside" if outer else "holds"
@@ -225,6 +227,14 @@ def _overlap(one: Store, other: Store, base: Path) -> tuple[bool, bool]:
             return same, same
         case _:
             return False, False
+
+
+def _one_listener(one: Store, other: Store, base: Path) -> bool:
+    """Tell whether one program answers for both: most PACS take any AE title, and keep all in one archive."""
+    if not (isinstance(one, Dimse) and isinstance(other, Dimse)):
+        return False
+    place, other_place = one.place(base), other.place(base)
+    return all(place[key] == other_place[key] for key in ("host", "port"))
 
 
 def _parts(remote: str) -> list[str]:
