@@ -305,6 +305,20 @@ def test_a_pacs_that_goes_away_with_what_was_put_is_not_said_to_be_empty(tmp_pat
     assert len(list(state.rglob("*.json"))) == 1
 
 
+def test_studies_that_were_there_do_not_hide_those_that_were_left_there(empty: Orthanc, tmp_path: Path) -> None:
+    clinic = recovering(tmp_path, f"{dicomweb(empty)}\ncleanup = true")
+    empty.upload(clinic.path("pacs", 1, 0).read_bytes())
+    # Orthanc finds no image whose UID holds an asterisk, and so cannot remove it.
+    plain = with_uids(source("CT_small.dcm"), 6, 0)
+    uid = dcmread(BytesIO(plain)).SOPInstanceUID.encode()
+    (clinic.root / "pacs" / "starred.dcm").write_bytes(plain.replace(uid, uid[:-1] + b"*"))
+    clinic.mirror()
+    audit = clinic.audit(1)
+    assert (recovery(audit)["studies"]["held"], recovery(audit)["removed"]) == (1, {"asked": 4, "done": 3})
+    told = next(each["message"] for each in audit["findings"] if each["check"] == "recovery-pacs-is-empty")
+    assert "1 study that the test put there could not be removed again." in told
+
+
 def test_a_pacs_that_changes_what_it_stores_brings_nothing_back(tmp_path: Path) -> None:
     def correct(stored: Dataset) -> Dataset:
         if stored.SOPInstanceUID.endswith("0.1"):

@@ -176,6 +176,7 @@ def recovery_pacs_is_empty(evidence: Evidence, backup: StoreFacts) -> Result:
                 AUDIT_AGAIN,
             ),
         )
+    left = removed["asked"] - removed["done"] if removed else 0
     if held:
         return finding(
             Severity.MEDIUM,
@@ -184,7 +185,7 @@ def recovery_pacs_is_empty(evidence: Evidence, backup: StoreFacts) -> Result:
             if held > 1
             else f"1 study from {backup.name} was in {name} already",
             message=f"What {name} holds proves nothing of the backup, so {studies(held)} came back to a scratch folder "
-            "only.",
+            f"only.{f' {studies(left)} that the test put there could not be removed again.' if left else ''}",
             why="A PACS keeps what it has and answers that all is stored: the test would pass with an empty backup.",
             to_check=(f"Is {name}, by another address or name, a primary or a backup? Then delete nothing there.",),
             remedy=(
@@ -194,8 +195,7 @@ def recovery_pacs_is_empty(evidence: Evidence, backup: StoreFacts) -> Result:
             ),
             worklist=f"worklist-{backup.name}.csv",
         )
-    if removed and removed["done"] < removed["asked"]:
-        left = removed["asked"] - removed["done"]
+    if left:
         return finding(
             Severity.LOW,
             left,
