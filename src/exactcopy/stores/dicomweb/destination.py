@@ -95,17 +95,18 @@ class DicomwebDestination:
 
     def _lacks(self, instance: Sent) -> bool:
         """Say whether the server says cleanly that it has no such image in that study."""
+        if not _addressable(instance):
+            return False
         asked = {"StudyInstanceUID": instance.study_instance_uid, "SOPInstanceUID": ""}
         answer = Finder(self._server).ask("IMAGE", asked)
         there = {row["SOPInstanceUID"] for row in answer.rows}
         return answer.problem is None and instance.sop_instance_uid not in there
 
     def _delete(self, instance: Sent) -> int:
-        uids = (instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
-        if not all(uid.strip(".") for uid in uids):
-            # In a path ".." leads up: that would be all of the series, or of the study.
+        if not _addressable(instance):
             return HTTPStatus.NOT_FOUND
-        return self._ask("DELETE", f"{self._server.url}{resource(*uids)}")[0]
+        path = resource(instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
+        return self._ask("DELETE", f"{self._server.url}{path}")[0]
 
     def _remove_from_orthanc(self, instance: Sent) -> bool:
         """Delete what Orthanc has of this UID in this study; it knows objects by names of its own."""
@@ -158,6 +159,12 @@ class DicomwebDestination:
             return answer.status, json.loads(answer.data)
         except (ValueError, RecursionError):
             return answer.status, None
+
+
+def _addressable(instance: Sent) -> bool:
+    """Say whether its UIDs name it in a path: ".." leads up, to all of its series or study."""
+    uids = (instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
+    return all(uid.strip(".") for uid in uids)
 
 
 def _batches(instances: Sequence[Sent]) -> Iterator[list[Sent]]:
