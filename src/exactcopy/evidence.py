@@ -17,7 +17,7 @@ from exactcopy.reconcile.facts import LastKnown, compare_facts, store_facts
 from exactcopy.reconcile.losses import find_losses
 from exactcopy.records import History, Run
 from exactcopy.records.document import method
-from exactcopy.recovery import tell_apart
+from exactcopy.recovery import clean_up, tell_apart
 from exactcopy.restore import FAILED, Draw, read_tests, summarize
 from exactcopy.results import Evidence, RestoreTest, StoreFacts
 
@@ -75,6 +75,8 @@ def refusal_of(run: Run, case: Case) -> StoreUnavailable | None:
             f"no agreement with {recovery.held_by} is on record, so nothing was put there",
             "Record it in decisions.toml: [[attest]] with control EC-BA-01 and party as in held_by.",
         )
+    # Else what a killed test left would make the PACS look like a store that has just these studies.
+    clean_up(recovery, run.config.state)
     try:
         tell_apart(recovery, case)
     except StoreUnavailable as error:

@@ -186,6 +186,9 @@ def _prove(destination: Destination, study: str, chosen: dict[str, Returned], pl
         finally:
             path.unlink(missing_ok=True)
             begun = perf_counter()
+    if equal < len(found) and not problems:
+        # Each has to come once: one that never came is none that is equal.
+        problems.add("not_retrieved")
     pictures = [copy for sop, copy in found.items() if chosen[sop].frames]
     return Recovery(
         outcome=RECOVERED,

@@ -21,7 +21,7 @@ from exactcopy.model import Copy, Cost, Problem, Target
 from exactcopy.pool import Died, Pool
 from exactcopy.proof import Opened, content_of, digest_of, fetch, opens
 from exactcopy.reconcile.case import Case, Examined, copy_of
-from exactcopy.recovery import Returned, broken_off, clean_up, recover
+from exactcopy.recovery import Returned, broken_off, recover
 from exactcopy.results import Recovery, RecoverySummary, RestoreSummary, RestoreTest, Sample
 from exactcopy.sampling import PRESETS, certainty, draw, frame_digest, sample_size, seed, upper_limit
 from exactcopy.stores import PACS, Sent, open_store
@@ -150,8 +150,6 @@ def restore_drawn(
     and equal are marked in the table `outcomes`.
     """
     scratch.mkdir(parents=True, mode=0o700, exist_ok=True)
-    if recovery:
-        clean_up(recovery, scratch.parent)
     tests = []
     # Any of the backups may be in the next task.
     at_once = min((readers(drawn.backup, pool.workers) for drawn in draws), default=None)
