@@ -118,7 +118,7 @@ def check(config: ConfigPath = Path("exactcopy.toml")) -> None:
         typer.echo(f"{'✓' if need.good else '✗'} {need.text}")
         missing += not need.good
     if missing:
-        typer.echo(f"\n{missing} of these have to be mended before an audit can examine everything.")
+        typer.echo(f"\n{missing} of these {'has' if missing == 1 else 'have'} to be mended first.")
         raise typer.Exit(EXCEPTIONS)
     typer.echo(f"\nReady. Next: exactcopy audit {config}")
 

@@ -29,6 +29,10 @@ def configured(folder: Path, remote: str = "cloud:xrays") -> Clinic:
     clinic = Clinic(folder, backups=(), settings=settings, pdf=True)
     clinic.fill(studies=1, instances=1)
     clinic.configure()
+    (folder / "decisions.toml").write_text(
+        '[[attest]]\ncontrol = "EC-BA-01"\nparty = "Cloud Ltd"\nstatement = "Signed."\n'
+        'by = "Dana"\ntitle = "Official"\non = 2026-01-15\nexpires = 2099-01-01\n'
+    )
     return clinic
 
 
