@@ -40,9 +40,11 @@ class Returned:
 def tell_apart(target: Target, case: Case) -> None:
     """Make sure that the recovery PACS is none of the audited stores by another address; raises StoreUnavailable.
 
-    The proof, for each store: a study that it lists, and that the PACS does not hold. A folder may be where a PACS
-    keeps its files. What is no PACS and could not be examined is not there to be written to.
+    The proof, for each store: of the studies that it lists, the PACS lacks half at least. One that it lacks is none: it
+    may have been deleted since. A folder may be where a PACS keeps its files. What is no PACS and could not be examined
+    is not there to be written to.
     """
+    alike: list[tuple[float, str, int, int]] = []
     with open_destination(target) as destination:
         for store in case.stores:
             name = store.target.name
@@ -60,14 +62,19 @@ def tell_apart(target: Target, case: Case) -> None:
                     f"{name} was not examined, and could be the same PACS by another address: nothing was put there",
                     "Mend that first, then audit again.",
                 )
-            if all(destination.holds(study) for (study,) in listed):
-                raise StoreUnavailable(
-                    "not_told_apart",
-                    target.name,
-                    f"it holds all that was asked for of {name}, and may be the same by another address: nothing was"
-                    " put there",
-                    "Name another PACS; or, if it surely is a test PACS, remove there what earlier tests left.",
-                )
+            held = sum(destination.holds(study) for (study,) in listed)
+            if 2 * held > len(listed):
+                alike.append((held / len(listed), name, held, len(listed)))
+    if alike:
+        # What is copied from one store to another is on both: it is most likely the one of which it holds most.
+        _, name, held, of = max(alike)
+        raise StoreUnavailable(
+            "not_told_apart",
+            target.name,
+            f"it holds {held} of {of} studies that were asked for of {name}, and may be the same by another address:"
+            " nothing was put there",
+            "Name another PACS; or, if it surely is a test PACS, remove there what earlier tests left.",
+        )
 
 
 def recover(target: Target, state: Path, instances: Sequence[Returned], place: Path) -> Recovery:

@@ -163,7 +163,7 @@ def recovery_pacs_is_empty(evidence: Evidence, backup: StoreFacts) -> Result:
             Severity.HIGH,
             restore.recovery.studies["not_tested"],
             title=f"{name} cannot be told from a store that is audited",
-            message=f"{name} holds every study of a store that it was asked for, or that store could not be examined. "
+            message=f"{name} holds most studies of a store that it was asked for, or that store could not be examined. "
             "So that nothing is ever written to a store, nothing was put there.",
             why="A test restore must not write to the archive or to a backup.",
             to_check=(
