@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from time import sleep
 
 import pytest
 import urllib3
@@ -16,6 +17,8 @@ from exactcopy.dicom.canonical import content_digest
 from exactcopy.dicom.header import identify
 from exactcopy.model import Copy, Gap, Problem, Target
 from exactcopy.stores.dimse import DimseStore
+from exactcopy.stores.dimse.finding import Finder
+from exactcopy.stores.dimse.peer import reach
 from tests.dicom.dicom_files import corpus, needs_corpus
 from tests.dimse_servers import dcmqrscp, dcmsend, dimse_target, instance
 from tests.pacs import SIGNED_IN, Orthanc, orthanc
@@ -150,6 +153,27 @@ def test_orthanc_with_limits_never_loses_anything_unnoticed(limits: dict[str, in
     assert len([item for item in by_uid if isinstance(item, Copy)]) == 2
     assert not [item for item in by_uid if isinstance(item, Gap)]
     assert any(isinstance(item, Gap) for item in large) is ("LimitFindInstances" in limits)
+
+
+def test_on_a_busy_computer_no_answer_is_lost(full: Orthanc) -> None:
+    """The thread of an association that wakes late takes nothing that was said to who asked."""
+    with Finder(reach(dimse_target(full.port, "ORTHANC"))) as finder:
+        first = finder.ask("STUDY", {"StudyInstanceUID": ""})
+        association = finder._association
+        assert association is not None
+        notice = association._reactor_checkpoint.wait
+
+        def late(timeout: float | None = None) -> bool:
+            noticed = notice(timeout)
+            sleep(0.02)
+            return noticed
+
+        association._reactor_checkpoint.wait = late  # type: ignore[method-assign]
+        assert len(first.rows) > 1
+        for _ in range(50):
+            assert finder.ask("STUDY", {"StudyInstanceUID": ""}) == first
+            # Where the end of an answer is lost, the server gives up, and is asked again.
+            assert finder._association is association
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from queue import Empty, Queue
 from time import monotonic, sleep
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -152,7 +153,7 @@ def associate(
                 max_pdu=PDU_BYTES,
                 ext_neg=list(roles),
                 tls_args=(peer.tls, peer.host) if peer.tls else None,
-                evt_handlers=[*tuning(), *(handlers or ())],
+                evt_handlers=[*tuning(), (pynetdicom.evt.EVT_CONN_OPEN, _only_answers), *(handlers or ())],
             )
         except OSError:
             fault = _NO_ANSWER
@@ -200,6 +201,24 @@ def _opened(event: Any) -> None:
     connection = event.assoc.dul.socket.socket
     connection.settimeout(SILENCE)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class _Answers(Queue[Any]):
+    """Gives what the peer says to who waits for it, and to nobody who only looks whether there is something.
+
+    The thread of an association looks for requests of the peer, and may not have noticed yet that an answer is waited
+    for: it dropped studies out of lists without a word (pynetdicom's issue 875).
+    """
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if not block:
+            raise Empty
+        return super().get(block, timeout)
+
+
+def _only_answers(event: Any) -> None:
+    # We ask: nothing is requested of us but within an operation of ours.
+    event.assoc.dimse.msg_queue = _Answers()
 
 
 def _prompted(event: Any) -> None:
