@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -22,18 +24,26 @@ def corpus() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample_audit(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The folder of the sample clinic, and what its audit by the command line printed."""
-    folder = tmp_path_factory.mktemp("sample") / "clinic"
-    config = make_clinic(folder)
-    done = subprocess.run(
-        [sys.executable, "-m", "exactcopy", "audit", str(config)],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return folder, done
+def sample_audit(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The folder of the sample clinic, and what its audit by the command line printed: one for all workers."""
+    of_this_run = tmp_path_factory.getbasetemp()
+    folder = (of_this_run if worker_id == "master" else of_this_run.parent) / "sample"
+    folder.mkdir(exist_ok=True)
+    printed = folder / "printed.json"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not printed.exists():
+            done = subprocess.run(
+                [sys.executable, "-m", "exactcopy", "audit", str(make_clinic(folder / "clinic"))],
+                env=environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            printed.write_text(json.dumps([done.args, done.returncode, done.stdout, done.stderr]))
+    return folder / "clinic", subprocess.CompletedProcess(*json.loads(printed.read_text()))
 
 
 @pytest.fixture

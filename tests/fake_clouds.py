@@ -503,6 +503,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # A body would wait 40 ms for its head to be acknowledged.
+    disable_nagle_algorithm = True
     answered_by: Cloud
     secured_by: ssl.SSLContext
     _host = ""

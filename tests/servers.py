@@ -123,12 +123,21 @@ def rclone_s3() -> Iterator[S3Server]:
             yield server
 
 
+# As above: else each answer takes 40 ms.
+_MOTO = """
+from moto.server import main
+from werkzeug.serving import WSGIRequestHandler
+WSGIRequestHandler.disable_nagle_algorithm = True
+main()
+"""
+
+
 @contextmanager
 def moto() -> Iterator[S3Server]:
     """moto: a mock of AWS, for what no real server here has (Glacier). It lets anybody in."""
     with tempfile.TemporaryDirectory(prefix="exactcopy-moto-") as folder:
         [port] = free_ports(1)
-        command = [binary("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+        command = [sys.executable, "-c", _MOTO, "-H", "127.0.0.1", "-p", str(port)]
         with running(command, Path(folder), {"HOME": folder, "PATH": "/usr/bin:/bin"}) as process:
             server = S3Server(endpoint=f"http://127.0.0.1:{port}", auditor=ADMIN)
             wait(process, lambda: _takes_an_object(server))
@@ -154,6 +163,8 @@ def scripted(answer: Callable[[str, Message], Answer], tls: ssl.SSLContext | Non
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # A body would wait 40 ms for its head to be acknowledged.
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             said = answer(self.path, self.headers)
