@@ -122,7 +122,7 @@ def test_a_certificate_that_the_sdk_is_told_to_trust_is_trusted_and_no_other(
         monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "other"))
         session = session_of({})
         stranger = DirectReader(session, Bucket(client=connect(session, {"endpoint": endpoint}), name="b", prefix=""))
-        assert stranger.get(copies[0], 5) is None
+        assert stranger.ask(copies[0], 5) is None
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(login: Login) -> None:
@@ -134,6 +134,6 @@ def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(login: Login
         for _ in range(3):
             assert [content(stream) for _, stream in store.read(copies)] == [b"12345"]
             direct = store._reader._direct  # type: ignore[attr-defined]
-            for connection in direct._idle:
+            for connection in direct.idle:
                 connection.sock.shutdown(2)
     assert keys == []

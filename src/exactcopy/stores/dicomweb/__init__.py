@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
 from types import TracebackType
@@ -12,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from exactcopy.model import UNSIZED, Answer, Copy, Gap, Problem, Safeguard, Seen, Target
 from exactcopy.stores import Safeguards, Stream
-from exactcopy.stores.ahead import ahead
+from exactcopy.stores.ahead import AHEAD, ahead
 from exactcopy.stores.dicomweb.client import connect, refused, unreachable
 from exactcopy.stores.dicomweb.finding import Finder
 from exactcopy.stores.dicomweb.orthanc import Orthanc, beside
@@ -91,8 +92,11 @@ class DicomwebStore:
 
     def checksums(self, copies: Iterable[Copy]) -> Iterator[Copy]:
         """Yield each copy with what an Orthanc says of its stored file; no other server is asked."""
-        if self._orthanc:
-            yield from ahead(self._orthanc.told, copies, at_once=self._target.concurrency)
+        if (orthanc := self._orthanc) is not None:
+            with ThreadPoolExecutor(AHEAD) as threads:
+                yield from ahead(
+                    lambda copy: threads.submit(orthanc.told, copy), copies, at_once=self._target.concurrency
+                )
 
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
         """Yield each copy with its bytes, as they arrive."""

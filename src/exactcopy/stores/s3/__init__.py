@@ -1,6 +1,7 @@
 """A bucket of S3: AWS, or whatever else speaks its language (Backblaze B2, Wasabi, R2, a server of one's own)."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property, partial
@@ -9,7 +10,7 @@ from typing import Self
 
 from exactcopy.model import Copy, Gap, Problem, Target
 from exactcopy.stores import Safeguards, Stream
-from exactcopy.stores.ahead import ahead
+from exactcopy.stores.ahead import AHEAD, ahead
 from exactcopy.stores.s3.asking import Examined, Versioning
 from exactcopy.stores.s3.checksums import asked
 from exactcopy.stores.s3.client import Bucket, connect, session_of
@@ -81,11 +82,14 @@ class S3Store:
 
     def checksums(self, copies: Iterable[Copy]) -> Iterator[Copy]:
         """Yield each copy with all checksums that the server has of it; without any, and with a problem, on failure."""
-        yield from ahead(partial(asked, self._bucket), copies, at_once=self._target.concurrency)
+        with ThreadPoolExecutor(AHEAD) as threads:
+            yield from ahead(
+                lambda copy: threads.submit(asked, self._bucket, copy), copies, at_once=self._target.concurrency
+            )
 
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
         """Yield each copy with its bytes, in the order given, while the next ones are being asked for."""
-        opening = partial(self._reader.open, first_bytes=first_bytes)
+        opening = partial(self._reader.ask, first_bytes=first_bytes)
 
         def fetched(copy: Copy) -> int:
             return copy.size if first_bytes is None else min(copy.size, first_bytes)

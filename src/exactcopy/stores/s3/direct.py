@@ -5,6 +5,7 @@ It only ever gets. Whatever is not as it should be is left to the SDK, which ask
 
 import ssl
 from collections import deque
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
@@ -23,10 +24,12 @@ from exactcopy.stores.s3.client import Bucket, address_of
 from exactcopy.stores.s3.faults import FAILURES
 
 _SILENCE = 60.0
+_FAILURES = (OSError, HTTPException, AttributeError, *FAILURES)
+Request = tuple[str, dict[str, str]]
 
 
 class DirectReader:
-    """Gets the first bytes of an object as it was listed, or None.
+    """Asks for the first bytes of objects as they were listed.
 
     Raises OSError or ValueError where only the SDK knows the way.
     """
@@ -45,25 +48,21 @@ class DirectReader:
             trusted = session.get_config_variable("ca_bundle") or get_cert_path(True)
             self._tls = ssl.create_default_context(cafile=trusted)
         # Each serves again once all of an answer was read.
-        self._idle: deque[HTTPConnection] = deque()
+        self.idle: deque[HTTPConnection] = deque()
 
-    def get(self, copy: Copy, wanted: int) -> tuple[Copy, Body] | None:
-        """Return the object as it is there now, and its first `wanted` bytes."""
+    def ask(self, copy: Copy, wanted: int) -> "_Asked | None":
+        """Send a request for the first `wanted` bytes of an object, without waiting for its answer."""
         if copy.version is None:
             return None
-        stream = None
         try:
-            stream = self._ask(*self._signed(copy, wanted))
-            return opened(copy, stream.said, stream, wanted)
-        except (OSError, HTTPException, AttributeError, *FAILURES):
-            if stream is not None:
-                stream.close()
+            return _Asked(self, copy, wanted, self._signed(copy, wanted))
+        except _FAILURES:
             return None
 
     def close(self) -> None:
         """Close the connections that are idle."""
-        while self._idle:
-            self._idle.pop().close()
+        while self.idle:
+            self.idle.pop().close()
 
     def _signed(self, copy: Copy, wanted: int) -> tuple[str, dict[str, str]]:
         """Return the path and the headers of a request for the first bytes of an object as it was listed."""
@@ -77,26 +76,66 @@ class DirectReader:
             more["Range"] = f"bytes=0-{wanted - 1}"
         return path, {**dict(request.headers.items()), **more}
 
-    def _ask(self, path: str, headers: dict[str, str]) -> "_Stream":
-        """Return the answer to a request, of which only the head was read; raises OSError or HTTPException."""
-        while True:
-            try:
-                connection, used = self._idle.pop(), True
-            except IndexError:
-                connection, used = self._connect(), False
-            try:
-                connection.request("GET", path, headers=headers)
-                return _Stream(connection, connection.getresponse(), self._idle)
-            except (OSError, HTTPException):
-                connection.close()
-                # One that was not used for a while may have been closed there.
-                if not used:
-                    raise
+    def send(self, request: Request, *, anew: bool = False) -> tuple[HTTPConnection, bool]:
+        """Return the connection over which a request was sent, and whether it had been used before.
+
+        Raises OSError or HTTPException.
+        """
+        used = False
+        if not anew:
+            with suppress(IndexError):
+                connection, used = self.idle.pop(), True
+        if not used:
+            connection = self._connect()
+        path, headers = request
+        try:
+            connection.request("GET", path, headers=headers)
+        except (OSError, HTTPException):
+            connection.close()
+            if not used:
+                raise
+            return self.send(request, anew=True)
+        return connection, used
 
     def _connect(self) -> HTTPConnection:
         if self._tls is None:
             return HTTPConnection(self._host, self._port, timeout=_SILENCE)
         return HTTPSConnection(self._host, self._port, timeout=_SILENCE, context=self._tls)
+
+
+class _Asked:
+    """A request that was sent."""
+
+    def __init__(self, reader: DirectReader, copy: Copy, wanted: int, request: Request) -> None:
+        """Send it; raises OSError or HTTPException."""
+        self._reader, self._copy, self._wanted, self._request = reader, copy, wanted, request
+        self._connection, self._used = reader.send(request)
+
+    def cancel(self) -> bool:
+        """Give it up."""
+        self._connection.close()
+        return True
+
+    def result(self) -> tuple[Copy, Body] | None:
+        """Return the object as it is there now, and its bytes; None where the answer is not that."""
+        stream = None
+        try:
+            stream = _Stream(self._connection, self._answer(), self._reader.idle)
+            return opened(self._copy, stream.said, stream, self._wanted)
+        except _FAILURES:
+            (stream or self._connection).close()
+            return None
+
+    def _answer(self) -> HTTPResponse:
+        try:
+            return self._connection.getresponse()
+        except (OSError, HTTPException):
+            # One that was not used for a while may have been closed there.
+            if not self._used:
+                raise
+        self._connection.close()
+        self._connection, _ = self._reader.send(self._request, anew=True)
+        return self._connection.getresponse()
 
 
 class _Stream:

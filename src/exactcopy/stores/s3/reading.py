@@ -1,12 +1,15 @@
 """The bytes of objects: small ones by obstore where it is installed, others by a plain request; else by the SDK."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 from botocore.session import Session
 
 from exactcopy.model import Copy, Problem
+from exactcopy.stores.ahead import AHEAD, Begun
 from exactcopy.stores.s3.body import Body, opened
 from exactcopy.stores.s3.by_obstore import Held, small_reader
 from exactcopy.stores.s3.client import Bucket
@@ -23,7 +26,7 @@ Opened = tuple[Copy, Body | Held | Problem]
 class _Way:
     """A quicker way to objects of up to `most` bytes than the SDK's, as long as it is open."""
 
-    get: Callable[[Copy, int], tuple[Copy, Body | Held] | None] | None
+    ask: Callable[[Copy, int], Begun[tuple[Copy, Body | Held] | None] | None] | None
     most: float
 
 
@@ -32,38 +35,72 @@ class Reader:
 
     def __init__(self, session: Session, bucket: Bucket) -> None:
         """Take the bucket, and the session of its client."""
-        self._bucket = bucket
+        self.bucket = bucket
+        # What waits for its answer before it gives back the processor.
+        self.threads = ThreadPoolExecutor(AHEAD)
         self._direct: DirectReader | None = None
         with suppress(OSError, ValueError):
             self._direct = DirectReader(session, bucket)
-        self._ways = (
-            _Way(small_reader(session, bucket), _SMALL),
-            _Way(self._direct.get if self._direct is not None else None, float("inf")),
+        self._session = session
+        self.ways = (
+            _Way(self._ask_small, _SMALL),
+            _Way(self._direct.ask if self._direct is not None else None, float("inf")),
         )
 
-    def open(self, copy: Copy, first_bytes: int | None) -> Opened:
-        """Return `copy` as it is there, and its bytes, no more than the first of them, or why there are none."""
-        wanted = copy.size if first_bytes is None else min(copy.size, first_bytes)
-        tried = []
-        for way in self._ways:
-            if way.get is None or not 0 < wanted <= way.most:
-                continue
-            if (got := way.get(copy, wanted)) is not None:
-                break
-            tried.append(way)
-        else:
-            got = None
-        answer: Opened = got or _by_sdk(self._bucket, copy, first_bytes)
-        if not isinstance(answer[1], Problem):
-            # What cannot be reached in this way, because of a proxy or a certificate, need not be tried for each.
-            for way in tried:
-                way.get = None
-        return answer
+    def ask(self, copy: Copy, first_bytes: int | None) -> "_Asked":
+        """Ask for the first bytes of an object, or for all."""
+        return _Asked(self, copy, first_bytes)
+
+    @cached_property
+    def _small(self) -> Callable[[Copy, int], tuple[Copy, Held] | None] | None:
+        # It takes a while to import, and is needed only where there are small objects.
+        return small_reader(self._session, self.bucket)
+
+    def _ask_small(self, copy: Copy, wanted: int) -> Begun[tuple[Copy, Held] | None] | None:
+        return self.threads.submit(self._small, copy, wanted) if self._small is not None else None
 
     def close(self) -> None:
         """Close the connections that are idle."""
+        self.threads.shutdown()
         if self._direct is not None:
             self._direct.close()
+
+
+class _Asked:
+    """An object that was asked for in the first way that is open."""
+
+    def __init__(self, reader: Reader, copy: Copy, first_bytes: int | None) -> None:
+        """Ask for it."""
+        self._reader, self._copy, self._first_bytes = reader, copy, first_bytes
+        self._wanted = copy.size if first_bytes is None else min(copy.size, first_bytes)
+        self._ways = [way for way in reader.ways if way.ask and 0 < self._wanted <= way.most]
+        ask = self._ways[0].ask if self._ways else None
+        self._by_sdk = None if ask else reader.threads.submit(_by_sdk, reader.bucket, copy, first_bytes)
+        self._begun = ask(copy, self._wanted) if ask else None
+
+    def cancel(self) -> bool:
+        """Give it up, and say whether nothing will come of it."""
+        begun = self._by_sdk or self._begun
+        return begun is None or begun.cancel()
+
+    def result(self) -> Opened:
+        """Return the copy as it is there, and its bytes, no more than the first of them, or why there are none."""
+        if self._by_sdk is not None:
+            return self._by_sdk.result()
+        tried: list[_Way] = []
+        got, begun = None, self._begun
+        for way in self._ways:
+            if tried:
+                begun = way.ask(self._copy, self._wanted) if way.ask else None
+            if begun is not None and (got := begun.result()) is not None:
+                break
+            tried.append(way)
+        answer: Opened = got or _by_sdk(self._reader.bucket, self._copy, self._first_bytes)
+        if not isinstance(answer[1], Problem):
+            # What cannot be reached in this way, because of a proxy or a certificate, need not be tried for each.
+            for way in tried:
+                way.ask = None
+        return answer
 
 
 def _by_sdk(bucket: Bucket, copy: Copy, first_bytes: int | None) -> Opened:
