@@ -165,6 +165,10 @@ ODD: Mapping[str, Mapping[str, Found]] = {
 }
 
 
+# A PACS does not say when it got an image: until another audit it is as new as a study without a date may be.
+UNDATED = {"rtstruct.dcm"}
+
+
 def expected(route: str, how: str) -> dict[str, Found]:
     """Say what each file is on a server that was filled by a route and is asked in one way, by its SOP Instance UID."""
     exact = "identical" if route == "folder" or (route, how) == ("stow", "web") else "equivalent"
@@ -174,6 +178,24 @@ def expected(route: str, how: str) -> dict[str, Found]:
             missing = name in MISSING.get(route, ())
             said[uid] = ("missing", ()) if missing else ODD.get(route, {}).get(name, (exact, ()))
     return said
+
+
+def expected_of(primary: str, backup: str) -> dict[str, Found]:
+    """Say what each file of a PACS is on another, or in a folder; exact is whatever is identical or equivalent."""
+    said: dict[str, Found] = {}
+    for name, data in files().items():
+        uid = identify(data).sop_instance_uid
+        if not uid or name in MISSING[primary]:
+            continue
+        if name in MISSING.get(backup, ()):
+            said[uid] = ("pending" if name in UNDATED else "missing", ())
+        else:
+            odd = {**ODD.get(primary, {}), **ODD.get(backup, {})} if primary != backup else {}
+            said[uid] = odd.get(name, EXACT)
+    return said
+
+
+EXACT: Found = ("exact", ())
 
 
 # --- audits -----------------------------------------------------------------------------------------------
@@ -199,6 +221,17 @@ def counted(said: Mapping[str, Found]) -> dict[str, int]:
     return dict(Counter(outcome for outcome, _ in said.values()))
 
 
+def is_exact(said: Found) -> bool:
+    """Say whether a copy is an exact one."""
+    return said[0] in ("identical", "equivalent")
+
+
+def outcomes_of(audit: Mapping[str, Any], primary: str, backup: str) -> dict[str, int]:
+    """Give the outcomes of one primary on one backup that are not zero."""
+    [row] = [row for row in audit["comparisons"] if (row["primary"], row["backup"]) == (primary, backup)]
+    return {outcome: count for outcome, count in row["instances"].items() if count}
+
+
 def restores(audit: Mapping[str, Any], backup: str) -> dict[str, int]:
     """Give what came of the restore tests of one backup."""
     [test] = [test for test in audit["restore_tests"] if test["backup"] == backup]
@@ -220,22 +253,41 @@ def without_restores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exactcopy.audit.draw_studies", drawn)
 
 
+# How each server is asked as a primary; as the backup of another it is asked in the other way.
+AS_PRIMARY = {"stow": "web", "pynetdicom": "get", "dcmsend": "web", "decompressed": "get"}
+
+
 @needs_corpus
 @pytest.mark.usefixtures("without_pages", "without_restores")
 def test_by_every_route_each_file_is_what_it_is_and_nothing_else(tmp_path: Path) -> None:
     with filled(ROUTES, files()) as servers:
         pairs = {f"{route}-{how}": (route, how) for route in servers for how in ASKED}
-        tables = [table("backup", name, ASKED[how](servers[route])) for name, (route, how) in pairs.items()]
+        others = [f"{route}-{how}" for route, how in pairs.values() if how != AS_PRIMARY.get(route, how)]
+        tables = [
+            *(table("primary", route, ASKED[how](servers[route])) for route, how in AS_PRIMARY.items()),
+            *(
+                # The same server under another name, so that it is another store; all of them stand for one another.
+                f"{table('backup', name, ASKED[how](servers[route]).replace('127.0.0.1', 'localhost'))}\n"
+                + ("" if name in others else 'covers = ["pacs"]')
+                for name, (route, how) in pairs.items()
+            ),
+        ]
         clinic = Clinic(tmp_path, backups=("folder",), settings="\n".join(tables))
         for name, data in files().items():
             (clinic.pacs / name).write_bytes(data)
             clinic.set_age(clinic.pacs / name, LONG_AGO)
         clinic.mirror()
         audit = audit_at(clinic, datetime.now(UTC))
+    record = clinic.record()
     for backup, (route, how) in {**pairs, "folder": ("folder", "")}.items():
         said = expected(route, how)
-        assert found(clinic.record(), "pacs", backup, said) == said, backup
-        assert outcomes(audit, backup) == counted(said), backup
+        assert found(record, "pacs", backup, said) == said, backup
+        assert outcomes_of(audit, "pacs", backup) == counted(said), backup
+    for primary in AS_PRIMARY:
+        for backup in (*others, "folder"):
+            said = expected_of(primary, pairs[backup][0] if backup in pairs else "folder")
+            got = found(record, primary, backup, said)
+            assert {uid: EXACT if is_exact(each) else each for uid, each in got.items()} == said, (primary, backup)
 
 
 @pytest.mark.usefixtures("without_pages", "without_restores")
@@ -313,51 +365,42 @@ def said_of(exact: str) -> dict[str, Found]:
     return said | {sop_instance_uid(study, 0): found for study, (_, found) in PLANTED.items()}
 
 
-def test_what_changes_in_a_pacs_is_found_by_every_route_month_after_month(tmp_path: Path) -> None:
+PLANTED_ROUTES = ("stow", "pynetdicom", "dcmsend", "decompressed")
+
+
+def test_what_changes_is_found_between_any_two_routes_month_after_month(tmp_path: Path) -> None:
     [mover] = free_ports(1)
-    clinic = Clinic(tmp_path, backups=())
-    held = fill(clinic)
-    with filled(("stow", "pynetdicom", "dcmsend", "decompressed"), held, mover) as servers:
-        asked = {"stow": "web", "pynetdicom": "web", "dcmsend": "get", "decompressed": "get"}
-        stores = {f"{route}-{how}": ASKED[how](servers[route]) for route, how in asked.items()}
-        moving = dimse(servers["decompressed"]).replace("ORTHANC", "BYMOVE")
-        stores["decompressed-move"] = f'{moving}\nretrieve = "move"\nmove_port = {mover}\ncalling_ae_title = "MOVER"'
-        clinic.settings = "\n".join(table("backup", name, settings) for name, settings in stores.items())
-        for route, server in servers.items():
-            for uid in (sop_instance_uid(study, 0) for study in (0, *PLANTED)):
-                [instance] = json.loads(server.request("POST", "/tools/lookup", uid.encode()))
-                server.request("DELETE", instance["Path"])
-            uids = {study: sop_instance_uid(study, 0) for study in PLANTED}
-            ROUTES[route](server, {uid: planted(held[uid], PLANTED[study][0]) for study, uid in uids.items()})
-        audits = [(clinic.audit(1), clinic.record()) for _ in range(2)]
-    unchanged = len(SMALL) - 1 - len(PLANTED)
-    restored = {"planned": unchanged, "restored": unchanged, "failed": 0, "not_decodable": 0, "not_tested": 0}
-    for audit, record in audits:
-        for name in stores:
-            said = said_of("identical" if name == "stow-web" else "equivalent")
-            assert found(record, "pacs", name, said) == said, name
-            assert outcomes(audit, name) == counted(said), name
-            assert restores(audit, name) == restored, name
-
-
-def test_what_changes_in_a_folder_is_found_from_a_pacs_as_primary(tmp_path: Path) -> None:
     clinic = Clinic(tmp_path, backups=("folder",))
     held = fill(clinic)
+    changed = {sop_instance_uid(study, 0): change for study, (change, _) in PLANTED.items()}
     clinic.path("folder", 0, 0).unlink()
     for study, (change, _) in PLANTED.items():
         path = clinic.path("folder", study, 0)
         path.write_bytes(planted(path.read_bytes(), change))
-    with filled(("stow", "pynetdicom", "decompressed"), held) as servers:
-        kinds = {"stow": dicomweb, "pynetdicom": dimse, "decompressed": dicomweb}
-        tables = [table("primary", route, kinds[route](server)) for route, server in servers.items()]
-        path = clinic.configure()
-        text = path.read_text()
-        at, after = text.index("[primary.pacs]"), text.index("[backup.folder]")
-        path.write_text("\n".join((text[:at], *tables, text[after:])))
-        done = clinic.run("audit", "--format", "json")
-    assert done.returncode == 1, done.stderr
-    for comparison in json.loads(done.stdout)["comparisons"]:
-        primary = comparison["primary"]
-        said = said_of("identical" if primary == "stow" else "equivalent")
-        assert found(clinic.record(), primary, "folder", said) == said, primary
-        assert {outcome: count for outcome, count in comparison["instances"].items() if count} == counted(said), primary
+    with filled(PLANTED_ROUTES, held) as primaries, filled(PLANTED_ROUTES, held, mover) as servers:
+        asked = {"stow": "web", "pynetdicom": "web", "dcmsend": "get", "decompressed": "get"}
+        stores = {f"{route}-{how}": ASKED[how](servers[route]) for route, how in asked.items()}
+        moving = dimse(servers["decompressed"]).replace("ORTHANC", "BYMOVE")
+        stores["decompressed-move"] = f'{moving}\nretrieve = "move"\nmove_port = {mover}\ncalling_ae_title = "MOVER"'
+        clinic.settings = "\n".join(
+            [table("primary", route, ASKED[AS_PRIMARY[route]](server)) for route, server in primaries.items()]
+            + [table("backup", name, settings) for name, settings in stores.items()]
+        )
+        for route, server in servers.items():
+            for uid in (sop_instance_uid(0, 0), *changed):
+                [instance] = json.loads(server.request("POST", "/tools/lookup", uid.encode()))
+                server.request("DELETE", instance["Path"])
+            ROUTES[route](server, {uid: planted(held[uid], change) for uid, change in changed.items()})
+        audits = [(clinic.audit(1), clinic.record()) for _ in range(2)]
+    unchanged = len(SMALL) - 1 - len(PLANTED)
+    restored = {"planned": unchanged, "restored": unchanged, "failed": 0, "not_decodable": 0, "not_tested": 0}
+    said = said_of(EXACT[0])
+    for audit, record in audits:
+        for backup in (*stores, "folder"):
+            assert restores(audit, backup) == restored, backup
+            for primary in ("pacs", *primaries):
+                got = found(record, primary, backup, said)
+                assert {uid: EXACT if is_exact(each) else each for uid, each in got.items()} == said, (primary, backup)
+                assert outcomes_of(audit, primary, backup) == counted(got), (primary, backup)
+        web = found(record, "pacs", "stow-web", said)
+        assert web == said_of("identical")
