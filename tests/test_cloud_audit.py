@@ -130,8 +130,7 @@ def test_without_a_fault_only_the_test_restore_downloads(bucket: Bucket) -> None
     assert row(audit)["assurance"] == {"listed": 0, "reported": 0, "read": 0, "restored": 8}
     assert findings(audit) == {
         ("agreement-on-record", "cloud"): "critical",
-        # What a bucket without further settings lacks, reached without TLS.
-        ("path-is-encrypted", "cloud"): "high",
+        # What a bucket without further settings lacks.
         ("encrypted-at-rest", "cloud"): "high",
         ("access-is-logged", "cloud"): "high",
     }

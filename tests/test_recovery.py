@@ -396,7 +396,7 @@ def test_nothing_is_sent_to_somebody_without_an_agreement(empty: Orthanc, tmp_pa
     assert "✗ spare: no current agreement with Spare PACS Inc is on record" in checked.stdout
     audit = clinic.audit(3)
     assert instances_in(empty) == 0
-    assert findings(audit)["recovery-agreement-on-record", "audit"] == "critical"
+    assert findings(audit)["recovery-agreement-on-record", "spare"] == "critical"
     assert recovery(audit)["studies"] == {"recovered": 0, "failed": 0, "held": 0, "not_tested": 4}
     control = next(each for each in audit["controls"] if each["id"] == "EC-DR-03")
     assert control["status"] == "not checked"

@@ -14,7 +14,7 @@ import pytest
 from exactcopy.assess import assess, conclude, load_controls
 from exactcopy.checks import CHECKS, run_checks
 from exactcopy.decisions import Decisions
-from exactcopy.model import Answer, Attestation, Outcome, Problem, Role, Safeguard, Seen, Severity
+from exactcopy.model import Answer, Attestation, Outcome, Problem, Role, Safeguard, Seen, Severity, Target
 from exactcopy.results import (
     Assessment,
     Comparison,
@@ -105,6 +105,7 @@ def evidence(*backups: StoreFacts, primaries: tuple[StoreFacts, ...] = (), cover
         tolerated={},
         overdue_drives={},
         recovery=None,
+        way_to_recovery=None,
         days_since_restore={},
     )
 
@@ -235,6 +236,19 @@ def test_a_store_that_was_not_examined_says_nothing(check: str) -> None:
     told = ask(check, evidence(store("cloud", error="denied", complete=False, safeguards={})))
     assert isinstance(told, NotChecked)
     assert told.reason == "cloud could not be examined."
+
+
+@pytest.mark.parametrize("answer", Answer)
+def test_the_way_to_the_recovery_pacs_is_asked_for_where_there_is_one(answer: Answer) -> None:
+    spare = Target(name="spare", role=Role.RECOVERY, kind="dimse", identity="spare", options={})
+    without = evidence(store("a", safeguards=seen(transport=PASS)))
+    found = replace(without, recovery=spare, way_to_recovery=Seen(answer=answer, detail="as it is"))
+    for each, targets in ((without, []), (found, ["spare"])):
+        told = [one for one in run_checks(each, lambda one: one) if one.check == "recovery-path-is-encrypted"]
+        assert [one.target for one in told] == targets
+    assert isinstance(told[0].result, Finding) is (answer is FAIL)
+    status = {PASS: "no exception", FAIL: "exception"}.get(answer, "not checked")
+    assert assessed(found, "EC-TX-01").status == status
 
 
 # --- controls over several stores ------------------------------------------------------------------------
@@ -480,7 +494,7 @@ def test_what_a_bucket_refuses_is_not_checked_and_what_it_opens_is_an_exception(
     controls = {row["id"]: row for row in refused["controls"]}
     assert controls["EC-AC-01"]["status"] == "not checked"
     assert "Grant it s3:GetBucketPolicyStatus" in controls["EC-AC-01"]["observed"]
-    assert controls["EC-TX-01"]["status"] == "exception", "its endpoint is http"
+    assert controls["EC-TX-01"]["status"] == "not checked", "its endpoint is http, and on this computer"
     assert ("not-public", "cloud") not in findings(refused)
     assert findings(public)["not-public", "cloud"] == "critical"
     assert (public["conclusion"], public["headline"]) == ("exceptions noted", "other_exceptions")
@@ -488,4 +502,4 @@ def test_what_a_bucket_refuses_is_not_checked_and_what_it_opens_is_an_exception(
 
 def test_every_check_of_a_safeguard_is_asked_here() -> None:
     own = {name for name, each in CHECKS.items() if each.ask.__module__ == "exactcopy.checks.safeguards"}
-    assert own == {*ASKED, "copy-is-immutable"}
+    assert own == {*ASKED, "copy-is-immutable", "recovery-path-is-encrypted"}

@@ -20,6 +20,7 @@ from exactcopy.records.document import method
 from exactcopy.recovery import clean_up, tell_apart
 from exactcopy.restore import FAILED, Draw, read_tests, summarize
 from exactcopy.results import Evidence, RestoreTest, StoreFacts
+from exactcopy.stores.hosts import way_to
 
 
 def gather(
@@ -56,6 +57,7 @@ def gather(
         tolerated=tolerated,
         overdue_drives=overdue,
         recovery=config.recovery,
+        way_to_recovery=way_to(config.recovery) if config.recovery else None,
         days_since_restore=_days_since_restore(history, today),
     )
 

@@ -344,4 +344,5 @@ class Evidence:
     overdue_drives: Mapping[str, int]
     # The PACS that receives test restores, and who holds it.
     recovery: Target | None
+    way_to_recovery: Seen | None
     days_since_restore: Mapping[str, int]

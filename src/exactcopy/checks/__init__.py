@@ -37,6 +37,9 @@ def run_checks(evidence: Evidence, remember: Callable[[Finding], Finding]) -> li
         if check.scope is Scope.AUDIT:
             done.append(_checked(check, check.ask(evidence), "audit", evidence, remember))
             continue
+        if check.scope is Scope.RECOVERY and evidence.recovery is not None:
+            done.append(_checked(check, check.ask(evidence), evidence.recovery.name, evidence, remember))
+            continue
         done += (
             _checked(check, check.ask(evidence, store), store.name, evidence, remember)
             for store in evidence.stores

@@ -20,6 +20,7 @@ class Scope(StrEnum):
     STORE = "store"
     PRIMARY = "primary"
     BACKUP = "backup"
+    RECOVERY = "recovery"
     AUDIT = "audit"
     FINDINGS = "findings"
 

@@ -140,6 +140,25 @@ def path_is_encrypted(evidence: Evidence, store: StoreFacts) -> Result:
     )
 
 
+@check("recovery-path-is-encrypted", Scope.RECOVERY)
+def recovery_path_is_encrypted(evidence: Evidence) -> Result:
+    """What travels to and from the recovery PACS is encrypted, too (45 CFR 164.312(e)(1), (e)(2)(ii))."""
+    recovery, way = evidence.recovery, evidence.way_to_recovery
+    if recovery is None or way is None or way.answer is Answer.PASS:
+        return None
+    if way.answer is not Answer.FAIL:
+        return not_checked(f"It was not assessed on the way to {recovery.name}: {way.detail}.")
+    return finding(
+        Severity.HIGH,
+        1,
+        unit="stores",
+        title=f"{recovery.name} can be reached without encryption",
+        message=f"Images of a test restore travel to and from {recovery.name} in the clear.",
+        why="Whoever listens on the way can read the images, and the credentials of the PACS.",
+        remedy=("Reach it by https (DICOMweb) or with tls = true (DIMSE), or through a tunnel.", AUDIT_AGAIN),
+    )
+
+
 @check("access-is-logged", Scope.STORE)
 def access_is_logged(evidence: Evidence, store: StoreFacts) -> Result:
     """The store records who reaches the images (45 CFR 164.312(b))."""

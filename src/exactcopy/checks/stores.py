@@ -151,7 +151,7 @@ def agreement_on_record(evidence: Evidence, store: StoreFacts) -> Result:
     return _agreed(evidence, store.name, store.held_by)
 
 
-@check("recovery-agreement-on-record", Scope.AUDIT, owner="official")
+@check("recovery-agreement-on-record", Scope.RECOVERY, owner="official")
 def recovery_agreement_on_record(evidence: Evidence) -> Result:
     """Whoever else holds the recovery PACS has signed one, too; until then no study is put there."""
     recovery = evidence.recovery

@@ -1,6 +1,9 @@
 """What stands for another computer, so that two stores on it can be told to fail together."""
 
 import hashlib
+from urllib.parse import urlsplit
+
+from exactcopy.model import Answer, Seen, Target
 
 THIS_COMPUTER = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -14,3 +17,24 @@ def standing_for(server: str) -> str | None:
     if not name or name in THIS_COMPUTER:
         return None
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def in_the_clear(server: str) -> Seen:
+    """Say what it means that nothing encrypts the way to a server.
+
+    To this computer there is no way on which anybody could listen; yet a tunnel may begin there, and what it does is
+    not seen.
+    """
+    if server.casefold() in THIS_COMPUTER:
+        return Seen(answer=Answer.NOT_ASSESSED, detail="on this computer, or through a tunnel that begins here")
+    return Seen(answer=Answer.FAIL, detail="not encrypted")
+
+
+def way_to(pacs: Target) -> Seen:
+    """Say whether the way to a PACS is encrypted, as it is configured."""
+    if pacs.kind == "dimse":
+        encrypted, server = bool(pacs.options.get("tls")), str(pacs.options["host"])
+    else:
+        parts = urlsplit(str(pacs.options["url"]))
+        encrypted, server = parts.scheme == "https", parts.hostname or ""
+    return Seen(answer=Answer.PASS, detail="TLS") if encrypted else in_the_clear(server)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from urllib3.exceptions import HTTPError
 
-from exactcopy.model import UNSIZED, Answer, Copy, Gap, Problem, Safeguard, Seen, Target
+from exactcopy.model import UNSIZED, Copy, Gap, Problem, Safeguard, Target
 from exactcopy.stores import Safeguards, Stream
 from exactcopy.stores.ahead import AHEAD, ahead
 from exactcopy.stores.dicomweb.client import connect, refused, unreachable
@@ -20,7 +20,7 @@ from exactcopy.stores.dicomweb.orthanc import Orthanc, beside
 from exactcopy.stores.dicomweb.reading import read_copies
 from exactcopy.stores.dimse.listing import list_study
 from exactcopy.stores.dimse.studies import Sweep
-from exactcopy.stores.hosts import standing_for
+from exactcopy.stores.hosts import standing_for, way_to
 
 # Studies that are listed one after the other, while others are listed beside them.
 _STUDIES = 20
@@ -105,14 +105,10 @@ class DicomwebStore:
     def safeguards(self) -> Safeguards:
         """Return where the PACS is, and whether the way there is encrypted."""
         parts = urlsplit(self._server.url)
-        encrypted = parts.scheme == "https"
-        transport = Seen(
-            answer=Answer.PASS if encrypted else Answer.FAIL, detail="TLS" if encrypted else "not encrypted"
-        )
         return Safeguards(
             host=standing_for(parts.hostname or ""),
             medium=self._server.url,
-            seen={Safeguard.TRANSPORT: transport},
+            seen={Safeguard.TRANSPORT: way_to(self._target)},
         )
 
     @cached_property

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from exactcopy.errors import StoreUnavailable
-from exactcopy.model import Answer, Copy, Gap, Problem, Safeguard, Seen, Target
+from exactcopy.model import Copy, Gap, Problem, Safeguard, Target
 from exactcopy.stores import Safeguards, Stream
 from exactcopy.stores.dimse.arriving import Inbox
 from exactcopy.stores.dimse.finding import Finder
@@ -17,7 +17,7 @@ from exactcopy.stores.dimse.peer import FIND, GET, MOVE, VERIFICATION, accepted,
 from exactcopy.stores.dimse.reading import Reader
 from exactcopy.stores.dimse.retrieving import Get, Move, try_to_move
 from exactcopy.stores.dimse.studies import Sweep
-from exactcopy.stores.hosts import standing_for
+from exactcopy.stores.hosts import standing_for, way_to
 
 # Studies that are listed over one association, while others are listed over others.
 _STUDIES = 20
@@ -107,13 +107,10 @@ class DimseStore:
     def safeguards(self) -> Safeguards:
         """Return where the PACS is, and whether the way there is encrypted."""
         peer = self._peer
-        transport = (
-            Seen(answer=Answer.PASS, detail="TLS") if peer.tls else Seen(answer=Answer.FAIL, detail="not encrypted")
-        )
         return Safeguards(
             host=standing_for(peer.host),
             medium=f"{peer.ae_title} {peer.host}:{peer.port}",
-            seen={Safeguard.TRANSPORT: transport},
+            seen={Safeguard.TRANSPORT: way_to(self._target)},
         )
 
     def _no_answer(self, problem: Problem) -> StoreUnavailable:

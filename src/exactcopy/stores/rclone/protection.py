@@ -5,7 +5,7 @@ import os
 from urllib.parse import urlsplit
 
 from exactcopy.model import Answer, Safeguard, Seen
-from exactcopy.stores.hosts import standing_for
+from exactcopy.stores.hosts import in_the_clear, standing_for
 from exactcopy.stores.rclone.remotes import HTTPS, Remote, Settings, said_yes
 
 _PLACES = ("host", "url", "endpoint")
@@ -55,7 +55,7 @@ def _transport(remote: Remote) -> Seen | None:
         return Seen(answer=Answer.PASS, detail="SSH" if known else "SSH; the key of the server is not checked")
     address = (settings.get("url") or settings.get("endpoint") or "").lower()
     if address.startswith("http://"):
-        return Seen(answer=Answer.FAIL, detail="http without TLS")
+        return in_the_clear(urlsplit(address).hostname or "")
     if remote.kind == "ftp" and not (said_yes(settings, "tls") or said_yes(settings, "explicit_tls")):
         return Seen(answer=Answer.FAIL, detail="FTP without TLS")
     if remote.kind in HTTPS or remote.kind == "ftp" or address.startswith("https://"):

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from exactcopy.model import Answer, Safeguard, Seen
-from exactcopy.stores.hosts import standing_for
+from exactcopy.stores.hosts import in_the_clear, standing_for
 from exactcopy.stores.s3.asking import Check, Examined, answered, ask, refusal, rules_in_force
 from exactcopy.stores.s3.client import Bucket
 from exactcopy.stores.s3.deletion import immutability, lifecycle
@@ -80,8 +80,9 @@ def _by(default: str | Answer | None) -> str:
 
 
 def _transport(at: Examined) -> Seen:
-    if not at.bucket.client.meta.endpoint_url.startswith("https://"):
-        return Seen(answer=Answer.FAIL, detail="not encrypted")
+    endpoint = urlsplit(at.bucket.client.meta.endpoint_url)
+    if endpoint.scheme != "https":
+        return in_the_clear(endpoint.hostname or "")
     try:
         refuses = any(_demands_tls(statement, at.bucket.name) for statement in _statements(at.bucket))
     except FAILURES:
