@@ -20,9 +20,9 @@ from exactcopy.model import Target
 from exactcopy.proof import opens
 from exactcopy.recovery import Returned, _memory, _remember, recover
 from exactcopy.restore import _returned
-from exactcopy.stores import open_destination
+from exactcopy.stores import Sent, open_destination
 from tests.clinic import Clinic, audit_at, findings, source, with_uids
-from tests.dimse_servers import Behaviour, dcmqrscp, misbehaving
+from tests.dimse_servers import Behaviour, dcmqrscp, dimse_target, misbehaving
 from tests.pacs import PASSWORD, Orthanc, orthanc
 from tests.servers import Answer
 from tests.servers import scripted as answering
@@ -357,6 +357,44 @@ def test_a_study_with_which_a_pacs_never_ends_is_counted(tmp_path: Path, monkeyp
         over.set()
     assert not audit["complete"]
     assert recovery(audit)["studies"] == {"recovered": 0, "failed": 0, "held": 0, "not_tested": 1}
+
+
+def test_a_pacs_that_falls_silent_twice_is_not_waited_for_at_each_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = Event()
+    arrived = []
+
+    def never(stored: Dataset) -> Dataset:
+        arrived.append(str(stored.SOPInstanceUID))
+        if len(arrived) > 1:
+            over.wait(60)
+        return stored
+
+    for module in ("peer", "destination"):
+        monkeypatch.setattr(f"exactcopy.stores.dimse.{module}.SILENCE", 0.5)
+    sent = []
+    for number in range(6):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(with_uids(source("CT_small.dcm"), 0, number))
+        uids = dcmread(path)
+        sent.append(
+            Sent(
+                path=path,
+                size=path.stat().st_size,
+                study_instance_uid=uids.StudyInstanceUID,
+                series_instance_uid=uids.SeriesInstanceUID,
+                sop_instance_uid=uids.SOPInstanceUID,
+                sop_class_uid=CT,
+                transfer_syntax_uid=uids.file_meta.TransferSyntaxUID,
+            )
+        )
+    with misbehaving([], Behaviour(keeps=never), receives=[CT]) as port:
+        with open_destination(dimse_target(port, "SCRIPT")) as destination:
+            taken = destination.put(sent)
+        over.set()
+    assert taken == {sent[0].sop_instance_uid}
+    assert arrived == [each.sop_instance_uid for each in sent[:3]]
 
 
 def test_what_a_pacs_refuses_or_loses_is_counted(tmp_path: Path) -> None:

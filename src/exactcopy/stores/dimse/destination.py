@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -14,7 +15,7 @@ from exactcopy.stores import Sent
 from exactcopy.stores.dimse import DimseStore
 from exactcopy.stores.dimse.arriving import file_meta
 from exactcopy.stores.dimse.finding import Finder
-from exactcopy.stores.dimse.peer import Peer, associate, hang_up, pynetdicom_quietly
+from exactcopy.stores.dimse.peer import SILENCE, Peer, associate, hang_up, pynetdicom_quietly
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # An association proposes so many pairs of class and transfer syntax at most (PS3.8 9.3.2.2: odd numbers up to 255).
 _MOST_CONTEXTS = 128
 _META_BYTES = 64 * 1024
+# A PACS may fall silent at one image; one that does again is not waited for at each of hundreds.
+_SILENCES = 2
 # The data set was stored, perhaps with a remark (PS3.4 B.2.3).
 _STORED = (0x0000, 0xB000, 0xB006, 0xB007)
 
@@ -59,11 +62,14 @@ class DimseDestination:
     def put(self, instances: Sequence[Sent]) -> frozenset[str]:
         """Send each instance in its own transfer syntax; nothing is encoded anew."""
         accepted: set[str] = set()
+        silences = 0
         for some in _by_contexts(instances):
             left = list(some)
-            while left:
+            while left and silences < _SILENCES:
                 sent = len(left)
-                accepted |= _send(self._peer, left)
+                taken, silent = _send(self._peer, left)
+                accepted |= taken
+                silences += silent
                 if len(left) == sent:
                     break
         return frozenset(accepted)
@@ -84,33 +90,38 @@ def _by_contexts(instances: Sequence[Sent]) -> Iterator[list[Sent]]:
         yield [each for each in instances if (each.sop_class_uid, each.transfer_syntax_uid) in some]
 
 
-def _send(peer: Peer, left: list[Sent]) -> set[str]:
+def _send(peer: Peer, left: list[Sent]) -> tuple[set[str], bool]:
     """Send what is `left` over one association and take it out, up to one at which the PACS breaks off.
 
-    Return the UIDs of what it took. Raises StoreUnavailable where it lets nobody in.
+    Return the UIDs of what it took, and whether it fell silent. Raises StoreUnavailable where it lets nobody in.
     """
     proposed = _contexts(left)
     if not proposed:
         left.clear()
-        return set()
+        return set(), False
     try:
         association = associate(peer, proposed)
     except StoreUnavailable as error:
         if error.code != "not_offered":
             raise
         left.clear()
-        return set()
+        return set(), False
     offered = {(str(each.abstract_syntax), str(each.transfer_syntax[0])) for each in association.accepted_contexts}
     accepted = set()
+    silent = False
     try:
         while left and association.is_established:
             # One at which it breaks off is not sent again.
             each = left.pop(0)
-            if (each.sop_class_uid, each.transfer_syntax_uid) in offered and _store(association, each) in _STORED:
+            if (each.sop_class_uid, each.transfer_syntax_uid) not in offered:
+                continue
+            began = monotonic()
+            if (status := _store(association, each)) in _STORED:
                 accepted.add(each.sop_instance_uid)
+            silent = status is None and monotonic() - began >= SILENCE
     finally:
         hang_up(association)
-    return accepted
+    return accepted, silent
 
 
 def _contexts(instances: Sequence[Sent]) -> "list[PresentationContext]":
