@@ -191,7 +191,10 @@ def test_the_example_in_the_guide_loads_and_holds_every_key(tmp_path):
 
 def test_the_guide_names_every_key_that_is_accepted():
     documented = set(re.findall(r"`([a-z_]+)`", DOC.read_text()))
-    assert set(KEYS) - {"primary", "backup", "recovery", "policy", "people", "attest"} - set(Severity) <= documented
+    assert (
+        set(KEYS) - {"primary", "backup", "recovery", "policy", "people", "seal", "attest"} - set(Severity)
+        <= documented
+    )
 
 
 def test_covers_keeps_the_order_of_the_file(tmp_path):
@@ -271,7 +274,7 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         (SMALLEST + "[policy]\nrpoo = 1", "policy.rpoo: is no known key. Did you mean rpo?"),
         (SMALLEST + "[people]\ndue = {hihg = 1}", "people.due.hihg: is no known key. Did you mean high?"),
         ('workers = "x"\n' + SMALLEST, "workers:" + LATER),
-        (SMALLEST + "[seal]\nkey = 1", "seal:" + LATER),
+        (SMALLEST + "[seal]\nkey = 1", "seal.key:" + LATER),
         (SMALLEST + "[alert]", "alert:" + LATER),
         (SMALLEST + "[recovery.x]", "recovery.x.kind" + NO_KIND),
         (SMALLEST + "[policy.retention]", "policy.retention:" + LATER),
@@ -758,6 +761,16 @@ def test_nothing_is_written_into_a_store(tmp_path):
         "records: lies inside primary.pacs. Write a folder outside it: a store is never written to.",
         "primary.pacs.path: holds the configuration, which exactcopy writes beside. Move that file out.",
     ]
+
+
+def test_the_anchor_is_no_part_of_a_store_and_not_among_the_records(tmp_path):
+    for anchor, fault in (
+        ("nas/heads.txt", "lies inside backup.nas. Write a file outside it: a store is never written to."),
+        ("records/heads.txt", "lies among the records, with which it would be lost. Write a file on another disk."),
+    ):
+        assert faults(tmp_path, f'{SMALLEST}\n[seal]\nanchor = "{anchor}"') == [f"seal.anchor: {fault}"]
+    assert load(tmp_path, f'{SMALLEST}\n[seal]\nanchor = "usb/heads.txt"').anchor == tmp_path / "usb" / "heads.txt"
+    assert load(tmp_path, SMALLEST).anchor is None
 
 
 def test_a_fault_cannot_steer_the_terminal(tmp_path):

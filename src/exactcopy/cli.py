@@ -152,6 +152,31 @@ def explain(
             typer.echo(line)
 
 
+@app.command()
+def verify(
+    place: Annotated[
+        Path, typer.Argument(help="The configuration, or the folder of the records.", metavar="[CONFIG|RECORDS]")
+    ] = Path("exactcopy.toml"),
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option(help="The SHA-256 of audit.json on a signed report, or a file of such hashes; may be repeated."),
+    ] = None,
+) -> None:
+    """Prove that nothing in the records was altered: every file, every link, and the newest against an anchor."""
+    from exactcopy import verify as verifying
+    from exactcopy.config import load_config
+
+    anchors = list(anchor or ())
+    records = place
+    if not place.is_dir():
+        settings = load_config(place)
+        records = settings.records
+        anchors += [str(settings.anchor)] if settings.anchor is not None else []
+    verified = verifying.verify(records, anchors)
+    typer.echo("\n".join(verifying.lines(verified)))
+    raise typer.Exit(EXCEPTIONS if verified.faults else 0)
+
+
 def main() -> NoReturn:
     """Run the command line. No error ever shows a traceback: it could hold patient data."""
     from exactcopy.errors import ExactCopyError, RunLocked, no_room

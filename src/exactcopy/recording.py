@@ -91,7 +91,16 @@ def record(
             " from a copy; until then losses since that record do not show."
         )
     warnings += write_reports(folder)
-    return Audited(record=records.seal(config, unfinished, previous), warnings=tuple(warnings))
+    sealed = records.seal(config, unfinished, previous)
+    if config.anchor is not None:
+        try:
+            records.note_head(config.anchor, sealed)
+        except OSError as error:
+            warnings.append(
+                f"{config.anchor}: the anchor could not be written ({error.strerror}). Add this line to it by hand:"
+                f" {sealed.manifest_sha256}  {sealed.id}/{records.MANIFEST}"
+            )
+    return Audited(record=sealed, warnings=tuple(warnings))
 
 
 def write_reports(folder: Path) -> list[str]:

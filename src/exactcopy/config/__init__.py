@@ -43,6 +43,7 @@ class Config:
     backups: tuple[Target, ...]
     recovery: Target | None
     decisions: Path
+    anchor: Path | None
     digest: str
 
     @property
@@ -93,6 +94,7 @@ def _config(file: "ConfigFile", path: Path) -> Config:
         backups=tuple(_target(file, path.parent, Role.BACKUP, name) for name in file.backup),
         recovery=next((_recovery(file, path.parent, name) for name in file.recovery), None),
         decisions=path.parent / DECISIONS,
+        anchor=Path(os.path.abspath(path.parent / file.seal.anchor)) if file.seal.anchor else None,
         digest=_digest(file.model_dump(exclude={"operator"})),
     )
 

@@ -56,6 +56,8 @@ def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iter
         where: resolved(base, store.path) for where, store in stores.items() if isinstance(store, Folder) and store.path
     }
     yield from _ours(folders, str(base), resolved(base, file.records), resolved(base, state))
+    if file.seal.anchor:
+        yield from _anchor(folders, resolved(base, file.seal.anchor), resolved(base, file.records))
 
 
 _OUT_OF_PLACE: Mapping[str, str] = {
@@ -252,6 +254,17 @@ def _ours(places: Mapping[Where, str], base: str, records: str, state: str) -> I
         elif _inside(path, state) or (_inside(path, records) and not _inside(records, path)):
             what = "lies where exactcopy keeps what is its own, and removes what is old. Write another folder."
             yield (*where, "path"), what
+
+
+def _anchor(places: Mapping[Where, str], anchor: str, records: str) -> Iterator[Fault]:
+    for where, path in places.items():
+        if _inside(anchor, path):
+            yield (
+                ("seal", "anchor"),
+                f"lies inside {dotted(where)}. Write a file outside it: a store is never written to.",
+            )
+    if _inside(anchor, records):
+        yield ("seal", "anchor"), "lies among the records, with which it would be lost. Write a file on another disk."
 
 
 def _inside(path: str, folder: str) -> bool:

@@ -78,6 +78,13 @@ class People(Table):
     due: Due = Due()
 
 
+class Seal(Table):
+    """[seal]: what shows later that no record was altered."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"key", "passphrase", "timestamp"})
+    anchor: Location | None = None
+
+
 class ConfigFile(Table):
     """exactcopy.toml."""
 
@@ -86,7 +93,7 @@ class ConfigFile(Table):
         "primary": "Name the archive to protect: [primary.NAME].",
         "backup": "Name a copy of it: [backup.NAME].",
     }
-    later: ClassVar[frozenset[str]] = frozenset({"seal", "alert", "workers"})
+    later: ClassVar[frozenset[str]] = frozenset({"alert", "workers"})
     facility: Text = ""
     time_zone: Annotated[str, PlainValidator(zone)] = "UTC"
     operator: Text | None = None
@@ -95,6 +102,7 @@ class ConfigFile(Table):
     restricted_group: Text | None = None
     policy: Policy = Policy()
     people: People = People()
+    seal: Seal = Seal()
     primary: dict[str, AnyStore] = Field(default_factory=dict)
     backup: dict[str, AnyStore] = Field(default_factory=dict)
     recovery: dict[str, AnyStore] = Field(default_factory=dict)

@@ -178,6 +178,14 @@ def seal(config: "Config", unfinished: Unfinished, previous: Record | None) -> R
     return load(final)
 
 
+def note_head(anchor: Path, record: Record) -> None:
+    """Add the hash of a new record to the file `anchor`, a line that `sha256sum -c` takes. Raises OSError."""
+    with anchor.open("a", encoding="utf-8") as file:
+        file.write(f"{record.manifest_sha256}  {record.id}/{MANIFEST}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def seal_restricted(unfinished: Unfinished) -> str:
     """Write the manifest of restricted/ and return its digest."""
     folder = unfinished.restricted
