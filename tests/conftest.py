@@ -49,4 +49,5 @@ def sample_audit(
 @pytest.fixture
 def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the reports, which take longest and are tested elsewhere."""
-    monkeypatch.setattr("exactcopy.recording.write_reports", lambda folder: [])
+    monkeypatch.setattr("exactcopy.recording._key", lambda config: (None, []))
+    monkeypatch.setattr("exactcopy.recording.write_reports", lambda folder, key: [])

@@ -274,7 +274,7 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         (SMALLEST + "[policy]\nrpoo = 1", "policy.rpoo: is no known key. Did you mean rpo?"),
         (SMALLEST + "[people]\ndue = {hihg = 1}", "people.due.hihg: is no known key. Did you mean high?"),
         ('workers = "x"\n' + SMALLEST, "workers:" + LATER),
-        (SMALLEST + "[seal]\nkey = 1", "seal.key:" + LATER),
+        (SMALLEST + "[seal]\ntimestamp = 1", "seal.timestamp:" + LATER),
         (SMALLEST + "[alert]", "alert:" + LATER),
         (SMALLEST + "[recovery.x]", "recovery.x.kind" + NO_KIND),
         (SMALLEST + "[policy.retention]", "policy.retention:" + LATER),

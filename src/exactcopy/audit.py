@@ -31,6 +31,7 @@ from exactcopy.recording import Audited, record
 from exactcopy.records import History, Run
 from exactcopy.restore import Draw, draw_studies, frame_of, restore_drawn
 from exactcopy.results import RestoreTest
+from exactcopy.seal import open_key
 from exactcopy.stores import PACS, modules, served
 
 
@@ -40,6 +41,9 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
     Raises RunLocked while another audit runs. `step` tells a person how far it is.
     """
     records.check_group(config)
+    if config.seal_key is not None:
+        # One that does not open is told of before hours of reading.
+        open_key(config)
     # The pool is entered twice. Its workers start first: they are forked, and must not hold the lock when this
     # process is gone. And they end first: what they write must not outlive the removal of scratch.
     with (

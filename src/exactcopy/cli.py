@@ -155,7 +155,7 @@ def explain(
 @app.command()
 def verify(
     place: Annotated[
-        Path, typer.Argument(help="The configuration, or the folder of the records.", metavar="[CONFIG|RECORDS]")
+        Path, typer.Argument(help="The configuration, or the folder of the records.", metavar="CONFIG|RECORDS")
     ] = Path("exactcopy.toml"),
     anchor: Annotated[
         list[str] | None,
@@ -175,6 +175,38 @@ def verify(
     verified = verifying.verify(records, anchors)
     typer.echo("\n".join(verifying.lines(verified)))
     raise typer.Exit(EXCEPTIONS if verified.faults else 0)
+
+
+@app.command()
+def keys(
+    file: Annotated[Path, typer.Argument(help="The PKCS#12 file to write; it must not exist.")],
+    source: Annotated[
+        Path | None, typer.Option("--import", help="Take the key from this PKCS#12 file instead of making one.")
+    ] = None,
+    facility: Annotated[str, typer.Option(help="Whose key it is: this stands in its certificate.")] = "",
+) -> None:
+    """Make a key that seals reports, or import one, under a passphrase that is asked for."""
+    from exactcopy.errors import ConfigError
+    from exactcopy.seal import make_key, with_passphrase, write_key
+
+    old = None
+    if source is not None:
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise ConfigError([f"{source}: cannot be read ({error.strerror}). Name a PKCS#12 file."]) from error
+        old = typer.prompt("Its passphrase (none: press return)", default="", show_default=False, hide_input=True)
+    passphrase = typer.prompt("New passphrase", hide_input=True, confirmation_prompt=True).encode()
+    if source is None:
+        made = make_key(facility or "a facility", datetime.now(UTC), passphrase)
+    else:
+        made = with_passphrase(content, old.encode() if old else None, passphrase)
+    write_key(file, made)
+    typer.echo(
+        f"{file} is written. Next: name it in the configuration, and put the passphrase where only the account that"
+        f' audits can read it:\n\n[seal]\nkey = "{file}"\npassphrase = "file:/path/of/the/passphrase"\n\n'
+        "Keep a copy of both apart from this computer."
+    )
 
 
 def main() -> NoReturn:

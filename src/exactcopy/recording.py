@@ -11,6 +11,7 @@ from typing import Any
 from exactcopy import records
 from exactcopy.assess import assess, citations, conclude, load_controls
 from exactcopy.checks import run_checks
+from exactcopy.config import Config
 from exactcopy.decisions import Decisions, attestation
 from exactcopy.errors import ExactCopyError
 from exactcopy.inventory.database import literal, save
@@ -24,6 +25,7 @@ from exactcopy.records import History, Record, Run, Unfinished, shown_key
 from exactcopy.records.document import Document, write_document
 from exactcopy.restore import write_tests
 from exactcopy.results import Evidence, Finding, RestoreTest
+from exactcopy.seal import Key, open_key, seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ def record(
     concluded = conclude(findings, controls, evidence, _complete(evidence))
     gaps, highest_label = _write_restricted(run, case, inventories, findings, tests)
     folder = unfinished.folder
+    key, unsealed = _key(config)
     # pandas and jinja2 come with it: loaded while nothing waits.
     from exactcopy.report import write_gaps
 
@@ -82,15 +85,16 @@ def record(
             gaps_rows=len(gaps),
             highest_label=highest_label,
             timing=timing,
+            seal={"certificate_sha256": key.certificate_sha256, "protected": key.protected} if key else None,
         ),
     )
-    warnings = list(warnings)
+    warnings = [*warnings, *unsealed]
     if previous and previous.restricted.exists() and not history.intact(previous):
         warnings.append(
             f"{previous.id}: restricted/ is not what its manifest says, so nothing was compared with it. Put it back"
             " from a copy; until then losses since that record do not show."
         )
-    warnings += write_reports(folder)
+    warnings += write_reports(folder, key)
     sealed = records.seal(config, unfinished, previous)
     if config.anchor is not None:
         try:
@@ -103,14 +107,34 @@ def record(
     return Audited(record=sealed, warnings=tuple(warnings))
 
 
-def write_reports(folder: Path) -> list[str]:
-    """Write what may travel; where the PDF cannot be made the printable HTML stands in, and a person is told."""
+def _key(config: Config) -> tuple[Key | None, list[str]]:
+    """Return what seals the report, and a warning where there is no key; None, too, where no PDF can be made."""
+    from exactcopy import report
+
+    try:
+        report.pdf_possible()
+    except ExactCopyError:
+        # That is told when the reports are written.
+        return None, []
+    try:
+        return open_key(config), []
+    except (ExactCopyError, OSError) as error:
+        return None, [f"The report is not sealed. {error}"]
+
+
+def write_reports(folder: Path, key: Key | None) -> list[str]:
+    """Write what may travel, the PDF sealed; where that cannot be made the printable HTML stands in.
+
+    Return what a person has to be told.
+    """
     from exactcopy import report
 
     record = report.load_record(folder)
     report.render(record, ("html", "junit"), folder)
     try:
-        report.render(record, ("pdf",), folder)
+        [pdf] = report.render(record, ("pdf",), folder)
+        if key is not None:
+            seal(pdf, key)
     except ExactCopyError as error:
         return [f"{error} The report is in report.html, which can be printed."]
     except Exception as error:  # noqa: BLE001 - hours of reading must not be lost to a page that cannot be drawn

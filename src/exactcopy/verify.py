@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from exactcopy import seal
 from exactcopy.errors import RecordError
 from exactcopy.records import MANIFEST, RESTRICTED, digest, load, shown_key
 
@@ -134,6 +135,9 @@ def _examine(folder: Path) -> _Found:
         expected[f"../{previous[0]}/{MANIFEST}"] = previous[1]
     if {file: hash_ for file, hash_ in listed.items() if "/" in file} != expected:
         faults.append(f"{name}: its manifest and its audit.json do not name the same evidence and record before.")
+    pdf, sealed = folder / "report.pdf", audit.get("seal")
+    if sealed and pdf.exists() and (reason := seal.broken(pdf, str(sealed["certificate_sha256"]))):
+        faults.append(f"{name}/report.pdf: {reason}. {_PUT_BACK}.")
     restricted = folder / RESTRICTED
     archived = not restricted.exists()
     if not archived:

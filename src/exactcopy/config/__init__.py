@@ -43,6 +43,8 @@ class Config:
     backups: tuple[Target, ...]
     recovery: Target | None
     decisions: Path
+    seal_key: Path | None
+    seal_passphrase: str | None
     anchor: Path | None
     digest: str
 
@@ -75,6 +77,9 @@ def load_config(path: Path) -> Config:
 
 
 def _config(file: "ConfigFile", path: Path) -> Config:
+    from exactcopy.config.access import absolute, reference
+
+    key, anchor = (absolute(path.parent, named) for named in (file.seal.key, file.seal.anchor))
     return Config(
         path=path,
         facility=file.facility,
@@ -94,7 +99,9 @@ def _config(file: "ConfigFile", path: Path) -> Config:
         backups=tuple(_target(file, path.parent, Role.BACKUP, name) for name in file.backup),
         recovery=next((_recovery(file, path.parent, name) for name in file.recovery), None),
         decisions=path.parent / DECISIONS,
-        anchor=Path(os.path.abspath(path.parent / file.seal.anchor)) if file.seal.anchor else None,
+        seal_key=Path(key) if key else None,
+        seal_passphrase=reference(path.parent, file.seal.passphrase),
+        anchor=Path(anchor) if anchor else None,
         digest=_digest(file.model_dump(exclude={"operator"})),
     )
 

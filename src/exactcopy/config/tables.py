@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, PlainValidator, SerializeAsAny
 
+from exactcopy.config.access import Secret
 from exactcopy.config.border import (
     Day,
     Days,
@@ -81,7 +82,9 @@ class People(Table):
 class Seal(Table):
     """[seal]: what shows later that no record was altered."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"key", "passphrase", "timestamp"})
+    later: ClassVar[frozenset[str]] = frozenset({"timestamp"})
+    key: Location | None = None
+    passphrase: Secret | None = None
     anchor: Location | None = None
 
 

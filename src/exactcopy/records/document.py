@@ -71,6 +71,8 @@ class Document:
     gaps_rows: int
     highest_label: int
     timing: Mapping[str, float]
+    # The fingerprint of the certificate that seals the PDF, and whether a passphrase protects its key.
+    seal: Mapping[str, Any] | None
 
 
 def write_document(path: Path, config: Config, unfinished: Unfinished, previous: Record | None, said: Document) -> None:
@@ -177,6 +179,7 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
         "controls": [_control(assessment, said.attestations) for assessment in said.assessments],
         "checks": [_check(*checked) for checked in said.checks],
         "timing": said.timing,
+        "seal": said.seal,
         "evidence": {
             "restricted_manifest_sha256": said.restricted_manifest_sha256,
             "gaps_rows": said.gaps_rows,

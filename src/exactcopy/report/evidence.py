@@ -51,18 +51,37 @@ def section(audit: View, hashes: Mapping[str, str]) -> View:
         day = words.record_day(previous["id"])
         files.append((f"{previous['id']}/manifest-sha256.txt", f"Record before, {day}",
                       previous["manifest_sha256"]))  # fmt: skip
+    sealed = audit.get("seal")
+    if sealed:
+        files.append(("report.pdf", "Certificate of its seal", sealed["certificate_sha256"]))
     files.append(("Configuration", "As read for this audit", run["config_sha256"]))
     if run.get("decisions_sha256"):
         files.append(("Decisions", "As read for this audit", run["decisions_sha256"]))
     return {
         "files": [{"name": name, "what": what, "sha256": sha256 or "not known when this was printed"}
                   for name, what, sha256 in files],
+        "seal": _seal(sealed),
         "first": previous is None,
         "chance": FIRST_DRAW if previous is None else LATER_DRAW,
         "draws": [_draw(each) for each in audit["restore_tests"] if each["sample"]["frame_sha256"]],
         "seeds": any(each["sample"]["seed"] != each["sample"]["frame_sha256"] for each in audit["restore_tests"]),
         "disclaimer": DISCLAIMER,
     }  # fmt: skip
+
+
+def _seal(sealed: View | None) -> str:
+    """Say what the seal shows, and what it does not."""
+    if sealed is None:
+        return "This record bears no seal: only its manifest, and the record after it, show whether a file was changed."
+    told = (
+        "report.pdf bears an invisible seal (PAdES) by the key of this facility: whatever was changed in it since it "
+        "was sealed shows, in every PDF reader and by exactcopy verify. A seal does not show who sealed it, or when. "
+    )
+    if sealed["protected"]:
+        return told + "A passphrase protects the key."
+    return told + (
+        "No passphrase protects the key: whoever can read the files of the account that audits can seal as well."
+    )
 
 
 def _draw(test: View) -> View:
