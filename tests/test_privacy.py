@@ -33,6 +33,7 @@ def travelling_text(record: Path) -> str:
     pdf = pypdf.PdfReader(record / "report.pdf")
     texts += [page.extract_text() for page in pdf.pages]
     texts.append(repr(pdf.metadata))
+    texts += [data.decode("utf-8") for files in pdf.attachments.values() for data in files]
     # Base64 of fonts and icons holds no text of ours.
     return re.sub(r"data:[a-z0-9/+.-]+;base64,[A-Za-z0-9+/=]+", "", "\n".join(texts))
 

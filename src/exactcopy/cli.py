@@ -99,11 +99,19 @@ def report(
         list[ReportFormat] | None, typer.Option(help="May be given more than once; all by default.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path(),
+    no_attachments: Annotated[
+        bool,
+        typer.Option("--no-attachments", help="Leave audit.json and gaps.csv out of the PDF, to show it to others."),
+    ] = False,
 ) -> None:
-    """Write the report of a record again, in any format. The record itself is not touched."""
+    """Write the report of a record again, in any format. The record itself is not touched.
+
+    The PDF is PDF/A-3a and PDF/UA-1, and carries audit.json and gaps.csv as attachments.
+    """
     from exactcopy.report import render
 
-    for path in render(record, [chosen.value for chosen in format or ReportFormat], out):
+    chosen = [each.value for each in format or ReportFormat]
+    for path in render(record, chosen, out, attachments=not no_attachments):
         typer.echo(path)
 
 

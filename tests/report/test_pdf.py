@@ -1,7 +1,9 @@
-"""The PDF: pages, fonts, tags, paper, and that the same record gives the same bytes."""
+"""The PDF: pages, fonts, tags, paper, attachments, standards, and that the same record gives the same bytes."""
 
+import hashlib
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,14 @@ from typing import Any
 import pandas as pd
 import pypdf
 import pytest
+from typer.testing import CliRunner
 
+from exactcopy.cli import app
 from exactcopy.errors import ExactCopyError
 from exactcopy.report import Record, html, render, view
-from exactcopy.report.formats import GAP_COLUMNS, pdf_possible, url_fetcher
-from tests.report import audits
+from exactcopy.report.formats import GAP_COLUMNS
+from exactcopy.report.pdf import pdf_possible, url_fetcher
+from tests.report import audits, verapdf
 from tests.report.conftest import record
 
 LETTER, A4 = (612, 792), (595, 842)
@@ -32,11 +37,33 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Record:
 
 
 @pytest.fixture(scope="module")
-def printed(first: Record, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pypdf.PdfReader]:
-    """The PDF of the first audit."""
-    [path] = render(first, ["pdf"], tmp_path_factory.mktemp("pdf"))
-    with path.open("rb") as file:
+def first_pdf(first: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The PDF of the first audit: Letter, with gaps."""
+    return render(first, ["pdf"], tmp_path_factory.mktemp("pdf"))[0]
+
+
+@pytest.fixture(scope="module")
+def printed(first_pdf: Path) -> Iterator[pypdf.PdfReader]:
+    """The PDF of the first audit, opened."""
+    with first_pdf.open("rb") as file:
         yield pypdf.PdfReader(file)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """The smallest record: A4, without a gap."""
+    return record(tmp_path_factory.mktemp("tiny"), audits.tiny(), paper="a4", controls=[])
+
+
+@pytest.fixture(scope="module")
+def tiny_pdf(tiny: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The PDF of the smallest record."""
+    return render(tiny, ["pdf"], tmp_path_factory.mktemp("pdf"))[0]
+
+
+def printed_by(*command: str | Path) -> str:
+    """Give what a command prints, which must succeed."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def words_of(page: pypdf.PageObject) -> str:
@@ -60,7 +87,10 @@ def test_it_is_tagged_letter_paper_with_its_fonts_inside(printed: pypdf.PdfReade
     root: Any = printed.trailer["/Root"]
     assert root["/MarkInfo"]["/Marked"]
     assert root["/Lang"] == "en-US"
-    assert re.search(rb"pdfaid:part[>=\"]+3", root["/Metadata"].get_data())
+    said: bytes = root["/Metadata"].get_data()
+    assert re.search(rb"pdfaid:part[>=\"]+3", said)
+    assert re.search(rb"pdfaid:conformance[>=\"]+A", said)
+    assert re.search(rb"pdfuaid:part[>=\"]+1", said)
     pages: list[Any] = list(printed.pages)
     fonts = {font["/BaseFont"]: font for page in pages for font in page["/Resources"]["/Font"].values()}
     assert all("Inter" in name or "JetBrains" in name for name in fonts)
@@ -90,15 +120,82 @@ def test_every_section_is_there(printed: pypdf.PdfReader) -> None:
     assert "Exact copies are not complete" in outline
 
 
-def test_two_renders_are_equal_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny = record(tmp_path / "record", audits.tiny(), paper="a4", controls=[])
+def test_every_header_says_what_it_heads(printed: pypdf.PdfReader) -> None:
+    size: Any = printed.trailer["/Size"]
+    found: list[Any] = [printed.get_object(number) for number in range(1, size)]
+    elements = [each for each in found if isinstance(each, dict) and "/S" in each]
+    heads: dict[str, list[Any]] = {tag: [each for each in elements if each["/S"] == tag] for tag in ("/TH", "/TD")}
+    for header in heads["/TH"]:
+        section = header["/P"]["/P"]["/S"]
+        assert header["/A"]["/Scope"] == {"/THead": "/Column", "/TBody": "/Row"}[section]
+    # A reader of a cell hears its column and its row.
+    names = {header["/ID"]: header["/A"]["/Scope"] for header in heads["/TH"]}
+    scopes = [[names[name] for name in cell["/A"].get("/Headers", [])] for cell in heads["/TD"]]
+    assert all("/Row" in each for each in scopes)
+    assert ["/Row", "/Column"] in scopes
+
+
+def test_the_records_files_are_inside_with_the_hashes_that_it_prints(
+    first: Record, first_pdf: Path, printed: pypdf.PdfReader, tmp_path: Path
+) -> None:
+    listed = printed_by("pdfdetach", "-list", first_pdf).split("\n", 1)[1].split()
+    assert listed == ["1:", "audit.json", "2:", "gaps.csv"]
+    printed_by("pdfdetach", "-saveall", "-o", tmp_path, first_pdf)
+    text = "".join(page.extract_text() for page in printed.pages)
+    for name in ("audit.json", "gaps.csv"):
+        data = (tmp_path / name).read_bytes()
+        assert data == (first.folder / name).read_bytes()
+        assert hashlib.sha256(data).hexdigest() in "".join(text.split())
+    root: Any = printed.trailer["/Root"]
+    assert [(each["/UF"], each["/AFRelationship"]) for each in root["/AF"]] == [
+        ("audit.json", "/Data"),
+        ("gaps.csv", "/Data"),
+    ]
+
+
+def test_its_syntax_is_sound_and_every_font_is_inside(first_pdf: Path) -> None:
+    assert "No syntax or stream encoding errors found" in printed_by("qpdf", "--check", first_pdf)
+    head, _, *fonts = printed_by("pdffonts", first_pdf).splitlines()
+    column = head.index("emb")
+    assert fonts
+    assert {line[column : column + 11].split()[0] for line in fonts} == {"yes"}
+
+
+def test_two_renders_are_equal_bytes(
+    tiny: Record, tiny_pdf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
-    once, twice = (render(tiny, ["pdf"], tmp_path / name)[0].read_bytes() for name in ("once", "twice"))
-    assert once == twice
+    [again] = render(tiny, ["pdf"], tmp_path)
+    assert again.read_bytes() == tiny_pdf.read_bytes()
     assert os.environ["SOURCE_DATE_EPOCH"] == "1"
-    pages = pypdf.PdfReader(tmp_path / "once" / "report.pdf").pages
+    pages = pypdf.PdfReader(again).pages
     assert (round(pages[0].mediabox.width), round(pages[0].mediabox.height)) == A4
     assert "No exceptions noted" in words_of(pages[0])
+
+
+def test_verapdf_finds_nothing_against_either_standard(first_pdf: Path, tiny_pdf: Path, tmp_path: Path) -> None:
+    if missing := verapdf.missing():
+        pytest.skip(f"veraPDF: {missing} is missing; script/test installs it")
+    many = record(tmp_path / "many", audits.large(gap=60, findings=6, backups=3), paper="a4", controls=[])
+    [many_pdf] = render(many, ["pdf"], tmp_path / "a4, gaps")
+    bare = record(tmp_path / "bare", audits.tiny(), controls=[])
+    out = tmp_path / "letter, no gaps"
+    done = CliRunner().invoke(
+        app, ["report", str(bare.folder), "--format", "pdf", "--no-attachments", "--out", str(out)]
+    )
+    assert done.exit_code == 0, done.output
+    bare_pdf = out / "report.pdf"
+    assert not pypdf.PdfReader(bare_pdf).attachments
+    # What breaks both shows that the validator looks.
+    blank_pdf = tmp_path / "blank.pdf"
+    writer = pypdf.PdfWriter()
+    writer.add_blank_page(*A4)
+    writer.write(blank_pdf)
+    broken = verapdf.broken([first_pdf, tiny_pdf, many_pdf, bare_pdf, blank_pdf])
+    assert all(broken.pop((blank_pdf, standard)) for standard in verapdf.STANDARDS)
+    assert broken == {
+        (path, standard): "" for path in (first_pdf, tiny_pdf, many_pdf, bare_pdf) for standard in verapdf.STANDARDS
+    }
 
 
 def crowded() -> tuple[audits.Audit, audits.Rows]:

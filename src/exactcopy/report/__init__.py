@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,12 @@ from exactcopy.records import SCHEMA
 from exactcopy.report.formats import (
     GAP_COLUMNS,
     html,
-    pdf_possible,
     templates,
     write_gaps,
     write_html,
     write_junit,
-    write_pdf,
 )
+from exactcopy.report.pdf import pdf_possible, write_pdf
 from exactcopy.report.view import view
 
 if TYPE_CHECKING:
@@ -47,12 +46,16 @@ TEXT_COLUMNS = ("finding", "check", "severity", "target", "label", "modality", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a report is made of: the folder, its audit.json, the rows of gaps.csv if any, and the SHA-256 of both."""
+    """What a report is made of: the folder, its audit.json, the rows of gaps.csv if any, and the SHA-256 of both.
+
+    The PDF carries `attachments`: both files with exactly the bytes that the hashes are of, or none.
+    """
 
     folder: Path
     audit: dict[str, Any]
     gaps: "pd.DataFrame | None"
     hashes: dict[str, str]
+    attachments: dict[str, bytes]
 
     def view(self) -> dict[str, Any]:
         """Give what the templates print of this record."""
@@ -68,7 +71,7 @@ class Format:
 
 
 FORMATS = {
-    "pdf": Format(file="report.pdf", write=lambda record, path: write_pdf(record.view(), path)),
+    "pdf": Format(file="report.pdf", write=lambda record, path: write_pdf(record.view(), record.attachments, path)),
     "html": Format(file="report.html", write=lambda record, path: write_html(record.view(), path)),
     "json": Format(file="audit.json", write=lambda record, path: _copied(record, path)),
     "csv": Format(file="gaps.csv", write=lambda record, path: _copied(record, path)),
@@ -93,7 +96,7 @@ def load_record(folder: Path) -> Record:
         message = f"{folder}: its schema is {schema!r}, this version reads {SCHEMA}. Use the version that wrote it."
         raise RecordError(message)
     hashes = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
-    return Record(folder=folder, audit=audit, gaps=gaps, hashes=hashes)
+    return Record(folder=folder, audit=audit, gaps=gaps, hashes=hashes, attachments=texts)
 
 
 def _read_gaps(text: bytes) -> "pd.DataFrame | None":
@@ -113,12 +116,17 @@ def _read_gaps(text: bytes) -> "pd.DataFrame | None":
     return rows.astype(dict.fromkeys(counts, "int64"))
 
 
-def render(record: Record | Path, formats: Iterable[str], out: Path) -> list[Path]:
-    """Write `record` into the folder `out` in each of `formats`; give the files written."""
+def render(record: Record | Path, formats: Iterable[str], out: Path, *, attachments: bool = True) -> list[Path]:
+    """Write `record` into the folder `out` in each of `formats`; give the files written.
+
+    Without `attachments` the PDF is its pages alone.
+    """
     wanted = list(formats)
     if unknown := [name for name in wanted if name not in FORMATS]:
         raise ConfigError([f"format: {name!r} is none. Use {', '.join(FORMATS)}." for name in unknown])
     loaded = load_record(record) if isinstance(record, Path) else record
+    if not attachments:
+        loaded = replace(loaded, attachments={})
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for name in wanted:

@@ -1,12 +1,9 @@
-"""The files of a report: HTML and PDF from one template, CSV, JUnit XML."""
+"""The files of a report: HTML, CSV, JUnit XML. The PDF is made of the same HTML."""
 
 import base64
 import csv
-import os
 import re
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,6 @@ from xml.etree import ElementTree
 import jinja2
 from markupsafe import Markup
 
-from exactcopy.errors import ExactCopyError
 from exactcopy.records import safe_cell
 from exactcopy.report import words
 
@@ -41,12 +37,6 @@ GAP_COLUMNS = [
     "elements",
 ]
 MEDIA_TYPES = {".woff2": "font/woff2", ".ttf": "font/ttf", ".svg": "image/svg+xml"}
-# WOFF2 is a quarter of the size, and takes a second to unpack for every PDF.
-PDF_FONT = "ttf"
-PANGO_MISSING = (
-    "report.pdf: Pango is missing. Install libpango-1.0-0 libpangoft2-1.0-0 (Debian, Ubuntu), "
-    "`brew install pango` (macOS)"
-)
 
 
 def templates() -> Path:
@@ -90,53 +80,6 @@ def _css(font: str) -> Markup:
 
     text = (folder / "report.css").read_text(encoding="utf-8").replace(".woff2", f".{font}")
     return Markup(re.sub(r'url\("([^":]+)"\)', inlined, text))  # noqa: S704 - our own file
-
-
-def pdf_possible() -> None:
-    """Raise ExactCopyError, with what to install, where this machine cannot make a PDF."""
-    _weasyprint()
-
-
-def write_pdf(view: Mapping[str, Any], path: Path) -> None:
-    """Write the report as a tagged PDF/A-3a; an equal record and equal libraries give equal bytes."""
-    weasyprint = _weasyprint()
-    identifier = (view["evidence_sha256"] or view["id"])[:32].encode("ascii")
-    page = weasyprint.HTML(string=html(view, PDF_FONT), url_fetcher=url_fetcher())
-    with _clock_at(view["created"]), warnings.catch_warnings():
-        # WeasyPrint leaves its own color profile open.
-        warnings.simplefilter("ignore", ResourceWarning)
-        page.write_pdf(path, pdf_variant="pdf/a-3a", pdf_identifier=identifier)
-
-
-def _weasyprint() -> Any:
-    # Imported late: it loads Pango, which every other format does without.
-    try:
-        import weasyprint
-    except (OSError, ImportError) as error:
-        raise ExactCopyError(PANGO_MISSING) from error
-    return weasyprint
-
-
-def url_fetcher() -> Any:
-    """Give a fetcher that opens what is inlined and refuses every file and address."""
-    _weasyprint()
-    from weasyprint.urls import URLFetcher
-
-    return URLFetcher(allowed_protocols=("data",), allow_redirects=False)
-
-
-@contextmanager
-def _clock_at(stamp: str) -> Iterator[None]:
-    """Set SOURCE_DATE_EPOCH, the only clock that font subsets heed, to the audit's own time."""
-    before = os.environ.get("SOURCE_DATE_EPOCH")
-    os.environ["SOURCE_DATE_EPOCH"] = str(int(words.parse(stamp).timestamp()))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["SOURCE_DATE_EPOCH"]
-        else:
-            os.environ["SOURCE_DATE_EPOCH"] = before
 
 
 def write_gaps(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
