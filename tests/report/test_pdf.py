@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +15,13 @@ import pytest
 from typer.testing import CliRunner
 
 from exactcopy.cli import app
+from exactcopy.config import load_config
 from exactcopy.errors import ExactCopyError
 from exactcopy.report import Record, html, render, view
 from exactcopy.report.formats import GAP_COLUMNS
 from exactcopy.report.pdf import pdf_possible, url_fetcher
+from exactcopy.seal import open_key, seal
+from tests.clinic import Clinic
 from tests.report import audits, verapdf
 from tests.report.conftest import record
 
@@ -191,11 +195,15 @@ def test_verapdf_finds_nothing_against_either_standard(first_pdf: Path, tiny_pdf
     writer = pypdf.PdfWriter()
     writer.add_blank_page(*A4)
     writer.write(blank_pdf)
-    broken = verapdf.broken([first_pdf, tiny_pdf, many_pdf, bare_pdf, blank_pdf])
+    # As an audit leaves them: Letter and A4, with gaps and without, sealed.
+    config = load_config(Clinic(tmp_path / "clinic", backups=("nas",)).configure())
+    sealed = []
+    for number, path in enumerate((first_pdf, tiny_pdf, many_pdf, bare_pdf)):
+        sealed.append(Path(shutil.copy(path, tmp_path / f"{number}.pdf")))
+        seal(sealed[-1], open_key(config))
+    broken = verapdf.broken([*sealed, blank_pdf])
     assert all(broken.pop((blank_pdf, standard)) for standard in verapdf.STANDARDS)
-    assert broken == {
-        (path, standard): "" for path in (first_pdf, tiny_pdf, many_pdf, bare_pdf) for standard in verapdf.STANDARDS
-    }
+    assert broken == {(path, standard): "" for path in sealed for standard in verapdf.STANDARDS}
 
 
 def crowded() -> tuple[audits.Audit, audits.Rows]:
