@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from exactcopy.config import load_config
 from exactcopy.errors import RecordError
 from exactcopy.records import MANIFEST
 from exactcopy.verify import Verified, lines, verify
-from tests.clinic import Clinic
+from tests.clinic import Clinic, findings
 
 MONTHS = [datetime(year, month, 24, 6, tzinfo=UTC) for year in (2025, 2026) for month in range(1, 13)]
 
@@ -240,12 +241,17 @@ def test_what_is_no_record_and_no_anchor_is_told(archive: Archive, tmp_path: Pat
             said(archive.folder, anchor)
 
 
+def status(audit: dict[str, Any]) -> str:
+    """Give what an audit says of the records before it."""
+    return next(str(control["status"]) for control in audit["controls"] if control["id"] == "EC-AU-02")
+
+
 def test_real_audits_are_verified_by_the_command_line(tmp_path: Path) -> None:
     clinic = Clinic(tmp_path / "clinic", backups=("nas",), settings='[seal]\nanchor = "../usb/heads.txt"')
     clinic.fill(1, 1, "rtplan.dcm")
     (tmp_path / "usb").mkdir()
-    for _ in range(2):
-        clinic.audit(0)
+    said_of_the_records = [status(clinic.audit(0)) for _ in range(2)]
+    assert said_of_the_records == ["not checked", "no exception"]
     good = clinic.run("verify")
     assert good.returncode == 0, good.stdout + good.stderr
     assert "2 records" in good.stdout
@@ -260,6 +266,10 @@ def test_real_audits_are_verified_by_the_command_line(tmp_path: Path) -> None:
     changed = clinic.run("verify")
     assert changed.returncode == 1
     assert f"✗ {newest.name}/restricted/key.json was changed." in changed.stdout
+    later = clinic.audit(0)
+    assert status(later) == "exception"
+    assert findings(later)["records-are-intact", "audit"] == "high"
+    shutil.rmtree(clinic.record())
     shutil.rmtree(newest)
     cut = clinic.run("verify")
     assert (cut.returncode, "cut off" in cut.stdout) == (1, True)

@@ -8,8 +8,9 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from exactcopy.assess import AGREEMENT
+from exactcopy.config import Config
 from exactcopy.decisions import attestation
-from exactcopy.errors import StoreUnavailable
+from exactcopy.errors import RecordError, StoreUnavailable
 from exactcopy.inventory.taking import Inventory
 from exactcopy.model import Role, Target
 from exactcopy.reconcile.case import Case, Examined
@@ -21,6 +22,7 @@ from exactcopy.recovery import clean_up, tell_apart
 from exactcopy.restore import FAILED, Draw, read_tests, summarize
 from exactcopy.results import Evidence, RestoreTest, StoreFacts
 from exactcopy.stores.hosts import way_to
+from exactcopy.verify import verify
 
 
 def gather(
@@ -59,7 +61,17 @@ def gather(
         recovery=config.recovery,
         way_to_recovery=way_to(config.recovery) if config.recovery else None,
         days_since_restore=_days_since_restore(history, today),
+        record_faults=_record_faults(config) if history.records else None,
     )
+
+
+def _record_faults(config: Config) -> int:
+    """Count what was altered in the records, as far as they and the anchor show; one that is away shows nothing."""
+    anchor = config.anchor
+    try:
+        return len(verify(config.records, [str(anchor)] if anchor and anchor.exists() else []).faults)
+    except RecordError:
+        return 1
 
 
 def refusal_of(run: Run, case: Case) -> StoreUnavailable | None:

@@ -346,3 +346,5 @@ class Evidence:
     recovery: Target | None
     way_to_recovery: Seen | None
     days_since_restore: Mapping[str, int]
+    # What was altered in earlier records; None where there is none.
+    record_faults: int | None

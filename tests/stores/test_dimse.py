@@ -8,19 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import pytest
 import urllib3
 from pydicom import dcmread
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_primitives import C_FIND
 
 from exactcopy.dicom.canonical import content_digest
 from exactcopy.dicom.header import identify
 from exactcopy.model import Copy, Gap, Problem, Target
 from exactcopy.stores.dimse import DimseStore
 from exactcopy.stores.dimse.finding import Finder
+from exactcopy.stores.dimse.listing import absent
 from exactcopy.stores.dimse.peer import reach
 from tests.dicom.dicom_files import corpus, needs_corpus
-from tests.dimse_servers import dcmqrscp, dcmsend, dimse_target, instance
+from tests.dimse_servers import Behaviour, dcmqrscp, dcmsend, dimse_target, instance, misbehaving
 from tests.pacs import SIGNED_IN, Orthanc, orthanc
 from tests.servers import free_ports
 from tests.stores.contract import content, listed
@@ -174,6 +178,36 @@ def test_on_a_busy_computer_no_answer_is_lost(full: Orthanc) -> None:
             assert finder.ask("STUDY", {"StudyInstanceUID": ""}) == first
             # Where the end of an answer is lost, the server gives up, and is asked again.
             assert finder._association is association
+
+
+def test_a_last_word_that_is_said_twice_is_no_answer_to_the_next_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a study that is there would cleanly be absent, and each answer be that to the question before."""
+    send = DIMSEServiceProvider.send_msg
+
+    def twice(self: DIMSEServiceProvider, primitive: Any, context: int) -> None:
+        send(self, primitive, context)
+        if isinstance(primitive, C_FIND) and primitive.MessageIDBeingRespondedTo and primitive.Status == 0:
+            send(self, primitive, context)
+
+    monkeypatch.setattr(DIMSEServiceProvider, "send_msg", twice)
+    studies = [f"1.2.826.0.1.{number}" for number in range(1, 6)]
+    with misbehaving(map(instance, studies), Behaviour()) as port:
+        target = dimse_target(port, "SCRIPT")
+        with Finder(reach(target)) as finder:
+            for study in studies:
+                answer = finder.ask("STUDY", {"StudyInstanceUID": study})
+                assert [row["StudyInstanceUID"] for row in answer.rows] == [study]
+                assert absent(finder, "STUDY", {"StudyInstanceUID": study}) is Problem.IO_ERROR
+        with DimseStore(target) as store:
+            assert {copy.study_instance_uid for copy in listed(store)} == set(studies)
+
+
+def test_an_association_may_ask_more_often_than_there_are_numbers(full: Orthanc) -> None:
+    with Finder(reach(dimse_target(full.port, "ORTHANC"))) as finder:
+        first = finder.ask("STUDY", {"StudyInstanceUID": ""})
+        assert finder._association is not None
+        finder._association.dimse.msg_queue.asked = 0xFFFD  # type: ignore[attr-defined]
+        assert [finder.ask("STUDY", {"StudyInstanceUID": ""}) for _ in range(5)] == [first] * 5
 
 
 @pytest.fixture(scope="module")

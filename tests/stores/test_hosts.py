@@ -8,12 +8,16 @@ from exactcopy.model import Answer, Role, Target
 from exactcopy.stores.hosts import in_the_clear, way_to
 
 
-@pytest.mark.parametrize("server", ["127.0.0.1", "::1", "LocalHost"])
+@pytest.mark.parametrize(
+    "server", ["127.0.0.1", "127.0.0.2", "::1", "[::1]", "::ffff:127.0.0.1", "LocalHost", "localhost."]
+)
 def test_no_way_leads_to_this_computer_but_a_tunnel_may_begin_there(server: str) -> None:
     assert in_the_clear(server).answer is Answer.NOT_ASSESSED
 
 
-@pytest.mark.parametrize("server", ["pacs.example.org", "192.0.2.1", "localhost.example.org", ""])
+@pytest.mark.parametrize(
+    "server", ["pacs.example.org", "192.0.2.1", "localhost.example.org", "localhost@example.org", ""]
+)
 def test_to_any_other_computer_the_way_is_in_the_clear(server: str) -> None:
     assert in_the_clear(server).answer is Answer.FAIL
 

@@ -6,12 +6,14 @@ The contract, and what a reader owes whatever reads, runs with and without them 
 import os
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from email.message import Message
 from pathlib import Path
 
 import pytest
 import trustme
 
+from exactcopy.model import Problem
 from exactcopy.stores import open_store
 from exactcopy.stores.ahead import AHEAD
 from exactcopy.stores.s3.client import Bucket, connect, session_of
@@ -137,3 +139,58 @@ def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(login: Login
             for connection in direct.idle:
                 connection.sock.shutdown(2)
     assert keys == []
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize(
+    "said", ["Fri, 02 Jan 2026 03:04:05 -0000", "Fri, 02 Jan 2026 03:04:05", "Fri, 02 Jan 99999999999 03:04:05 GMT"]
+)
+def test_a_time_that_no_calendar_has_ends_no_audit(login: Login, said: str) -> None:
+    login(ADMIN)
+    headers = described(b"12345") | {"Last-Modified": said}
+    answers = {"list": page(item("image", b"12345")), "image": Answer(body=b"12345", headers=headers)}
+    with scripted(only(answers)) as endpoint, open_store(target_of(endpoint, "b")) as store:
+        [(_, stream)] = store.read(listed(store))
+        assert isinstance(stream, Problem) is ("9999" in said)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_whoever_stops_early_sends_nothing_more(login: Login) -> None:
+    login(ADMIN)
+    objects = {f"image{number:02}": b"%d" % number for number in range(20)}
+    asked: list[str] = []
+
+    def answer(path: str, headers: Message) -> Answer:
+        asked.append(path)
+        if "list-type" not in path and not path.endswith("image00"):
+            return refusal(503, "SlowDown")
+        described_all = {key: Answer(body=data, headers=described(data)) for key, data in objects.items()}
+        return only({"list": page(*(item(key, data) for key, data in objects.items())), **described_all})(path, headers)
+
+    with scripted(answer) as endpoint, open_store(target_of(endpoint, "b")) as store:
+        copies = listed(store)
+        asked.clear()
+        reading = store.read(copies)
+        next(reading)
+        reading.close()  # type: ignore[attr-defined]
+        # What was under way, and no second try of anything.
+        assert len(asked) <= AHEAD + 1
+        assert len(set(asked)) == len(asked)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_one_object_that_only_the_sdk_reads_sends_no_other_to_it(login: Login) -> None:
+    login(ADMIN)
+    objects = {f"image{number:02}": b"%d" % number for number in range(30)}
+
+    def answer(path: str, headers: Message) -> Answer:
+        if path.endswith("image03") and "amz-sdk-invocation-id" not in headers:
+            return refusal(503, "SlowDown")
+        described_all = {key: Answer(body=data, headers=described(data)) for key, data in objects.items()}
+        return only({"list": page(*(item(key, data) for key, data in objects.items())), **described_all})(path, headers)
+
+    with scripted(answer) as endpoint, open_store(target_of(endpoint, "b")) as store:
+        keys = by_sdk(store)
+        copies = [replace(copy, version=None) if copy.key == b"image07" else copy for copy in listed(store)]
+        assert {copy.key.decode(): content(stream) for copy, stream in store.read(copies)} == objects
+    assert sorted(keys) == ["image03", "image07"]

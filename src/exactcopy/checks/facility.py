@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import date
 
-from exactcopy.checks.common import Result, Scope, check, finding, not_checked, so_many, sync_client
+from exactcopy.checks.common import DECIDE_INCIDENT, Result, Scope, check, finding, not_checked, so_many, sync_client
 from exactcopy.model import Role, Severity
 from exactcopy.results import Evidence, Finding
 
@@ -42,6 +42,31 @@ def no_store_left_out(evidence: Evidence) -> Result:
         why="What is no longer looked at can be lost without anybody noticing; a new name begins without a baseline.",
         to_check=("Was the store retired, or was it only renamed?",),
         remedy=("Give a renamed store its old name back.", "Record the disposal of a retired one (EC-MD-02)."),
+    )
+
+
+@check("records-are-intact", Scope.AUDIT, owner="official")
+def records_are_intact(evidence: Evidence) -> Result:
+    """Nothing in earlier records was altered, deleted or added since they were sealed (45 CFR 164.312(b))."""
+    if evidence.record_faults is None:
+        return not_checked("This is the first record; the next audit can show whether it was altered.")
+    if not evidence.record_faults:
+        return None
+    return finding(
+        Severity.HIGH,
+        evidence.record_faults,
+        unit="faults",
+        title="Earlier records were altered",
+        message=f"{so_many(evidence.record_faults, 'fault', 'faults')} in the records: files or records that are "
+        "changed, gone or added. `exactcopy verify` names each.",
+        why="A record that can be altered unnoticed proves nothing, and what this audit carries on from earlier ones "
+        "may be wrong.",
+        to_check=("Was a file moved, opened and saved, or restored from a backup?", "Who may write to the records?"),
+        remedy=(
+            "Keep the records as they are, and put a copy beside them.",
+            DECIDE_INCIDENT,
+            "Put back what was altered from a copy of the records, and let `exactcopy verify` prove it.",
+        ),
     )
 
 

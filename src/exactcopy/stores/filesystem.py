@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exactcopy.model import Answer, Seen
-from exactcopy.stores.hosts import THIS_COMPUTER, standing_for
+from exactcopy.stores.hosts import is_this_computer, standing_for
 
 # How the UUID of a mapping of the kernel's dm-crypt begins, by what opened it (cryptsetup, lib/libdevmapper.c).
 # CRYPT-VERITY and CRYPT-INTEGRITY are checksums and CRYPT-SUBDEV is a part of another: none of them encrypts.
@@ -133,7 +133,7 @@ def encryption(mount: Mount, places: list[Path]) -> Seen | None:
 def transport(mount: Mount) -> Seen | None:
     """Say whether what is read from a share is encrypted on the way; None where the mount does not tell."""
     # A tunnel begins on this computer, and what it does is not seen.
-    local = mount.option("addr") in THIS_COMPUTER
+    local = is_this_computer(mount.option("addr") or "")
     if mount.filesystem in _NFS and not local and (security := mount.option("sec")):
         if security == "krb5p":
             return Seen(answer=Answer.PASS, detail="Kerberos")

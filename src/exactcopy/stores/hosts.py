@@ -1,11 +1,20 @@
 """What stands for another computer, so that two stores on it can be told to fail together."""
 
 import hashlib
+from contextlib import suppress
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from exactcopy.model import Answer, Seen, Target
 
-THIS_COMPUTER = frozenset({"127.0.0.1", "::1", "localhost"})
+
+def is_this_computer(server: str) -> bool:
+    """Say whether a name is that of this computer, and its address one that leads nowhere else (RFC 6761, RFC 1122)."""
+    name = server.casefold().strip("[]").removesuffix(".")
+    with suppress(ValueError):
+        address = ip_address(name)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    return name == "localhost"
 
 
 def standing_for(server: str) -> str | None:
@@ -14,7 +23,7 @@ def standing_for(server: str) -> str | None:
     None where there is no name, or where it is this computer's: its own disks, or the end of a tunnel to anywhere.
     """
     name = server.casefold()
-    if not name or name in THIS_COMPUTER:
+    if not name or is_this_computer(name):
         return None
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
@@ -25,7 +34,7 @@ def in_the_clear(server: str) -> Seen:
     To this computer there is no way on which anybody could listen; yet a tunnel may begin there, and what it does is
     not seen.
     """
-    if server.casefold() in THIS_COMPUTER:
+    if is_this_computer(server):
         return Seen(answer=Answer.NOT_ASSESSED, detail="on this computer, or through a tunnel that begins here")
     return Seen(answer=Answer.FAIL, detail="not encrypted")
 

@@ -13,7 +13,18 @@ from exactcopy.stores import Safeguards, Stream
 from exactcopy.stores.dimse.arriving import Inbox
 from exactcopy.stores.dimse.finding import Finder
 from exactcopy.stores.dimse.listing import list_study
-from exactcopy.stores.dimse.peer import FIND, GET, MOVE, VERIFICATION, accepted, associate, contexts, hang_up, reach
+from exactcopy.stores.dimse.peer import (
+    FIND,
+    GET,
+    MOVE,
+    VERIFICATION,
+    accepted,
+    associate,
+    contexts,
+    hang_up,
+    numbered,
+    reach,
+)
 from exactcopy.stores.dimse.reading import Reader
 from exactcopy.stores.dimse.retrieving import Get, Move, try_to_move
 from exactcopy.stores.dimse.studies import Sweep
@@ -40,7 +51,7 @@ class DimseStore:
         association = associate(self._peer, contexts(VERIFICATION, FIND, GET, MOVE))
         try:
             offered = accepted(association)
-            if VERIFICATION in offered and association.send_c_echo().get("Status") != 0:
+            if VERIFICATION in offered and association.send_c_echo(numbered(association)).get("Status") != 0:
                 raise StoreUnavailable("echo", name, "the PACS fails to answer (C-ECHO)", "Try again later.")
             if FIND not in offered:
                 raise StoreUnavailable(

@@ -15,7 +15,7 @@ from exactcopy.stores import Sent
 from exactcopy.stores.dimse import DimseStore
 from exactcopy.stores.dimse.arriving import file_meta
 from exactcopy.stores.dimse.finding import Finder
-from exactcopy.stores.dimse.peer import SILENCE, Peer, associate, hang_up, pynetdicom_quietly
+from exactcopy.stores.dimse.peer import SILENCE, Peer, associate, hang_up, numbered, pynetdicom_quietly
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -26,6 +26,8 @@ _MOST_CONTEXTS = 128
 _META_BYTES = 64 * 1024
 # A PACS may fall silent at one image; one that does again is not waited for at each of hundreds.
 _SILENCES = 2
+# Bytes a second over a line that is still in use.
+_SLOWEST = 50_000
 # The data set was stored, perhaps with a remark (PS3.4 B.2.3).
 _STORED = (0x0000, 0xB000, 0xB006, 0xB007)
 
@@ -118,7 +120,7 @@ def _send(peer: Peer, left: list[Sent]) -> tuple[set[str], bool]:
             began = monotonic()
             if (status := _store(association, each)) in _STORED:
                 accepted.add(each.sop_instance_uid)
-            silent = status is None and monotonic() - began >= SILENCE
+            silent = status is None and monotonic() - began >= SILENCE + each.size / _SLOWEST
     finally:
         hang_up(association)
     return accepted, silent
@@ -147,7 +149,9 @@ def _store(association: "Association", instance: Sent) -> int | None:
             file.seek(start)
             copy.write(file_meta(instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid))
             shutil.copyfileobj(file, copy)
-        status = association.send_c_store(whole).get("Status")
+        # What counts is how long nothing comes: a slow line takes its time to send it.
+        association.dimse_timeout = SILENCE + instance.size / _SLOWEST
+        status = association.send_c_store(whole, numbered(association)).get("Status")
         return None if status is None else int(status)
     except (RuntimeError, ValueError, AttributeError):
         # It broke off, or the class was not accepted in this transfer syntax.

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from exactcopy.model import Problem
-from exactcopy.stores.dimse.peer import FIND, Peer, associate, contexts, hang_up
+from exactcopy.stores.dimse.peer import FIND, Peer, associate, contexts, hang_up, numbered
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -89,7 +89,7 @@ def _once(association: "Association", identifier: "Dataset", keys: Mapping[str, 
     unreadable = False
     status: int | None = None
     try:
-        for said, found in association.send_c_find(identifier, FIND):
+        for said, found in association.send_c_find(identifier, FIND, numbered(association)):
             status = said.get("Status")
             if status in _PENDING:
                 if found is None:

@@ -29,6 +29,9 @@ PLAIN = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]
 # How long nothing at all may come: a PACS may have to fetch a study from a slow archive first.
 SILENCE = 300.0
 _CONNECTING = 15.0
+# Message IDs are words of 16 bits, of which we do without 0. What is late answers one of the last.
+_MESSAGE_IDS = 0xFFFF
+_EARLIER = 100
 _NEGOTIATING = 30.0
 # A server that is busy, or just starts anew, is given time.
 _PAUSES = (0.0, 1.0, 4.0)
@@ -187,6 +190,14 @@ def accepted(association: "Association") -> frozenset[str]:
     return frozenset(str(context.abstract_syntax) for context in association.accepted_contexts)
 
 
+def numbered(association: "Association") -> int:
+    """Return the Message ID of a new request, by which its answer is told from those to earlier ones (PS3.7 9.1)."""
+    answers = association.dimse.msg_queue
+    assert isinstance(answers, _Answers)  # noqa: S101 - of every association of ours
+    answers.asked = answers.asked % _MESSAGE_IDS + 1
+    return answers.asked
+
+
 def hang_up(association: "Association", *, orderly: bool = True) -> None:
     """End an association, and wake whoever waits for a message of it."""
     if orderly and association.is_established:
@@ -207,13 +218,20 @@ class _Answers(Queue[Any]):
     """Gives what the peer says to who waits for it, and to nobody who only looks whether there is something.
 
     The thread of an association looks for requests of the peer, and may not have noticed yet that an answer is waited
-    for: it dropped studies out of lists without a word (pynetdicom's issue 875).
+    for: it dropped studies out of lists without a word (pynetdicom's issue 875). What answers an earlier request, where
+    a peer says its last word twice, is not given for the answer to this one.
     """
+
+    asked = 0
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         if not block:
             raise Empty
-        return super().get(block, timeout)
+        while True:
+            context, message = super().get(block, timeout)
+            answers = getattr(message, "MessageIDBeingRespondedTo", None)
+            if answers is None or not 0 < (self.asked - answers) % _MESSAGE_IDS < _EARLIER:
+                return context, message
 
 
 def _only_answers(event: Any) -> None:

@@ -23,6 +23,7 @@ from exactcopy.stores.dimse.peer import (
     associate,
     contexts,
     hang_up,
+    numbered,
     pynetdicom_quietly,
     trusting,
     tuning,
@@ -91,8 +92,9 @@ class Get:
             both = self._classes | classes
             self._classes = both if len(both) <= MOST_CLASSES else classes
             self._association = self._associate()
-        send = partial(self._association.send_c_get, dataset(level, uids), GET)
-        return (yield from _answered(self._association, GET, send, self._inbox, next(self._numbers), enough))
+        message = numbered(self._association)
+        send = partial(self._association.send_c_get, dataset(level, uids), GET, message)
+        return (yield from _answered(self._association, GET, message, send, self._inbox, next(self._numbers), enough))
 
     def close(self) -> None:
         """Hang up."""
@@ -132,8 +134,9 @@ class Move:
             self._receiver = receiver(self._target, self._inbox, _TURN)
         if self._association is None or not self._association.is_established:
             self._association = associate(self._peer, contexts(MOVE))
-        send = partial(self._association.send_c_move, dataset(level, uids), self._peer.calling_ae_title, MOVE)
-        return (yield from _answered(self._association, MOVE, send, self._inbox, next(self._numbers), enough))
+        message, to = numbered(self._association), self._peer.calling_ae_title
+        send = partial(self._association.send_c_move, dataset(level, uids), to, MOVE, message)
+        return (yield from _answered(self._association, MOVE, message, send, self._inbox, next(self._numbers), enough))
 
     def close(self) -> None:
         """Hang up, and let the next process receive."""
@@ -171,7 +174,8 @@ def try_to_move(peer: Peer, target: Target, uids: Mapping[str, str]) -> None:
     try:
         association = associate(peer, contexts(MOVE))
         try:
-            responses = association.send_c_move(dataset("STUDY", uids), peer.calling_ae_title, MOVE)
+            asked = dataset("STUDY", uids)
+            responses = association.send_c_move(asked, peer.calling_ae_title, MOVE, numbered(association))
             statuses = [said.get("Status") for said, _ in responses]
         finally:
             hang_up(association)
@@ -230,6 +234,7 @@ def _close(listening: Any) -> None:
 def _answered(
     association: "Association",
     model: str,
+    message: int,
     send: Callable[[], Iterator[tuple[Any, Any]]],
     inbox: Inbox,
     number: int,
@@ -254,7 +259,7 @@ def _answered(
                 if not cancelled and enough():
                     cancelled = True
                     with suppress(RuntimeError, ValueError):
-                        association.send_c_cancel(1, query_model=model)
+                        association.send_c_cancel(message, query_model=model)
             elif item.number == number:
                 ended = item.status is not None
                 return item.status

@@ -94,7 +94,9 @@ class S3Store:
         def fetched(copy: Copy) -> int:
             return copy.size if first_bytes is None else min(copy.size, first_bytes)
 
-        with closing(ahead(opening, copies, _drop, fetched, self._target.concurrency)) as opened:
+        # A server does not wait for ever until a body is taken that was asked for too early.
+        at_once = 1 if self._target.max_rate else self._target.concurrency
+        with closing(ahead(opening, copies, _drop, fetched, at_once)) as opened:
             for copy, body in opened:
                 if isinstance(body, Problem):
                     yield copy, body

@@ -77,7 +77,7 @@ def session_of(options: Mapping[str, Any]) -> Session:
     """Return where the SDK keeps its settings and credentials."""
     session = Session(profile=options.get("profile") or None)
     session.register_component("data_loader", _models())
-    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=time_of)
     return session
 
 
@@ -140,10 +140,13 @@ def _models() -> Loader:
     return create_loader()
 
 
-def _time(value: Any) -> datetime:
+def time_of(value: Any) -> datetime:
     """Parse a time of a list or a header; the SDK itself takes longer over times than over all else in a list."""
     try:
         time = datetime.fromisoformat(value) if value[:1].isdigit() else parsedate_to_datetime(value)
-    except (ValueError, TypeError):
-        time = parse_timestamp(value)
+    except (ValueError, TypeError, OverflowError):
+        try:
+            time = parse_timestamp(value)
+        except RuntimeError as error:
+            raise ValueError("a time beyond the calendar") from error
     return time if time.tzinfo else time.replace(tzinfo=UTC)

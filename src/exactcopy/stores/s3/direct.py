@@ -6,8 +6,8 @@ It only ever gets. Whatever is not as it should be is left to the SDK, which ask
 import ssl
 from collections import deque
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,10 +20,11 @@ from botocore.utils import get_environ_proxies, percent_encode
 from exactcopy import __version__
 from exactcopy.model import Copy
 from exactcopy.stores.s3.body import Body, opened
-from exactcopy.stores.s3.client import Bucket, address_of
+from exactcopy.stores.s3.client import Bucket, address_of, time_of
 from exactcopy.stores.s3.faults import FAILURES
 
 _SILENCE = 60.0
+_AT_LEAST = 0.1
 _FAILURES = (OSError, HTTPException, AttributeError, *FAILURES)
 Request = tuple[str, dict[str, str]]
 
@@ -109,6 +110,7 @@ class _Asked:
     def __init__(self, reader: DirectReader, copy: Copy, wanted: int, request: Request) -> None:
         """Send it; raises OSError or HTTPException."""
         self._reader, self._copy, self._wanted, self._request = reader, copy, wanted, request
+        self._sent = monotonic()
         self._connection, self._used = reader.send(request)
 
     def cancel(self) -> bool:
@@ -127,8 +129,13 @@ class _Asked:
             return None
 
     def _answer(self) -> HTTPResponse:
+        line = self._connection.sock
         try:
-            return self._connection.getresponse()
+            # What was sent together is waited for together.
+            line.settimeout(max(_SILENCE - (monotonic() - self._sent), _AT_LEAST))
+            response = self._connection.getresponse()
+            line.settimeout(_SILENCE)
+            return response
         except (OSError, HTTPException):
             # One that was not used for a while may have been closed there.
             if not self._used:
@@ -150,7 +157,7 @@ class _Stream:
         if response.status in (200, 206) and length.isdecimal() and modified:
             self.said = {
                 "ETag": response.getheader("ETag", ""),
-                "LastModified": parsedate_to_datetime(modified),
+                "LastModified": time_of(modified),
                 "ContentLength": int(length),
             }
             # Some servers give a part with the status of the whole.
@@ -166,4 +173,6 @@ class _Stream:
         if self._response.isclosed() and not self._response.will_close:
             self._idle.append(self._connection)
         else:
+            # Of an answer that ends the connection, it alone holds the socket.
+            self._response.close()
             self._connection.close()

@@ -28,6 +28,8 @@ FAILURES = (
     Refused,
     ObjectChanged,
     ValueError,
+    # A time beyond the calendar.
+    OverflowError,
 )
 
 

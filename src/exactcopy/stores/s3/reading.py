@@ -18,6 +18,7 @@ from exactcopy.stores.s3.faults import FAILURES, problem_of
 
 # Such an object is held in memory whole; with larger ones that costs more than a plain request does.
 _SMALL = 256 * 1024
+_FAILURES = 3
 
 Opened = tuple[Copy, Body | Held | Problem]
 
@@ -28,6 +29,8 @@ class _Way:
 
     ask: Callable[[Copy, int], Begun[tuple[Copy, Body | Held] | None] | None] | None
     most: float
+    # In a row, of objects that the SDK could read.
+    failures: int = 0
 
 
 class Reader:
@@ -42,6 +45,8 @@ class Reader:
         with suppress(OSError, ValueError):
             self._direct = DirectReader(session, bucket)
         self._session = session
+        # While nothing comes, the SDK asks for several at a time: it tries each again and again.
+        self.failing = False
         self.ways = (
             _Way(self._ask_small, _SMALL),
             _Way(self._direct.ask if self._direct is not None else None, float("inf")),
@@ -73,7 +78,8 @@ class _Asked:
         """Ask for it."""
         self._reader, self._copy, self._first_bytes = reader, copy, first_bytes
         self._wanted = copy.size if first_bytes is None else min(copy.size, first_bytes)
-        self._ways = [way for way in reader.ways if way.ask and 0 < self._wanted <= way.most]
+        quick = copy.version is not None and not reader.failing
+        self._ways = [way for way in reader.ways if quick and way.ask and 0 < self._wanted <= way.most]
         ask = self._ways[0].ask if self._ways else None
         self._by_sdk = None if ask else reader.threads.submit(_by_sdk, reader.bucket, copy, first_bytes)
         self._begun = ask(copy, self._wanted) if ask else None
@@ -81,12 +87,19 @@ class _Asked:
     def cancel(self) -> bool:
         """Give it up, and say whether nothing will come of it."""
         begun = self._by_sdk or self._begun
-        return begun is None or begun.cancel()
+        if begun is not None and not begun.cancel():
+            # What is under way, and nothing more.
+            got = begun.result()
+            if got is not None and not isinstance(got[1], Problem):
+                got[1].close()
+        return True
 
     def result(self) -> Opened:
         """Return the copy as it is there, and its bytes, no more than the first of them, or why there are none."""
         if self._by_sdk is not None:
-            return self._by_sdk.result()
+            answer = self._by_sdk.result()
+            self._reader.failing = isinstance(answer[1], Problem)
+            return answer
         tried: list[_Way] = []
         got, begun = None, self._begun
         for way in self._ways:
@@ -95,11 +108,15 @@ class _Asked:
             if begun is not None and (got := begun.result()) is not None:
                 break
             tried.append(way)
-        answer: Opened = got or _by_sdk(self._reader.bucket, self._copy, self._first_bytes)
-        if not isinstance(answer[1], Problem):
+        answer = got or _by_sdk(self._reader.bucket, self._copy, self._first_bytes)
+        self._reader.failing = isinstance(answer[1], Problem)
+        if not self._reader.failing:
             # What cannot be reached in this way, because of a proxy or a certificate, need not be tried for each.
             for way in tried:
-                way.ask = None
+                way.failures += 1
+                way.ask = way.ask if way.failures < _FAILURES else None
+        for way in self._ways[len(tried) :]:
+            way.failures = 0
         return answer
 
 
