@@ -97,8 +97,8 @@ def test_every_flipped_byte_is_found_and_named(archive: Archive) -> None:
         for name in archive.files():
             path = copy / name
             content = path.read_bytes()
-            # In one record each eighth byte, in all others two of every file.
-            every = range(random.randrange(8), len(content), 8)
+            # In one record each sixteenth byte, in all others two of every file.
+            every = range(random.randrange(16), len(content), 16)
             for place in every if name.parts[0] == names(copy)[11] else random.sample(range(len(content)), 2):
                 flipped = content[place] ^ random.randrange(1, 256)
                 path.write_bytes(content[:place] + bytes([flipped]) + content[place + 1 :])
@@ -108,7 +108,7 @@ def test_every_flipped_byte_is_found_and_named(archive: Archive) -> None:
             path.write_bytes(content)
         assert said(copy).faults == ()
     print(f"{found} of {tried} flipped bytes found")  # noqa: T201
-    assert found == tried > 400
+    assert found == tried > 300
 
 
 def test_every_deleted_added_and_exchanged_file_is_found(archive: Archive) -> None:

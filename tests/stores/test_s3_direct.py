@@ -89,7 +89,8 @@ def test_where_they_are_turned_away_and_the_sdk_is_not_they_are_not_tried_for_ea
     with scripted(answer) as endpoint, open_store(target_of(endpoint, "b")) as store:
         read = {copy.key.decode(): content(stream) for copy, stream in store.read(listed(store))}
     assert read == objects
-    assert 1 <= len(others) <= AHEAD
+    # It takes three in a row, and meanwhile others are under way.
+    assert 1 <= len(others) <= AHEAD + 2
 
 
 def test_behind_a_proxy_the_sdk_reads(weed: S3Server, login: Login, monkeypatch: pytest.MonkeyPatch) -> None:

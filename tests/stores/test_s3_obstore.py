@@ -86,7 +86,8 @@ def test_where_it_cannot_read_and_the_sdk_can_it_is_not_tried_for_each_object(lo
     with scripted(answer) as endpoint, open_store(target_of(endpoint, "b")) as store:
         read = {copy.key.decode(): content(stream) for copy, stream in store.read(listed(store))}
     assert read == objects
-    assert 1 <= len(others) <= AHEAD
+    # It takes three in a row, and meanwhile others are under way.
+    assert 1 <= len(others) <= AHEAD + 2
 
 
 def test_a_certificate_that_the_sdk_is_told_to_trust_is_trusted(
