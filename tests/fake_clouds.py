@@ -17,6 +17,7 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -517,7 +518,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self._host not in self.answered_by.hosts:
             self.close_connection = True
             return
-        self.connection = self.secured_by.wrap_socket(self.connection, server_side=True)
+        try:
+            self.connection = self.secured_by.wrap_socket(self.connection, server_side=True)
+        except OSError as error:
+            # Of a client that is gone by now, Python leaves the socket open that it has taken over.
+            for frame, _ in walk_tb(error.__traceback__):
+                if isinstance(left := frame.f_locals.get("self"), ssl.SSLSocket):
+                    left.close()
+            raise
         self.rfile = self.connection.makefile("rb")
         self.wfile = self.connection.makefile("wb", buffering=0)
         self.close_connection = False

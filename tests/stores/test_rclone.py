@@ -486,8 +486,6 @@ def test_of_two_folders_of_one_name_one_is_a_gap(drive: Drive) -> None:
     assert set(copies.values()) == {Problem.AMBIGUOUS}
 
 
-# Python's own TLS leaves the socket open where a client, here rclone at its end, is gone before the handshake.
-@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 @pytest.mark.parametrize("times", range(3))
 def test_a_folder_of_a_drive_that_fails_is_never_left_out_in_silence(drive: Drive, times: int) -> None:
     drive.put({f"xrays/{number}/{times}.dcm".encode(): b"x" for number in range(3)})
