@@ -108,6 +108,7 @@ def evidence(*backups: StoreFacts, primaries: tuple[StoreFacts, ...] = (), cover
         way_to_recovery=None,
         days_since_restore={},
         record_faults=None,
+        anchor_away=False,
     )
 
 

@@ -117,6 +117,20 @@ def test_a_key_of_ones_own_is_opened_by_its_passphrase(tmp_path: Path, monkeypat
         open_key(config(tmp_path, 'key = "nowhere.p12"'))
 
 
+def test_a_passphrase_protects_the_key_that_is_made_and_none_is_claimed_of_one_that_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEAL", "correct horse")
+    assert open_key(config(tmp_path / "made", 'passphrase = "env:SEAL"')).protected
+    monkeypatch.setenv("SEAL", "battery staple")
+    with pytest.raises(ConfigError, match="that `passphrase` opens"):
+        open_key(config(tmp_path / "made", 'passphrase = "env:SEAL"'))
+    bare = config(tmp_path / "bare", 'key = "bare.p12"\npassphrase = "env:SEAL"')
+    (tmp_path / "bare" / "bare.p12").write_bytes(make_key("Clinic", NOW, None))
+    with pytest.raises(ConfigError, match="that `passphrase` opens"):
+        open_key(bare)
+
+
 def test_keys_makes_a_key_and_imports_one_under_a_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = CliRunner()
     made = told.invoke(app, ["keys", str(tmp_path / "a.p12"), "--facility", "Clinic"], input="one\none\n")

@@ -62,11 +62,12 @@ def gather(
         way_to_recovery=way_to(config.recovery) if config.recovery else None,
         days_since_restore=_days_since_restore(history, today),
         record_faults=_record_faults(config) if history.records else None,
+        anchor_away=config.anchor is not None and not config.anchor.exists(),
     )
 
 
 def _record_faults(config: Config) -> int:
-    """Count what was altered in the records, as far as they and the anchor show; one that is away shows nothing."""
+    """Count what was altered in the records, as far as they and the anchor, if it is there, show."""
     anchor = config.anchor
     try:
         return len(verify(config.records, [str(anchor)] if anchor and anchor.exists() else []).faults)

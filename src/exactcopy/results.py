@@ -348,3 +348,5 @@ class Evidence:
     days_since_restore: Mapping[str, int]
     # What was altered in earlier records; None where there is none.
     record_faults: int | None
+    # There is no file where the configuration says that the anchor is.
+    anchor_away: bool

@@ -45,7 +45,7 @@ def open_key(config: "Config") -> Key:
         except StoreUnavailable as error:
             raise ConfigError([f"{config.path.name}: seal.passphrase: {error}"]) from None
     if config.seal_key is None and not path.exists():
-        write_key(path, make_key(config.facility, datetime.now(UTC), None))
+        write_key(path, make_key(config.facility, datetime.now(UTC), passphrase))
     return _opened(path, passphrase, config.path.name)
 
 

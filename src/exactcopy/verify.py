@@ -17,7 +17,6 @@ from exactcopy.errors import RecordError
 from exactcopy.records import MANIFEST, RESTRICTED, digest, load, shown_key
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
-_BEFORE = re.compile(r"\.\./([^/]+)/" + re.escape(MANIFEST))
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 _PUT_BACK = "Put it back from a copy of the records"
 

@@ -51,6 +51,10 @@ def records_are_intact(evidence: Evidence) -> Result:
     if evidence.record_faults is None:
         return not_checked("This is the first record; the next audit can show whether it was altered.")
     if not evidence.record_faults:
+        if evidence.anchor_away:
+            return not_checked(
+                "The file of `[seal] anchor` is not there: whether the newest were cut off cannot be seen."
+            )
         return None
     return finding(
         Severity.HIGH,
