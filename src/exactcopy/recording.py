@@ -23,6 +23,7 @@ from exactcopy.reconcile.differences import save_differences
 from exactcopy.reconcile.losses import save_known
 from exactcopy.records import History, Record, Run, Unfinished, shown_key
 from exactcopy.records.document import Document, write_document
+from exactcopy.records.timeline import earlier
 from exactcopy.restore import write_tests
 from exactcopy.results import Evidence, Finding, RestoreTest
 from exactcopy.seal import Key, open_key, seal
@@ -86,6 +87,7 @@ def record(
             highest_label=highest_label,
             timing=timing,
             seal={"certificate_sha256": key.certificate_sha256, "protected": key.protected} if key else None,
+            history=earlier(history.records, unfinished.started),
         ),
     )
     warnings = [*warnings, *unsealed]

@@ -73,6 +73,8 @@ class Document:
     timing: Mapping[str, float]
     # The fingerprint of the certificate that seals the PDF, and whether a passphrase protects its key.
     seal: Mapping[str, Any] | None
+    # What the audits of the last twelve months said, so that a report can be drawn again from this record alone.
+    history: Sequence[Mapping[str, Any]]
 
 
 def write_document(path: Path, config: Config, unfinished: Unfinished, previous: Record | None, said: Document) -> None:
@@ -161,6 +163,7 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
             "reread_days": {store.name: store.reread.days for store in config.stores},
         },
         "people": {"security_official": config.security_official, "it": config.it},
+        "history": said.history,
         "losses": losses,
         "stores": [asdict(store) for store in evidence.stores],
         "comparisons": [asdict(comparison) for comparison in evidence.comparisons],
