@@ -42,7 +42,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "set()"
 
 
-@pytest.mark.parametrize("command", ["audit", "check", "explain", "report"])
+@pytest.mark.parametrize("command", ["audit", "check", "explain", "history", "report"])
 def test_every_command_has_help_and_stands_in_the_readme(command: str, tmp_path: Path) -> None:
     done = Clinic(tmp_path).run(command, "--help")
     assert done.returncode == 0

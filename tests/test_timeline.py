@@ -1,25 +1,36 @@
-"""What earlier audits said, in a few figures each."""
+"""Every audit that was begun, and what each said in a few figures."""
 
+import json
+import shutil
 from datetime import UTC, datetime, timedelta
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exactcopy import cli, history, records
+from exactcopy.config import load_config
+from exactcopy.history import BLOCKS, NOT_EXAMINED, PLAIN, mark
 from exactcopy.records import Record
-from exactcopy.records.timeline import earlier, summary
+from exactcopy.records.timeline import State, earlier, summary, timeline
 from tests.clinic import Clinic, audit_at
 from tests.report import audits
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
+TINY, _ = audits.tiny()
 
 
 def kept(days: int) -> Record:
     """Give the record of an audit so many days ago."""
     started = NOW - timedelta(days=days)
-    audit, _ = audits.tiny()
-    audit["audit"] |= {"id": f"{started:%Y-%m-%dT%H%M%SZ}", "started": started.isoformat()}
-    return Record(folder=Path(audit["audit"]["id"]), audit=audit, manifest_sha256="0" * 64)
+    name = f"{started:%Y-%m-%dT%H%M%SZ}"
+    return Record(
+        folder=Path(name),
+        audit=TINY | {"audit": TINY["audit"] | {"id": name, "started": started.isoformat()}},
+        manifest_sha256="0" * 64,
+    )
 
 
 def test_a_backup_is_added_up_over_its_primaries_and_both_kinds_of_restores() -> None:
@@ -58,12 +69,76 @@ def test_the_chain_and_not_the_clock_says_what_came_first() -> None:
     assert [each["started"][:10] for each in earlier([kept(30), kept(10)], NOW)] == ["2026-11-14", "2026-10-25"]
 
 
-def test_an_audit_carries_those_before_it(tmp_path: Path, without_pages: None) -> None:
+def test_every_audit_is_listed_and_carried(tmp_path: Path, without_pages: None) -> None:
     clinic = Clinic(tmp_path, backups=("nas",))
     clinic.fill(2, 1, "rtplan.dcm")
     first = audit_at(clinic, NOW)
+    config = load_config(clinic.configure())
+    killed = records.begin(config, NOW + timedelta(days=29))
+    [*_, under_way] = timeline(config, records.chain(config))
+    assert (under_way.id, under_way.state) == (killed.id, State.NOT_YET)
     clinic.path("nas", 1, 0).unlink()
-    second = audit_at(clinic, NOW + timedelta(days=30))
+    second = audit_at(clinic, NOW + timedelta(days=31))
     assert first["history"] == []
     assert second["history"] == [summary(first)]
-    assert [summary(each)["backups"]["nas"]["protected"] for each in (first, second)] == [2, 1]
+    ids = [first["audit"]["id"], killed.id, second["audit"]["id"]]
+    found = timeline(config, records.chain(config))
+    assert [entry.id for entry in found] == ids
+    assert [entry.state for entry in found] == [State.FINISHED, State.NEVER, State.FINISHED]
+
+    printed = clinic.run("history")
+    assert printed.returncode == 0, printed.stderr
+    told = printed.stdout.splitlines()
+    assert told[0] == "Test Clinic: 3 audits"
+    assert told[2].startswith("  2026-11-24  no exceptions noted  2 of 2 on nas  restored 2 of 2  ")
+    assert told[3] == "  2026-12-23  begun, never finished"
+    assert told[4].startswith("  2026-12-25  exceptions noted     1 of 2 on nas  restored 1 of 1  1 critical, 3 high")
+    assert told[7:] == ["  nas  █▄  1 of 2", "  █ all, ▁ fewest, ? not examined, - not configured"]
+
+    shutil.move(config.records / first["audit"]["id"], tmp_path)
+    said = json.loads(clinic.run("history", "--format", "json").stdout)["audits"]
+    assert [each["state"] for each in said] == ["record not here", "never finished", "finished"]
+    assert summary(second).items() <= said[2].items()
+
+
+def test_a_journal_that_was_cut_off_loses_no_audit_but_the_last(tmp_path: Path) -> None:
+    config = load_config(Clinic(tmp_path, backups=("nas",)).configure())
+    begun = [records.begin(config, NOW + timedelta(days=days)).id for days in (0, 2)]
+    journal = config.state / records.JOURNAL
+    journal.write_bytes(journal.read_bytes()[:-9])
+    begun.append(records.begin(config, NOW + timedelta(days=4)).id)
+    assert records.journal(config) == {begun[0]: False, begun[2]: False}
+
+
+@given(protected=st.integers(0, 10**6), short=st.integers(0, 10**6))
+def test_only_what_is_whole_gets_the_mark_of_the_whole(protected: int, short: int) -> None:
+    total = protected + short
+    drawn = [mark({"examined": total > 0, "protected": protected, "total": total}, marks) for marks in (BLOCKS, PLAIN)]
+    if not total:
+        assert drawn == [NOT_EXAMINED] * 2
+    elif not short:
+        assert drawn == [BLOCKS[-1], PLAIN[-1]]
+    else:
+        assert drawn[0] in BLOCKS[:-1]
+        assert drawn[1] == PLAIN[9 * protected // total]
+
+
+def test_a_line_says_what_was_not_examined_and_what_was_accepted() -> None:
+    audit, _ = audits.incomplete()
+    assert history.weakest(summary(audit)) == "40 of 40 on nas (1 not examined)"
+    assert history.concluded(audit) == "incomplete"
+    audit, _ = audits.first()
+    assert history.concluded(audit) == "exceptions noted, incomplete"
+    assert history.actions_left(audit) == 7
+    for finding in audit["findings"]:
+        finding["state"] = "accepted"
+    assert history.concluded(audit | {"complete": True}) == "exceptions noted, all accepted"
+    assert history.actions_left(audit) == 0
+
+
+@pytest.mark.parametrize(("encoding", "carried"), [("utf-8", True), ("cp1252", False), ("ascii", False)])
+def test_blocks_are_drawn_only_where_the_terminal_has_them(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, carried: bool
+) -> None:
+    monkeypatch.setattr("sys.stdout", TextIOWrapper(BytesIO(), encoding=encoding))
+    assert cli._shows(BLOCKS) is carried

@@ -42,7 +42,7 @@ ConfigPath = Annotated[Path, typer.Argument(help="The configuration.", show_defa
 
 
 class AuditFormat(StrEnum):
-    """What `audit` prints on stdout."""
+    """What `audit` and `history` print on stdout."""
 
     TEXT = "text"
     JSON = "json"
@@ -158,6 +158,25 @@ def explain(
             raise typer.Exit(USAGE)
         for line in explaining.reveal(settings, name):
             typer.echo(line)
+
+
+@app.command()
+def history(
+    config: ConfigPath = Path("exactcopy.toml"),
+    format: Annotated[AuditFormat, typer.Option(help="json: print the audits and nothing else.")] = AuditFormat.TEXT,
+) -> None:
+    """List every audit, finished or begun and never finished, the newest last: result, coverage, restores, trend."""
+    import json
+
+    from exactcopy import history as past
+    from exactcopy.config import load_config
+
+    settings = load_config(config)
+    found = past.entries(settings)
+    if format is AuditFormat.JSON:
+        typer.echo(json.dumps(past.document(found), indent=1, ensure_ascii=False))
+        return
+    typer.echo("\n".join(past.lines(settings, found, past.BLOCKS if _shows(past.BLOCKS) else past.PLAIN)))
 
 
 @app.command()
@@ -297,6 +316,15 @@ def _summary(said: Mapping[str, Any], folder: Path, config: Path) -> list[str]:
     pdf = folder / "report.pdf"
     lines += ["", f"Sign and keep: {pdf if pdf.exists() else folder / 'report.html'}"]
     return lines
+
+
+def _shows(text: str) -> bool:
+    """Tell whether stdout can carry `text`: a terminal of another encoding would show question marks."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _unexpected(error: Exception) -> str:

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import file_digest, sha256
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 MANIFEST = "manifest-sha256.txt"
+JOURNAL = "audits.jsonl"
 RESTRICTED = "restricted"
+_ID = "%Y-%m-%dT%H%M%SZ"
 _RESUMABLE = timedelta(hours=24)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -146,6 +148,7 @@ def begin(config: "Config", now: datetime) -> Unfinished:
         shutil.rmtree(root)
     now = now.replace(microsecond=0)
     unfinished = Unfinished(id=_free_id(config, now), started=now, root=home / _free_id(config, now))
+    _note(config, unfinished.id, "begun")
     unfinished.root.mkdir(mode=0o700)
     write_whole(unfinished.root / "begun.json", json.dumps({"started": now.isoformat(), "stamp": stamp}))
     return _prepared(unfinished)
@@ -174,8 +177,45 @@ def seal(config: "Config", unfinished: Unfinished, previous: Record | None) -> R
             arriving.rename(final)
         finally:
             shutil.rmtree(arriving, ignore_errors=True)
+    # The record is there: what keeps the journal from saying so must not undo that.
+    with suppress(OSError):
+        _note(config, unfinished.id, "sealed")
     shutil.rmtree(unfinished.root, ignore_errors=True)
     return load(final)
+
+
+def journal(config: "Config") -> dict[str, bool]:
+    """Return the id of every audit that was ever begun, in that order, and whether it was sealed.
+
+    Versions before this one noted none.
+    """
+    try:
+        lines = (config.state / JOURNAL).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    known: dict[str, bool] = {}
+    for line in lines:
+        # A line that the power cut off says nothing.
+        with suppress(ValueError, KeyError, TypeError):
+            noted = json.loads(line)
+            moment_of(noted["id"])
+            known[noted["id"]] = noted["event"] == "sealed"
+    return known
+
+
+def _note(config: "Config", audit: str, event: str) -> None:
+    """Add to the journal that an audit was begun or sealed; nothing is ever taken from it."""
+    with (config.state / JOURNAL).open("a+b") as file:
+        if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
+            file.write(b"\n")
+        file.write(json.dumps({"id": audit, "event": event}).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def moment_of(audit: str) -> datetime:
+    """Return when the audit of this id began, to the second. Raises ValueError where it is no id."""
+    return datetime.strptime(audit, _ID).replace(tzinfo=UTC)
 
 
 def note_head(anchor: Path, record: Record) -> None:
@@ -329,9 +369,9 @@ def _prepared(unfinished: Unfinished) -> Unfinished:
 def _free_id(config: "Config", now: datetime) -> str:
     """Return an id that no record has: two audits may begin within one second."""
     moment = now.astimezone(UTC)
-    while (config.records / moment.strftime("%Y-%m-%dT%H%M%SZ")).exists():
+    while (config.records / moment.strftime(_ID)).exists():
         moment += timedelta(seconds=1)
-    return moment.strftime("%Y-%m-%dT%H%M%SZ")
+    return moment.strftime(_ID)
 
 
 def _protect(records: Path, folder: Path, group: str | None) -> None:

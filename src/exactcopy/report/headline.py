@@ -1,5 +1,6 @@
 """The headline of page one, and the sentence that says it again with its counts."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from exactcopy.report import words
@@ -9,6 +10,12 @@ View = dict[str, Any]
 MOST_NAMED = 3
 # These need attention even where they do not decide.
 GRAVER = ("critical", "high", "medium")
+
+
+def all_accepted(audit: Mapping[str, Any]) -> bool:
+    """Tell whether somebody accepted every finding that the conclusion rests on."""
+    resting = [each for each in audit["findings"] if each["decides"] and each["severity"] in GRAVER]
+    return bool(resting) and all(each["state"] == "accepted" for each in resting)
 
 
 def explain(code: str, audit: View, sums: list[View], distinct_gaps: int | None) -> str:
