@@ -178,7 +178,7 @@ def test_a_drive_exchanged_between_kill_and_resume(clinic: Clinic, monkeypatch: 
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("exactcopy.audit.find_differences", killed)
+        patch.setattr("exactcopy.comparing.find_differences", killed)
         with pytest.raises(Killed):
             audit_at(clinic, NOW)
     assert list(clinic.root.glob(".exactcopy/unfinished/*/stores/usb/part-*.parquet"))
@@ -252,7 +252,7 @@ def test_what_a_power_cut_left_is_done_anew(
         raise PowerCut
 
     with monkeypatch.context() as patch:
-        patch.setattr("exactcopy.audit.find_differences", cut)
+        patch.setattr("exactcopy.comparing.find_differences", cut)
         with pytest.raises(PowerCut):
             audit_at(clinic, NOW)
     harm(next(clinic.root.glob(".exactcopy/unfinished/*")))

@@ -276,7 +276,7 @@ def test_by_every_route_each_file_is_what_it_is_and_nothing_else(
     def end(case: Case) -> None:
         raise Known(case)
 
-    monkeypatch.setattr("exactcopy.audit.find_studies", end)
+    monkeypatch.setattr("exactcopy.comparing.find_studies", end)
     with filled(ROUTES, files()) as servers:
         pairs = {f"{route}-{how}": (route, how) for route in servers for how in ASKED}
         others = [f"{route}-{how}" for route, how in pairs.values() if how != AS_PRIMARY.get(route, how)]

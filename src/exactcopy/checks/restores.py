@@ -27,9 +27,11 @@ def restore_was_tested(evidence: Evidence, backup: StoreFacts) -> Result:
     if backup.error:
         return unexamined(backup)
     restore = restore_of(evidence, backup)
-    if restore is not None and restore.planned and not restore.not_tested and not restore.certainty["not_tested"]:
+    if restore is None:
+        return not_checked(f"No test restore was made from {backup.name}.")
+    if restore.planned and not restore.not_tested and not restore.certainty["not_tested"]:
         return None
-    if restore is not None and restore.planned:
+    if restore.planned:
         return not_checked(
             f"{studies(restore.not_tested + restore.certainty['not_tested'])} of {backup.name} could not be tested: "
             "scratch was full, the store went away or its window ended."
@@ -155,8 +157,10 @@ def _in_pacs(recovery: RecoverySummary) -> list[str]:
 def recovery_pacs_is_empty(evidence: Evidence, backup: StoreFacts) -> Result:
     """The recovery PACS held no study before it was put there, and holds none after it was removed."""
     restore = restore_of(evidence, backup)
-    if evidence.recovery is None or restore is None or restore.recovery is None:
+    if evidence.recovery is None:
         return None
+    if restore is None or restore.recovery is None:
+        return not_checked(f"No study of {backup.name} was restored, so none was put into {evidence.recovery.name}.")
     name, held, removed = restore.recovery.name, restore.recovery.studies["held"], restore.recovery.removed
     if restore.recovery.refused == "not_told_apart":
         return finding(

@@ -1,0 +1,153 @@
+"""List, plan, read, match, reconcile: the part of the straight line that an audit and a drift check have in common."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+from duckdb import DuckDBPyConnection
+
+from exactcopy import records
+from exactcopy.config import Config
+from exactcopy.digest import CONTENT, MD5
+from exactcopy.errors import StoreUnavailable
+from exactcopy.evidence import examined, last_differences, last_inventory
+from exactcopy.inventory.listing import list_store
+from exactcopy.inventory.reported import asked_of_primaries
+from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
+from exactcopy.model import Checksum, ReadPolicy, Role, Target
+from exactcopy.pool import Pool
+from exactcopy.reconcile.case import Case, open_case
+from exactcopy.reconcile.differences import find_differences
+from exactcopy.reconcile.facts import find_studies
+from exactcopy.reconcile.outcomes import find_outcomes
+from exactcopy.records import Run
+from exactcopy.stores import PACS, modules, served
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What the stores held, and what came of comparing it."""
+
+    case: Case
+    inventories: tuple[Inventory, ...]
+    read_seconds: float
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[tuple[Config, Pool, Path]]:
+    """Give `config` with its stores as they can be reached, workers, and an empty scratch folder.
+
+    Raises RunLocked while another run of the same configuration is under way.
+    """
+    # The pool is entered twice. Its workers start first: they are forked, and must not hold the lock when this
+    # process is gone. And they end first: what they write must not outlive the removal of scratch.
+    with (
+        Pool(modules=modules(config.stores)) as pool,
+        records.locked(config),
+        records.scratch(config) as scratch,
+        served(config.stores) as reached,
+        pool,
+    ):
+        yield _with(config, reached), pool, scratch
+
+
+def compare(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) -> Compared:
+    """Take the inventory of every store, and find what every instance of a primary is on every backup."""
+    begun = monotonic()
+    inventories = _take_inventories(db, pool, run, step)
+    seconds = round(monotonic() - begun, 3)
+    stores = [examined(item, run.history) for item in inventories]
+    case = open_case(db, stores, nanoseconds(run.unfinished.started))
+    known = last_differences(run.history)
+    find_differences(case, pool, known, counter(step("Comparing what differs", None, None)))
+    find_outcomes(case)
+    find_studies(case)
+    return Compared(case=case, inventories=tuple(inventories), read_seconds=seconds)
+
+
+def counter(advance: Advance) -> Callable[[], None]:
+    """Return what advances a step by one, with nothing read."""
+    return lambda: advance(1, 0)
+
+
+def nanoseconds(moment: datetime) -> int:
+    """Return a moment as inventories hold it: nanoseconds since 1970, in whole seconds."""
+    return int(moment.timestamp()) * 1_000_000_000
+
+
+def _with(config: Config, stores: Sequence[Target]) -> Config:
+    """Return the configuration with its stores as they can be reached."""
+    return replace(
+        config,
+        primaries=tuple(store for store in stores if store.role is Role.PRIMARY),
+        backups=tuple(store for store in stores if store.role is Role.BACKUP),
+    )
+
+
+def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) -> list[Inventory]:
+    """Take the inventory of every store, primaries first: backups are matched against them.
+
+    Backups that report checksums are listed before all: what a primary is read for depends on them. A PACS is not: it
+    is asked about the studies of its primaries, and reports nothing but an MD5.
+    """
+    taken: list[Inventory] = []
+    unfinished = run.unfinished
+    for backup in run.config.backups:
+        if backup.read is ReadPolicy.REPORTED and backup.kind not in PACS:
+            step(f"Listing {backup.name}", None, None)
+            # One that cannot be reached is told of in its turn.
+            with suppress(StoreUnavailable):
+                list_store(db, backup, unfinished.work / backup.name, partial(last_inventory, run.history))
+    for target in run.config.stores:
+        primaries = [
+            item.folder
+            for item in taken
+            if item.folder
+            and item.target.role is Role.PRIMARY
+            and (target.role is Role.PRIMARY or item.target.name in target.covers)
+        ]
+        inventory = take_inventory(
+            db,
+            pool,
+            target,
+            unfinished.work / target.name,
+            unfinished.restricted / "inventory" / target.name,
+            partial(last_inventory, run.history),
+            [folder for folder in primaries if target.role is Role.BACKUP],
+            _asked(db, run, target),
+            nanoseconds(unfinished.started),
+            step,
+        )
+        taken.append(inventory)
+    return taken
+
+
+def _asked(db: DuckDBPyConnection, run: Run, target: Target) -> tuple[Checksum, ...]:
+    """Return the checksums beside SHA-256 that a store is read for.
+
+    For a primary these are the ones that its backups report, as far as they could be listed. Where a PACS takes part,
+    on either side, it is the digest of the content, too.
+    """
+    if target.role is Role.PRIMARY:
+        compared = [backup for backup in run.config.backups if target.name in backup.covers]
+        reported = _reported(db, run, target)
+    else:
+        compared = [primary for primary in run.config.primaries if primary.name in target.covers]
+        reported = ()
+    repackaged = any(store.kind in PACS for store in (target, *compared))
+    return (*reported, CONTENT) if repackaged else reported
+
+
+def _reported(db: DuckDBPyConnection, run: Run, primary: Target) -> tuple[Checksum, ...]:
+    reporting = [
+        backup for backup in run.config.backups if backup.read is ReadPolicy.REPORTED and primary.name in backup.covers
+    ]
+    folders = [run.unfinished.work / backup.name for backup in reporting if backup.kind not in PACS]
+    asked = asked_of_primaries(db, [folder for folder in folders if (folder / "listing.json").exists()])
+    if any(backup.kind in PACS for backup in reporting):
+        asked = tuple(sorted({*asked, MD5}, key=str))
+    return asked
