@@ -109,6 +109,7 @@ def evidence(*backups: StoreFacts, primaries: tuple[StoreFacts, ...] = (), cover
         days_since_restore={},
         record_faults=None,
         anchor_away=False,
+        actions=(),
     )
 
 

@@ -1,7 +1,8 @@
 """What the checks may look at: today's facts, beside what earlier records say of the same stores."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -12,15 +13,15 @@ from exactcopy.config import Config
 from exactcopy.decisions import attestation
 from exactcopy.errors import RecordError, StoreUnavailable
 from exactcopy.inventory.taking import Inventory
-from exactcopy.model import Role, Target
+from exactcopy.model import Role, Severity, Target
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.facts import LastKnown, compare_facts, store_facts
 from exactcopy.reconcile.losses import find_losses
-from exactcopy.records import History, Run
+from exactcopy.records import History, Record, Run
 from exactcopy.records.document import method
 from exactcopy.recovery import clean_up, tell_apart
 from exactcopy.restore import FAILED, Draw, read_tests, summarize
-from exactcopy.results import Evidence, RestoreTest, StoreFacts
+from exactcopy.results import Action, Evidence, RestoreTest, StoreFacts
 from exactcopy.stores.hosts import way_to
 from exactcopy.verify import verify
 
@@ -63,7 +64,18 @@ def gather(
         days_since_restore=_days_since_restore(history, today),
         record_faults=_record_faults(config) if history.records else None,
         anchor_away=config.anchor is not None and not config.anchor.exists(),
+        actions=tuple(_actions(history.last)) if history.last else (),
     )
+
+
+def _actions(last: Record) -> Iterator[Action]:
+    """Yield what the last record left to be done; a record of an earlier version names its findings only."""
+    audit = last.audit
+    found = ({**each, "cause": None} for each in audit["findings"] if each["severity"] != Severity.INFO)
+    for each in audit.get("corrective_actions", found):
+        severity, due = Severity(each["severity"]), each["due"] and date.fromisoformat(each["due"])
+        named = {field.name: each[field.name] for field in fields(Action)}
+        yield Action(**{**named, "severity": severity, "due": due})
 
 
 def _record_faults(config: Config) -> int:

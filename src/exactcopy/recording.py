@@ -11,12 +11,13 @@ from typing import Any
 from exactcopy import records
 from exactcopy.assess import assess, citations, conclude, load_controls
 from exactcopy.checks import run_checks
+from exactcopy.checks.actions import carried, resolved, to_do
 from exactcopy.config import Config
 from exactcopy.decisions import Decisions, attestation
 from exactcopy.errors import ExactCopyError
 from exactcopy.inventory.database import literal, save
 from exactcopy.inventory.taking import Inventory
-from exactcopy.model import Attestation
+from exactcopy.model import Attestation, Severity
 from exactcopy.reconcile.affected import find_affected, gap_rows, labelled_studies, write_worklists
 from exactcopy.reconcile.case import Case
 from exactcopy.reconcile.differences import save_differences
@@ -88,6 +89,9 @@ def record(
             timing=timing,
             seal={"certificate_sha256": key.certificate_sha256, "protected": key.protected} if key else None,
             history=earlier(history.records, unfinished.started),
+            decisions=[],
+            corrective_actions=[*to_do(findings), *carried(evidence.actions, checked)],
+            resolved=resolved(evidence.actions, checked),
         ),
     )
     warnings = [*warnings, *unsealed]
@@ -222,11 +226,12 @@ def _remembered(finding: Finding, history: History, unfinished: Unfinished) -> F
 
     A month in which its check could not be asked neither ends nor lengthens the row.
     """
+    finding = replace(finding, first_seen=unfinished.started.isoformat(), base_severity=finding.severity)
     for record in history.records:
         seen = next((before for before in record.audit["findings"] if before["id"] == finding.id), None)
         if seen is not None:
             return replace(
-                finding,
+                _raised(finding),
                 first_seen=seen["first_seen"],
                 times_seen=seen["times_seen"] + 1,
                 # The day by which it was to be mended does not move because it was not.
@@ -235,7 +240,20 @@ def _remembered(finding: Finding, history: History, unfinished: Unfinished) -> F
         asked = (check for check in record.audit["checks"] if check["target"] == finding.target)
         if any(check["check"] == finding.check and check["status"] != "not_checked" for check in asked):
             break
-    return replace(finding, first_seen=unfinished.started.isoformat())
+    return finding
+
+
+def _raised(finding: Finding) -> Finding:
+    """Return a finding that the audit before had, too, one severity up; what is critical or for information stays."""
+    severity = finding.severity
+    if severity in (Severity.CRITICAL, Severity.INFO):
+        return finding
+    return replace(
+        finding,
+        severity=list(Severity)[severity.rank - 1],
+        raised=True,
+        message=f"{finding.message} An earlier audit found it, too: raised from {severity.value}.",
+    )
 
 
 def _current(decisions: Decisions, evidence: Evidence) -> list[Attestation]:

@@ -35,6 +35,23 @@ class Side(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Who decided something, when and why. `incident`: whether it is a security incident, where that was the question.
+
+    `alternative` is the equivalent measure in place of an addressable specification (45 CFR 164.306(d)(3)).
+    """
+
+    by: str
+    title: str
+    on: date
+    entered_by: str
+    reason: str
+    expires: date | None = None
+    alternative: str | None = None
+    incident: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What one check saw on one target, and what to do. Its studies are rows of gaps.csv."""
 
@@ -50,11 +67,40 @@ class Finding:
     worklist: str | None = None
     unit: str = "studies"
     id: str = ""
+    # "accepted" where somebody accepted all of it; of `accepted_count` studies only, where not.
     state: str = "open"
+    accepted_count: int = 0
+    decision: Decision | None = None
+    incident: Decision | None = None
+    assigned: Decision | None = None
     owner: str | None = None
     due: date | None = None
+    cause: str | None = None
     first_seen: str = ""
     times_seen: int = 1
+    # The check's own severity; one that an earlier audit found too weighs more.
+    base_severity: Severity | None = None
+    raised: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What has to be done about a finding, until an audit asks again and no longer finds it.
+
+    `state`: open, accepted, or not checked again, where the last audit could not ask.
+    """
+
+    id: str
+    check: str
+    target: str
+    title: str
+    severity: Severity
+    owner: str | None
+    due: date | None
+    cause: str | None
+    first_seen: str
+    times_seen: int
+    state: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,3 +396,5 @@ class Evidence:
     record_faults: int | None
     # There is no file where the configuration says that the anchor is.
     anchor_away: bool
+    # What the last record left to be done.
+    actions: tuple[Action, ...]

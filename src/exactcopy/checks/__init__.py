@@ -4,33 +4,24 @@ A check returns a Finding, a NotChecked with what would answer it, or None where
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
-from exactcopy.checks import backups, facility, primaries, restores, safeguards, stores
-from exactcopy.checks.common import CHECKS, Check, Result, Scope
+from exactcopy.checks import backups, decided, facility, primaries, restores, safeguards, stores
+from exactcopy.checks.common import CHECKS, Check, Checked, Result, Scope
 from exactcopy.results import Evidence, Finding, NotChecked
 
 __all__ = ["CHECKS", "Checked", "finding_id", "run_checks"]
 
 # Each of these registers its checks as it is imported, in this order.
-_MODULES = (stores, safeguards, primaries, backups, restores, facility)
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What one check said of one target."""
-
-    check: str
-    target: str
-    result: Result
+_MODULES = (stores, safeguards, primaries, backups, restores, facility, decided)
 
 
 def run_checks(evidence: Evidence, remember: Callable[[Finding], Finding]) -> list[Checked]:
-    """Ask every check about every target of its scope, and at last the check about the findings themselves.
+    """Ask every check about every target of its scope, and at last those about the findings themselves.
 
-    `remember` adds to a finding what earlier records know of it.
+    `remember` adds to a finding what earlier records and people's decisions say of it.
     """
     done: list[Checked] = []
     for check in CHECKS.values():
@@ -45,14 +36,12 @@ def run_checks(evidence: Evidence, remember: Callable[[Finding], Finding]) -> li
             for store in evidence.stores
             if check.scope is Scope.STORE or store.role.value == check.scope.value
         )
-    found = [item.result for item in done if isinstance(item.result, Finding)]
-    today = evidence.started.date()
-    done += (
-        _checked(check, check.ask(found, today), "audit", evidence, remember)
+    last = [
+        _checked(check, check.ask(evidence, done), "audit", evidence, remember)
         for check in CHECKS.values()
         if check.scope is Scope.FINDINGS
-    )
-    return done
+    ]
+    return done + last
 
 
 def finding_id(check: str, target: str) -> str:

@@ -15,7 +15,7 @@ AUDIT_AGAIN = "Then audit again: the gap closes when an audit no longer finds it
 
 
 class Scope(StrEnum):
-    """What a check is run on, once each."""
+    """What a check is run on, once each. FINDINGS: asked last, with what all others said."""
 
     STORE = "store"
     PRIMARY = "primary"
@@ -33,6 +33,15 @@ class Check:
     scope: Scope
     owner: str
     ask: Callable[..., Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What one check said of one target."""
+
+    check: str
+    target: str
+    result: Result
 
 
 CHECKS: dict[str, Check] = {}

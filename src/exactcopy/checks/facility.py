@@ -1,11 +1,8 @@
 """What is asked once of the whole audit."""
 
-from collections.abc import Iterable
-from datetime import date
-
 from exactcopy.checks.common import DECIDE_INCIDENT, Result, Scope, check, finding, not_checked, so_many, sync_client
 from exactcopy.model import Role, Severity
-from exactcopy.results import Evidence, Finding
+from exactcopy.results import Evidence
 
 
 @check("kept-off-site", Scope.AUDIT, owner="official")
@@ -87,30 +84,4 @@ def security_official_named(evidence: Evidence) -> Result:
         message="The configuration names no `security_official`.",
         why="Somebody has to answer for the safeguards, by name.",
         remedy=("Add it to [people] in the configuration.",),
-    )
-
-
-@check("findings-are-treated", Scope.FINDINGS, owner="official")
-def findings_are_treated(findings: Iterable[Finding], today: date) -> Result:
-    """Every critical or high finding has an owner and is not overdue (45 CFR 164.308(a)(1)(ii)(B)).
-
-    Asked of the findings of all other checks, once they bear the dates of earlier audits.
-    """
-    heavy = [found for found in findings if found.severity in (Severity.CRITICAL, Severity.HIGH)]
-    ownerless = sum(found.owner is None for found in heavy)
-    overdue = sum(found.due is not None and found.due < today for found in heavy)
-    if not ownerless and not overdue:
-        return None
-    return finding(
-        Severity.HIGH,
-        ownerless + overdue,
-        unit="findings",
-        title="Findings have no owner or are overdue",
-        message=f"Without an owner: {so_many(ownerless, 'finding', 'findings')}; past their date: "
-        f"{so_many(overdue, 'finding', 'findings')}.",
-        why="A gap without an owner and a date stays open.",
-        remedy=(
-            "Name `it` and `security_official` under [people] in the configuration.",
-            "See what keeps the overdue ones open.",
-        ),
     )

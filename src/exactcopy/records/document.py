@@ -12,7 +12,7 @@ from exactcopy import __version__
 from exactcopy.config import Config
 from exactcopy.model import Attestation, Role
 from exactcopy.records import SCHEMA, Record, Unfinished
-from exactcopy.results import Assessment, Evidence, Finding, NotChecked
+from exactcopy.results import Action, Assessment, Evidence, Finding, NotChecked
 
 # What reads, compares and decodes: its version is part of the method.
 _LIBRARIES = ("pydicom", "numpy", "pillow", "python-gdcm", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "duckdb")
@@ -75,6 +75,10 @@ class Document:
     seal: Mapping[str, Any] | None
     # What the audits of the last twelve months said, so that a report can be drawn again from this record alone.
     history: Sequence[Mapping[str, Any]]
+    # The decisions that no record lists yet, and what became of what earlier audits found.
+    decisions: Sequence[Mapping[str, Any]]
+    corrective_actions: Sequence[Action]
+    resolved: Sequence[Action]
 
 
 def write_document(path: Path, config: Config, unfinished: Unfinished, previous: Record | None, said: Document) -> None:
@@ -181,6 +185,9 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
         ],
         "controls": [_control(assessment, said.attestations) for assessment in said.assessments],
         "checks": [_check(*checked) for checked in said.checks],
+        "decisions": said.decisions,
+        "corrective_actions": [asdict(action) for action in said.corrective_actions],
+        "resolved": [asdict(action) for action in said.resolved],
         "timing": said.timing,
         "seal": said.seal,
         "evidence": {
