@@ -1,11 +1,12 @@
-"""Coordinates of the bars."""
+"""Coordinates of the drawings."""
 
 import re
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exactcopy.charts import LEAST, Segment, bar
+from exactcopy.charts import EDGE, FLOORS, LEAST, Month, Segment, bar, floor_of, line, strip
 
 STATES = ("this_run", "earlier", "reported", "pending", "gap", "not_checked")
 
@@ -36,3 +37,45 @@ def test_five_of_many_stay_visible_and_the_words_carry_the_numbers() -> None:
     )
     assert drawing["parts"][1]["width"] == LEAST
     assert drawing["alt"] == "48,212 proven, 5"
+
+
+def months(counts: list[tuple[int, int] | None]) -> list[Month]:
+    """Give a month for each pair of how many are protected and how many are not."""
+    return [
+        Month(when=str(place), state="gap" if each and each[1] else "all" if each else "none", text="x", words="y",
+              protected=each[0] if each else 0, total=sum(each) if each else 0)
+        for place, each in enumerate(counts)
+    ]  # fmt: skip
+
+
+@given(
+    counts=st.lists(
+        st.none() | st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)).filter(lambda each: sum(each) > 0),
+        min_size=12,
+        max_size=12,
+    )
+)
+def test_a_line_is_at_the_top_only_where_all_is_protected_and_broken_where_nothing_is_known(
+    counts: list[tuple[int, int] | None],
+) -> None:
+    made = months(counts)
+    floor = floor_of(made)
+    drawing = line(made, floor)
+    known = [each for each in counts if each]
+    for point, (_, short) in zip(drawing["points"], known, strict=True):
+        assert point["whole"] is (short == 0)
+        assert point["y"] == EDGE if short == 0 else EDGE + LEAST - 0.01 <= point["y"] <= drawing["height"] - EDGE
+    beginnings = sum(bool(each) and (not place or not counts[place - 1]) for place, each in enumerate(counts))
+    assert (drawing["path"].count("M"), drawing["path"].count("L")) == (beginnings, len(known) - beginnings)
+    assert floor in FLOORS
+    assert all(100 * good >= floor * (good + short) for good, short in known)
+    cells = strip(made)["cells"]
+    assert [cell["state"] for cell in cells] == [month.state for month in made]
+    assert all(left["x"] + left["width"] < right["x"] for left, right in pairwise(cells))
+
+
+def test_a_scale_of_few_studies_begins_at_none() -> None:
+    assert floor_of(months([(99, 0)])) == 0
+    assert floor_of(months([(100, 0), None])) == 99
+    assert floor_of(months([(1_000, 0), (985, 15)])) == 98
+    assert floor_of([]) == 0

@@ -180,7 +180,8 @@ def test_two_renders_are_equal_bytes(
 def test_verapdf_finds_nothing_against_either_standard(first_pdf: Path, tiny_pdf: Path, tmp_path: Path) -> None:
     if missing := verapdf.missing():
         pytest.skip(f"veraPDF: {missing} is missing; script/test installs it")
-    many = record(tmp_path / "many", audits.large(gap=60, findings=6, backups=3), paper="a4", controls=[])
+    many = record(tmp_path / "many", audits.large(gap=60, findings=6, backups=3), paper="a4", controls=[],
+                  history=audits.year()[0]["history"])  # fmt: skip
     [many_pdf] = render(many, ["pdf"], tmp_path / "a4, gaps")
     bare = record(tmp_path / "bare", audits.tiny(), controls=[])
     out = tmp_path / "letter, no gaps"

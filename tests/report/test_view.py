@@ -292,6 +292,47 @@ def test_all_is_well(made: Make) -> None:
     assert view["verdict"]["figures"][3]["value"] == "53 d"
 
 
+def test_twelve_months_are_told_by_month_and_backup(made: Make) -> None:
+    trend = made("year").view()["trend"]
+    assert trend["months"][:3] == ["Dec '25", "Jan '26", "Feb"]
+    assert [each["name"] for each in trend["rows"]] == ["backblaze", "google-drive", "dropbox"]
+    cells = {each["name"]: [cell["text"] for cell in each["strip"]["cells"]] for each in trend["rows"]}
+    none, unseen = words.NONE, "n/c"
+    assert cells["backblaze"] == [
+        "95 gap", "50 gap", "1 gap", "all", none, "all", "all", "all", unseen, "all", "all", "4 gap",
+    ]  # fmt: skip
+    assert cells["google-drive"][5:10] == ["616 pend", "all", "all", unseen, "100 n/c"]
+    said = trend["rows"][0]["strip"]["alt"]
+    assert said.startswith(
+        "Dec 2025 1,100 of 1,195 protected, 95 with a gap; Jan 2026 1,150 of 1,200 protected, 50 with a"
+    )
+    assert "; Apr 2026 no audit; " in said
+    assert "; Aug 2026 not examined; " in said
+    assert trend["rows"][1]["strip"]["alt"].startswith("Dec 2025 no such backup then; ")
+    assert trend["rows"][1]["newest"] == "1,203 of 1,240 protected, 37 not checked"
+    assert "in 11 of these 12 months" in trend["sentence"]
+
+
+def test_of_two_audits_in_a_month_the_later_one_counts(made: Make) -> None:
+    history = [audits.month(1, nas=(30, 0, 10, 0)), audits.month(1, nas=None)]
+    history[1]["started"] = "2026-10-30T06:00:00+00:00"
+    # Still October in Chicago.
+    history.append(audits.month(1, nas=(40, 0, 0, 0)) | {"started": "2026-11-01T04:00:00+00:00"})
+    rows = made("tiny", history=history).view()["trend"]["rows"]
+    assert [each["name"] for each in rows] == ["drive", "nas"]
+    assert [cell["text"] for cell in rows[1]["strip"]["cells"]][-2:] == ["all", words.NONE]
+    made_again = made("tiny", history=history[:2]).view()["trend"]["rows"][1]
+    assert made_again["strip"]["cells"][-2]["text"] == "n/c"
+
+
+def test_without_an_earlier_audit_there_is_a_sentence_and_no_drawing(made: Make) -> None:
+    said = {name: made(name).view()["trend"] for name in ("first", "sound", "old")}
+    assert not any(each["rows"] for each in said.values())
+    assert said["first"]["sentence"].startswith("This is the first audit")
+    assert said["sound"]["sentence"].startswith("No other audit of the last twelve months")
+    assert said["old"]["sentence"].startswith("The version that wrote this record")
+
+
 def test_a_citation_is_counted_and_never_rolled_up(made: Make) -> None:
     tallies = {each["citation"]: each for each in made("first").view()["controls"]["tallies"]}
     assert tallies["164.308(a)(7)(ii)(B)"]["text"] == (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from exactcopy.report import controls, coverage, evidence, gaps, method, side_by_side, verdict, words
+from exactcopy.report import controls, coverage, evidence, gaps, method, side_by_side, trend, verdict, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,7 @@ def view(audit: Mapping[str, Any], rows: "pd.DataFrame | None", hashes: Mapping[
         "method": method.section(clean, clock),
         "controls": controls.section(clean, clock),
         "evidence": evidence.section(clean, hashes),
+        "trend": trend.section(clean, clock),
     }
 
 

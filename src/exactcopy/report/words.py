@@ -153,6 +153,11 @@ class Clock:
         """Give a day for tables: 2026-11-24."""
         return self._local(stamp).date().isoformat() if stamp else NONE
 
+    def month(self, stamp: str) -> int:
+        """Give the month of a time, counted from the year 0: one more is the next month."""
+        local = self._local(stamp)
+        return local.year * 12 + local.month - 1
+
     def time(self, stamp: str) -> str:
         """Give a day and a time with its zone."""
         local = self._local(stamp)
