@@ -79,7 +79,7 @@ def test_check_says_what_is_ready_and_what_is_not(audited: Clinic, tmp_path: Pat
     ready = audited.run("check")
     assert ready.returncode == 0
     assert "✗" not in ready.stdout
-    clinic = Clinic(tmp_path)
+    clinic = Clinic(tmp_path, settings='[seal]\nkey = "nowhere.p12"\ntimestamp = "http://127.0.0.1:9/"', pdf=True)
     clinic.fill(studies=1, instances=1)
     for path in (clinic.root / "usb").rglob("*.dcm"):
         path.unlink()
@@ -88,6 +88,8 @@ def test_check_says_what_is_ready_and_what_is_not(audited: Clinic, tmp_path: Pat
     missing = clinic.run("check")
     assert missing.returncode == 1
     assert "✗ usb: nothing is stored there" in missing.stdout
+    assert "nowhere.p12 cannot be read (No such file or directory). Make it readable." in missing.stdout
+    assert "✗ seal.timestamp: the service gave no time stamp (TimestampRequestError)." in missing.stdout
 
 
 def test_plan_reads_nothing_and_leaves_nothing(tmp_path: Path) -> None:

@@ -274,7 +274,14 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         (SMALLEST + "[policy]\nrpoo = 1", "policy.rpoo: is no known key. Did you mean rpo?"),
         (SMALLEST + "[people]\ndue = {hihg = 1}", "people.due.hihg: is no known key. Did you mean high?"),
         ('workers = "x"\n' + SMALLEST, "workers:" + LATER),
-        (SMALLEST + "[seal]\ntimestamp = 1", "seal.timestamp:" + LATER),
+        (
+            SMALLEST + '[seal]\ntimestamp = "tsa.example"',
+            'seal.timestamp: "tsa.example" is no address of a service. Write it as in "https://tsa.example.com".',
+        ),
+        (
+            SMALLEST + '[seal]\ntimestamp = "https://me:secret@tsa.example"',
+            "seal.timestamp: holds a sign-in before the @. Name a service of time stamps that asks for none.",
+        ),
         (SMALLEST + "[alert]", "alert:" + LATER),
         (SMALLEST + "[recovery.x]", "recovery.x.kind" + NO_KIND),
         (SMALLEST + "[policy.retention]", "policy.retention:" + LATER),

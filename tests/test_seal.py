@@ -4,7 +4,9 @@ import re
 import shutil
 import stat
 import subprocess
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 
@@ -17,16 +19,25 @@ from exactcopy.cli import app
 from exactcopy.config import Config, load_config
 from exactcopy.errors import ConfigError
 from exactcopy.report import render
-from exactcopy.seal import Key, broken, make_key, open_key, seal
+from exactcopy.seal import Key, look_at, make_key, open_key, refuses, seal
 from tests.clinic import Clinic
+from tests.time_stamps import SERVICE, time_stamps
 
 NOW = datetime(2026, 11, 25, 6, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def clinic(tmp_path_factory: pytest.TempPathFactory) -> Clinic:
-    """A clinic with one audit, of which the PDF was made and sealed."""
-    clinic = Clinic(tmp_path_factory.mktemp("sealed"), backups=("nas",), pdf=True)
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real service of time stamps."""
+    with time_stamps(tmp_path_factory.mktemp("service") / "tsa") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory, service: str) -> Clinic:
+    """A clinic with one audit, of which the PDF was made, sealed and stamped."""
+    settings = f'[seal]\ntimestamp = "{service}"'
+    clinic = Clinic(tmp_path_factory.mktemp("sealed"), backups=("nas",), pdf=True, settings=settings)
     clinic.fill(1, 1, "rtplan.dcm")
     clinic.audit(0)
     return clinic
@@ -49,7 +60,7 @@ def test_the_first_audit_makes_a_key_and_seals_the_report(clinic: Clinic) -> Non
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     opened = open_key(load_config(clinic.root / "exactcopy.toml"))
     assert not opened.protected
-    assert broken(pdf, opened.certificate_sha256) is None
+    assert look_at(pdf, opened.certificate_sha256).broken is None
     told = subprocess.run(["pdfsig", pdf], capture_output=True, text=True, check=False).stdout
     assert "Signature is Valid" in told
     assert "Total document signed" in told
@@ -59,6 +70,46 @@ def test_the_first_audit_makes_a_key_and_seals_the_report(clinic: Clinic) -> Non
     assert opened.certificate_sha256[:20] in pages
     verified = clinic.run("verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert re.search(rf"report.pdf: a time stamp of 20\d\d-\d\d-\d\d .* UTC, by .*{SERVICE}", verified.stdout)
+    assert "The seal shows any change since sealing, not who sealed it or when." in " ".join(pages.split())
+    assert sha256((clinic.record() / "audit.json").read_bytes()).hexdigest() in pages
+
+
+def test_a_time_stamp_is_as_old_as_the_seal_and_one_that_fails_leaves_the_seal(
+    clinic: Clinic, rendered: Path, service: str, tmp_path: Path
+) -> None:
+    key = open_key(load_config(clinic.root / "exactcopy.toml"))
+    for address, reason in (
+        (service, None),
+        (f"{service}/busy", "TimestampRequestError"),
+        ("http://127.0.0.1:9/", "TimestampRequestError"),
+    ):
+        pdf = Path(shutil.copy(rendered, tmp_path))
+        assert seal(pdf, key, address) == reason
+        shown = look_at(pdf, key.certificate_sha256)
+        assert shown.broken is None
+        if reason is None:
+            assert shown.stamped is not None
+            assert abs(datetime.now(UTC) - shown.stamped) < timedelta(minutes=1)
+            assert shown.service is not None
+            assert SERVICE in shown.service
+        else:
+            assert shown.stamped is None
+        assert refuses(address) == reason
+
+
+def test_a_time_stamp_of_something_else_is_none(clinic: Clinic, service: str, tmp_path: Path) -> None:
+    key = open_key(load_config(clinic.root / "exactcopy.toml"))
+    pdf = Path(shutil.copy(clinic.record() / "report.pdf", tmp_path))
+    content = pdf.read_bytes()
+    [covered] = re.findall(rb"/ByteRange \[(\d+) (\d+) (\d+) (\d+)\s*\]", content)
+    _, end, again, _ = map(int, covered)
+    # In the token itself the moment is text.
+    moment = re.search(rb"180f(?:3[0-9]){14}5a", content[end:again], re.IGNORECASE)
+    assert moment is not None
+    place = end + moment.end() - 3
+    pdf.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    assert look_at(pdf, key.certificate_sha256).broken
 
 
 def test_what_is_sealed_is_what_is_rendered_again_byte_by_byte(clinic: Clinic, rendered: Path) -> None:
@@ -76,7 +127,7 @@ def test_each_flipped_byte_breaks_the_seal(clinic: Clinic, tmp_path: Path) -> No
     assert (first, again + more) == (0, len(content))
     for place in random.sample(range(end), 40) + random.sample(range(again, len(content)), 40):
         path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
-        assert broken(path, key.certificate_sha256), place
+        assert look_at(path, key.certificate_sha256).broken, place
 
 
 def test_what_was_written_again_or_added_to_breaks_the_seal(clinic: Clinic, rendered: Path, tmp_path: Path) -> None:
@@ -88,9 +139,11 @@ def test_what_was_written_again_or_added_to_breaks_the_seal(clinic: Clinic, rend
     later.pages[0].rotate(90)
     later.write(added)
     for path in (again, added):
-        assert broken(path, key.certificate_sha256) == "its seal is broken: it was changed since it was sealed"
-    assert broken(rendered, key.certificate_sha256) == "it bears no seal"
-    assert broken(tmp_path / "none.pdf", key.certificate_sha256) == "it cannot be read (No such file or directory)"
+        assert look_at(path, key.certificate_sha256).broken == "its seal is broken: it was changed since it was sealed"
+    assert look_at(rendered, key.certificate_sha256).broken == "it bears no seal"
+    assert (
+        look_at(tmp_path / "none.pdf", key.certificate_sha256).broken == "it cannot be read (No such file or directory)"
+    )
 
 
 def test_a_report_that_was_sealed_anew_by_another_key_is_found(clinic: Clinic, rendered: Path, tmp_path: Path) -> None:
@@ -98,8 +151,8 @@ def test_a_report_that_was_sealed_anew_by_another_key_is_found(clinic: Clinic, r
     other = open_key(config(tmp_path / "other"))
     pdf = Path(shutil.copy(rendered, tmp_path))
     seal(pdf, other)
-    assert broken(pdf, other.certificate_sha256) is None
-    assert broken(pdf, own.certificate_sha256) == "it was sealed with another key than audit.json names"
+    assert look_at(pdf, other.certificate_sha256).broken is None
+    assert look_at(pdf, own.certificate_sha256).broken == "it was sealed with another key than audit.json names"
 
 
 def test_a_key_of_ones_own_is_opened_by_its_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

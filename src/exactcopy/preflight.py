@@ -12,6 +12,7 @@ from exactcopy.decisions import Decisions, attestation
 from exactcopy.errors import ExactCopyError, StoreUnavailable
 from exactcopy.model import Gap, Target
 from exactcopy.report import pdf_possible
+from exactcopy.seal import key_is_there, open_key, refuses
 from exactcopy.stores import open_destination, open_store, served
 from exactcopy.stores.bounded import closed
 
@@ -67,9 +68,34 @@ def needs(config: Config, decisions: Decisions, today: date) -> Iterator[Need]:
         )
     try:
         pdf_possible()
-        yield Need(True, "The PDF can be made.")
     except ExactCopyError as error:
         yield Need(False, str(error))
+        return
+    yield Need(True, "The PDF can be made.")
+    yield _seals(config)
+    if config.seal_timestamp is not None:
+        reason = refuses(config.seal_timestamp)
+        yield Need(
+            reason is None,
+            "The service of time stamps answers."
+            if reason is None
+            else f"seal.timestamp: the service gave no time stamp ({reason}). See whether its address is right and"
+            " can be reached from here.",
+        )
+
+
+def _seals(config: Config) -> Need:
+    """Open the key that seals reports; one that the first audit makes is not made here."""
+    if not key_is_there(config):
+        made = "The first audit makes a key that seals the report"
+        if config.seal_passphrase is not None:
+            return Need(True, f"{made}, under your passphrase.")
+        return Need(True, f"{made}; no passphrase will protect it. `exactcopy keys` makes one with a passphrase.")
+    try:
+        key = open_key(config)
+    except ExactCopyError as error:
+        return Need(False, str(error))
+    return Need(True, f"The key that seals the report opens{'' if key.protected else '; no passphrase protects it'}.")
 
 
 def _receives(target: Target) -> Need:

@@ -87,7 +87,13 @@ def record(
             gaps_rows=len(gaps),
             highest_label=highest_label,
             timing=timing,
-            seal={"certificate_sha256": key.certificate_sha256, "protected": key.protected} if key else None,
+            seal={
+                "certificate_sha256": key.certificate_sha256,
+                "protected": key.protected,
+                "stamped": config.seal_timestamp is not None,
+            }
+            if key
+            else None,
             history=earlier(history.records, unfinished.started),
             decisions=[],
             corrective_actions=[*to_do(findings), *carried(evidence.actions, checked)],
@@ -100,7 +106,7 @@ def record(
             f"{previous.id}: restricted/ is not what its manifest says, so nothing was compared with it. Put it back"
             " from a copy; until then losses since that record do not show."
         )
-    warnings += write_reports(folder, key)
+    warnings += write_reports(folder, key, config.seal_timestamp)
     sealed = records.seal(config, unfinished, previous)
     if config.anchor is not None:
         try:
@@ -128,7 +134,7 @@ def _key(config: Config) -> tuple[Key | None, list[str]]:
         return None, [f"The report is not sealed. {error}"]
 
 
-def write_reports(folder: Path, key: Key | None) -> list[str]:
+def write_reports(folder: Path, key: Key | None, timestamp: str | None = None) -> list[str]:
     """Write what may travel, the PDF sealed; where that cannot be made the printable HTML stands in.
 
     Return what a person has to be told.
@@ -139,8 +145,11 @@ def write_reports(folder: Path, key: Key | None) -> list[str]:
     report.render(record, ("html", "junit"), folder)
     try:
         [pdf] = report.render(record, ("pdf",), folder)
-        if key is not None:
-            seal(pdf, key)
+        if key is not None and (reason := seal(pdf, key, timestamp)):
+            return [
+                f"seal.timestamp: the service gave no time stamp ({reason}). The report is sealed without one. Next:"
+                " see whether its address is right and can be reached from here."
+            ]
     except ExactCopyError as error:
         return [f"{error} The report is in report.html, which can be printed."]
     except Exception as error:  # noqa: BLE001 - hours of reading must not be lost to a page that cannot be drawn

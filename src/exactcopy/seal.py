@@ -1,8 +1,10 @@
 """The seal of the report: an invisible certifying signature (PAdES, ETSI EN 319 142) that shows any change since.
 
-It shows change, not who sealed or when: the key is the facility's own.
+It shows change, not who sealed or when: the key is the facility's own. A time stamp (RFC 3161) adds by when the report
+was what it is, on the word of the service that gave it.
 """
 
+import asyncio
 import logging
 import os
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _OWN_KEY = "seal.p12"
 _YEARS = timedelta(days=3653)
 _FIELD = "Seal"
+_STAMP_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,23 @@ class Key:
     signer: Any
     certificate_sha256: str
     protected: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What the seal of a PDF shows: why it is broken, or None; when a service stamped it, and the name it goes by.
+
+    Whether that service is to be trusted is for a person to say: no list of such services is kept here.
+    """
+
+    broken: str | None = None
+    stamped: datetime | None = None
+    service: str | None = None
+
+
+def key_is_there(config: "Config") -> bool:
+    """Whether there is a key already, or one is named: an audit makes none then."""
+    return config.seal_key is not None or (config.state / _OWN_KEY).exists()
 
 
 def open_key(config: "Config") -> Key:
@@ -44,7 +64,7 @@ def open_key(config: "Config") -> Key:
             passphrase = resolve(config.seal_passphrase, "seal").encode()
         except StoreUnavailable as error:
             raise ConfigError([f"{config.path.name}: seal.passphrase: {error}"]) from None
-    if config.seal_key is None and not path.exists():
+    if not key_is_there(config):
         write_key(path, make_key(config.facility, datetime.now(UTC), passphrase))
     return _opened(path, passphrase, config.path.name)
 
@@ -113,9 +133,42 @@ def write_key(path: Path, content: bytes) -> None:
     partial.rename(path)
 
 
-def seal(pdf: Path, key: Key) -> None:
-    """Seal a PDF in its place: its bytes stay as they are, and the seal is added behind them."""
+def seal(pdf: Path, key: Key, timestamp: str | None = None) -> str | None:
+    """Seal a PDF in its place: its bytes stay as they are, and the seal is added behind them.
+
+    A service of time stamps (RFC 3161) at the address `timestamp` is sent a hash and states when. Where it gives none
+    the PDF is sealed without, and the kind of the error is returned.
+    """
     _quietly()
+    reason = None
+    if timestamp is not None:
+        try:
+            _seal(pdf, key, _stamper(timestamp))
+        except Exception as error:  # noqa: BLE001 - whatever a service answers, the report gets its seal
+            reason = type(error).__name__
+        else:
+            return None
+    _seal(pdf, key, None)
+    return reason
+
+
+def refuses(timestamp: str) -> str | None:
+    """Ask a service for a time stamp of nothing; return the kind of the error where it gives none."""
+    _quietly()
+    try:
+        asyncio.run(_stamper(timestamp).async_timestamp(sha256(b"").digest(), "sha256"))
+    except Exception as error:  # noqa: BLE001 - whatever it answers
+        return type(error).__name__
+    return None
+
+
+def _stamper(timestamp: str) -> Any:
+    from pyhanko.sign.timestamps.aiohttp_client import HTTPTimeStamper
+
+    return HTTPTimeStamper(timestamp, timeout=_STAMP_SECONDS)
+
+
+def _seal(pdf: Path, key: Key, stamper: Any) -> None:
     from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
     from pyhanko.sign import signers
     from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
@@ -128,38 +181,54 @@ def seal(pdf: Path, key: Key) -> None:
         subfilter=SigSeedSubFilter.PADES,
     )
     writer = IncrementalPdfFileWriter(BytesIO(pdf.read_bytes()))
-    sealed = signers.PdfSigner(metadata, signer=key.signer).sign_pdf(writer)
+    sealed = signers.PdfSigner(metadata, signer=key.signer, timestamper=stamper).sign_pdf(writer)
     partial = pdf.with_suffix(".sealed")
     partial.write_bytes(sealed.getvalue())
     partial.replace(pdf)
 
 
-def broken(pdf: Path, certificate_sha256: str) -> str | None:
-    """Say why a PDF does not bear an unbroken seal over all of it by that certificate; None where it does."""
+def look_at(pdf: Path, certificate_sha256: str) -> Shown:
+    """Say whether a PDF bears an unbroken seal over all of it by that certificate, and when a service stamped it."""
     _quietly()
     from pyhanko.pdf_utils.reader import PdfFileReader
+    from pyhanko.sign.general import extract_certificate_info
     from pyhanko.sign.validation import SignatureCoverageLevel, validate_pdf_signature
-    from pyhanko_certvalidator import ValidationContext
+    from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
 
     try:
         with pdf.open("rb") as file:
             seals = PdfFileReader(file).embedded_signatures
             if len(seals) != 1:
-                return "it bears no seal" if not seals else "it bears more than one seal"
+                return Shown(broken="it bears no seal" if not seals else "it bears more than one seal")
             own = seals[0].signer_cert
             if sha256(own.dump()).hexdigest() != certificate_sha256:
-                return "it was sealed with another key than audit.json names"
-            # What ended since does not undo a seal: all that counts is that it is by this certificate.
-            moment = own.not_valid_before + timedelta(seconds=1)
-            trusted = ValidationContext(trust_roots=[own], allow_fetching=False, moment=moment)
+                return Shown(broken="it was sealed with another key than audit.json names")
+            token = next(extract_tst_data_iter(seals[0].signer_info, signed=False), None)
             # What was added behind it is not asked whether it may be harmless: nothing is added to a sealed report.
-            status = validate_pdf_signature(seals[0], signer_validation_context=trusted, skip_diff=True)
-            whole = status.coverage == SignatureCoverageLevel.ENTIRE_FILE
-            return None if status.bottom_line and whole else "its seal is broken: it was changed since it was sealed"
+            status = validate_pdf_signature(
+                seals[0],
+                signer_validation_context=_only(own),
+                ts_validation_context=_only(extract_certificate_info(token).signer_cert) if token else None,
+                skip_diff=True,
+            )
+            if not status.bottom_line or status.coverage != SignatureCoverageLevel.ENTIRE_FILE:
+                return Shown(broken="its seal is broken: it was changed since it was sealed")
+            stamp = status.timestamp_validity
+            if stamp is None:
+                return Shown()
+            return Shown(stamped=stamp.timestamp, service=stamp.signing_cert.subject.human_friendly)
     except OSError as error:
-        return f"it cannot be read ({error.strerror})"
+        return Shown(broken=f"it cannot be read ({error.strerror})")
     except Exception:  # noqa: BLE001 - pyHanko raises what it likes over what is no PDF any more
-        return "its seal cannot be read"
+        return Shown(broken="its seal cannot be read")
+
+
+def _only(certificate: Any) -> Any:
+    """Trust one certificate, at a moment when it was good: what ended since does not undo a seal."""
+    from pyhanko_certvalidator import ValidationContext
+
+    moment = certificate.not_valid_before + timedelta(seconds=1)
+    return ValidationContext(trust_roots=[certificate], allow_fetching=False, moment=moment)
 
 
 def _opened(path: Path, passphrase: bytes | None, where: str) -> Key:

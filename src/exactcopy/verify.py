@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ _PUT_BACK = "Put it back from a copy of the records"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """What was found. `records` are oldest first, `faults` whole sentences, `months` those between without an audit."""
+    """What was found. `records` are oldest first, `faults` whole sentences, `months` those between without an audit.
+
+    `stamps` say which report a service of time stamps saw, and when.
+    """
 
     records: tuple[str, ...]
     head: str | None
@@ -31,6 +34,7 @@ class Verified:
     archived: tuple[str, ...]
     months: tuple[str, ...]
     anchored: bool
+    stamps: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class _Found:
     previous: tuple[str, str] | None
     archived: bool
     faults: tuple[str, ...]
+    stamp: str | None = None
 
     @property
     def name(self) -> str:
@@ -77,6 +82,7 @@ def verify(records: Path, anchors: Sequence[str]) -> Verified:
         archived=tuple(each.name for each in found.values() if each.archived),
         months=tuple(_months_without([moment for moment, _ in dated])),
         anchored=bool(hashes),
+        stamps=tuple(each.stamp for each in found.values() if each.stamp),
     )
 
 
@@ -96,6 +102,8 @@ def lines(verified: Verified) -> Iterator[str]:
             else "! Without an anchor nobody can see whether the newest records were cut off, or all made anew. Next:"
             " --anchor with the SHA-256 of audit.json that the last signed report prints."
         )
+    for stamp in verified.stamps:
+        yield f"✓ {stamp}"
     if verified.archived:
         yield f"! Evidence archived: restricted/ was moved away from {', '.join(verified.archived)}."
     if verified.months:
@@ -134,9 +142,16 @@ def _examine(folder: Path) -> _Found:
         expected[f"../{previous[0]}/{MANIFEST}"] = previous[1]
     if {file: hash_ for file, hash_ in listed.items() if "/" in file} != expected:
         faults.append(f"{name}: its manifest and its audit.json do not name the same evidence and record before.")
-    pdf, sealed = folder / "report.pdf", audit.get("seal")
-    if sealed and pdf.exists() and (reason := seal.broken(pdf, str(sealed["certificate_sha256"]))):
-        faults.append(f"{name}/report.pdf: {reason}. {_PUT_BACK}.")
+    pdf, sealed, stamp = folder / "report.pdf", audit.get("seal"), None
+    if sealed and pdf.exists():
+        shows = seal.look_at(pdf, str(sealed["certificate_sha256"]))
+        if shows.broken:
+            faults.append(f"{name}/report.pdf: {shows.broken}. {_PUT_BACK}.")
+        if shows.stamped:
+            moment = shows.stamped.astimezone(UTC)
+            stamp = (
+                f"{name}/report.pdf: a time stamp of {moment:%Y-%m-%d %H:%M} UTC, by {_shown(shows.service or '?')}."
+            )
     restricted = folder / RESTRICTED
     archived = not restricted.exists()
     if not archived:
@@ -149,6 +164,7 @@ def _examine(folder: Path) -> _Found:
         previous=previous,
         archived=archived,
         faults=tuple(faults),
+        stamp=stamp,
     )
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from exactcopy.seal import open_key, seal
 from tests.clinic import Clinic
 from tests.report import audits, verapdf
 from tests.report.conftest import record
+from tests.time_stamps import time_stamps
 
 LETTER, A4 = (612, 792), (595, 842)
 
@@ -199,9 +201,13 @@ def test_verapdf_finds_nothing_against_either_standard(first_pdf: Path, tiny_pdf
     # As an audit leaves them: Letter and A4, with gaps and without, sealed.
     config = load_config(Clinic(tmp_path / "clinic", backups=("nas",)).configure())
     sealed = []
-    for number, path in enumerate((first_pdf, tiny_pdf, many_pdf, bare_pdf)):
-        sealed.append(Path(shutil.copy(path, tmp_path / f"{number}.pdf")))
-        seal(sealed[-1], open_key(config))
+    with time_stamps(tmp_path / "tsa") as service:
+        for number, path in enumerate((first_pdf, tiny_pdf, many_pdf, bare_pdf)):
+            sealed.append(Path(shutil.copy(path, tmp_path / f"{number}.pdf")))
+            assert seal(sealed[-1], open_key(config), service if path == tiny_pdf else None) is None
+    for path in sealed:
+        # A second opinion, by other hands.
+        assert "PASS" in printed_by(str(Path(sys.executable).with_name("pdfua")), "check", path)
     broken = verapdf.broken([*sealed, blank_pdf])
     assert all(broken.pop((blank_pdf, standard)) for standard in verapdf.STANDARDS)
     assert broken == {(path, standard): "" for path in sealed for standard in verapdf.STANDARDS}

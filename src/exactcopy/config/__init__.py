@@ -45,6 +45,7 @@ class Config:
     decisions: Path
     seal_key: Path | None
     seal_passphrase: str | None
+    seal_timestamp: str | None
     anchor: Path | None
     digest: str
 
@@ -101,6 +102,7 @@ def _config(file: "ConfigFile", path: Path) -> Config:
         decisions=path.parent / DECISIONS,
         seal_key=Path(key) if key else None,
         seal_passphrase=reference(path.parent, file.seal.passphrase),
+        seal_timestamp=file.seal.timestamp,
         anchor=Path(anchor) if anchor else None,
         digest=_digest(file.model_dump(exclude={"operator"})),
     )

@@ -67,6 +67,17 @@ def remote(value: object) -> str:
     return f"{name}:{'/' if path.startswith('/') else ''}{'/'.join(parts)}"
 
 
+def time_stamps(value: object) -> str:
+    """Take the address of a service of time stamps (RFC 3161); plain http is common, for the answer is signed."""
+    address = text(value)
+    if "@" in address:
+        # Not shown: it may be a password.
+        raise ValueError("holds a sign-in before the @. Name a service of time stamps that asks for none.")
+    if _web_address(address):
+        return address
+    raise ValueError(f'{shown(address)} is no address of a service. Write it as in "https://tsa.example.com".')
+
+
 # --- a PACS -----------------------------------------------------------------------------------------------
 
 
@@ -176,6 +187,7 @@ Bucket = Annotated[str, PlainValidator(bucket)]
 Prefix = Annotated[str, PlainValidator(prefix)]
 Endpoint = Annotated[str, PlainValidator(endpoint)]
 Remote = Annotated[str, PlainValidator(remote)]
+TimeStamps = Annotated[str, PlainValidator(time_stamps)]
 Url = Annotated[str, PlainValidator(url)]
 Host = Annotated[str, PlainValidator(host)]
 Port = Annotated[int, PlainValidator(port)]

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, PlainValidator, SerializeAsAny
 
-from exactcopy.config.access import Secret
+from exactcopy.config.access import Secret, TimeStamps
 from exactcopy.config.border import (
     Day,
     Days,
@@ -82,9 +82,9 @@ class People(Table):
 class Seal(Table):
     """[seal]: what shows later that no record was altered."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"timestamp"})
     key: Location | None = None
     passphrase: Secret | None = None
+    timestamp: TimeStamps | None = None
     anchor: Location | None = None
 
 

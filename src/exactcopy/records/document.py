@@ -71,7 +71,8 @@ class Document:
     gaps_rows: int
     highest_label: int
     timing: Mapping[str, float]
-    # The fingerprint of the certificate that seals the PDF, and whether a passphrase protects its key.
+    # The fingerprint of the certificate that seals the PDF, whether a passphrase protects its key, and whether a time
+    # stamp was asked for: it comes with the seal, after all else.
     seal: Mapping[str, Any] | None
     # What the audits of the last twelve months said, so that a report can be drawn again from this record alone.
     history: Sequence[Mapping[str, Any]]

@@ -77,11 +77,24 @@ def _seal(sealed: View | None) -> str:
         "report.pdf bears an invisible seal (PAdES) by the key of this facility: whatever was changed in it since it "
         "was sealed shows, in every PDF reader and by exactcopy verify. A seal does not show who sealed it, or when. "
     )
+    if sealed.get("stamped"):
+        told += (
+            "A service was asked to state when (RFC 3161): exactcopy verify tells whether it did, and its name; "
+            "whether to trust it is for you to say. "
+        )
     if sealed["protected"]:
         return told + "A passphrase protects the key."
     return told + (
         "No passphrase protects the key: whoever can read the files of the account that audits can seal as well."
     )
+
+
+def seal_line(sealed: View | None) -> str:
+    """Say in a line what the seal shows, for page one."""
+    if sealed is None:
+        return "This file bears no seal."
+    said = "The seal shows any change since sealing, not who sealed it or when."
+    return said if sealed["protected"] else f"{said} Its key has no passphrase."
 
 
 def _draw(test: View) -> View:

@@ -35,7 +35,7 @@ class Setting:
 SETTINGS = (
     Setting(
         name="",
-        room=308,
+        room=298,
         explain=15.5,
         fine=11,
         action=11.5,
@@ -47,7 +47,7 @@ SETTINGS = (
     ),
     Setting(
         name="dense",
-        room=346,
+        room=336,
         explain=15.5,
         fine=11,
         action=11,
@@ -59,7 +59,7 @@ SETTINGS = (
     ),
     Setting(
         name="dense denser",
-        room=358,
+        room=348,
         explain=13.5,
         fine=10.25,
         action=11,

@@ -4,6 +4,7 @@ from typing import Any
 
 from exactcopy.report import gaps, restores, stores, words
 from exactcopy.report.coverage import STATES, by_backup, last_known, line
+from exactcopy.report.evidence import seal_line
 from exactcopy.report.fit import Parts, fit
 from exactcopy.report.headline import explain
 
@@ -82,6 +83,7 @@ def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: 
         "more_samples": len(samples) - len(parts.samples),
         "ticks": TICKS,
         "certifies": CERTIFIES,
+        "seal": seal_line(audit.get("seal")),
         "density": density,
     }
 
