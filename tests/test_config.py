@@ -20,7 +20,7 @@ from exactcopy.config import Config, load_config, stores, tables
 from exactcopy.config.border import Table
 from exactcopy.decisions import load_decisions
 from exactcopy.errors import ConfigError
-from exactcopy.model import Cost, ReadPolicy, Role, Severity
+from exactcopy.model import Cost, ReadPolicy, RetentionRule, Role, Severity
 from exactcopy.windows import Window
 
 DOC = Path(__file__).parent.parent / "docs" / "configuration.md"
@@ -94,6 +94,13 @@ def test_every_kind_of_store_may_be_bounded(tmp_path):
         assert (target.concurrency, target.max_rate) == (2, 500_000)
     [nas, *_] = load(tmp_path, 'time_zone = "UTC"\n' + SMALLEST + 'window = "18:30-24:00"').backups
     assert nas.window == Window(time(18, 30), time(0), "UTC")
+
+
+def test_a_rule_of_retention_is_taken_as_the_facility_wrote_it(tmp_path):
+    assert load(tmp_path, SMALLEST).retention is None
+    assert load(tmp_path, RULE).retention == RetentionRule(
+        rule="Images are kept seven years", years=7, set_by="Dana Reyes", on=date(2026, 1, 15), citation="Policy 12"
+    )
 
 
 def test_the_smallest_cloud_stores_have_every_default(tmp_path):
@@ -192,7 +199,7 @@ def test_the_example_in_the_guide_loads_and_holds_every_key(tmp_path):
 def test_the_guide_names_every_key_that_is_accepted():
     documented = set(re.findall(r"`([a-z_]+)`", DOC.read_text()))
     assert (
-        set(KEYS) - {"primary", "backup", "recovery", "policy", "people", "seal", "attest"} - set(Severity)
+        set(KEYS) - {"primary", "backup", "recovery", "policy", "retention", "people", "seal", "attest"} - set(Severity)
         <= documented
     )
 
@@ -233,6 +240,18 @@ ZONE = ' is in no time zone. Write the one of the facility at the top: time_zone
 READERS = " is no number of readers. Write a whole number from 1 to 64, without quotes."
 RATE = ' is no rate. Write how much a second, a whole number and a unit: "500KB" or "20MB".'
 BACKUPS = " is a setting of backups only. Remove it."
+YEARS = " is no number of years. Write a whole number from 1 to 100, without quotes."
+RULE = (
+    SMALLEST
+    + """
+[policy.retention]
+rule = "Images are kept seven years"
+years = 7
+set_by = "Dana Reyes"
+on = 2026-01-15
+citation = "Policy 12"
+"""
+)
 BOTH = " cannot be true beside synced_to: that folder proves the local copy only. Remove one of the two."
 FROM = ": is missing beside restored_on. Write what the folder was restored from."
 DAY = " is missing beside restored_from. Write the day of the restore: restored_on = 2026-11-24."
@@ -284,7 +303,22 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         ),
         (SMALLEST + "[alert]", "alert:" + LATER),
         (SMALLEST + "[recovery.x]", "recovery.x.kind" + NO_KIND),
-        (SMALLEST + "[policy.retention]", "policy.retention:" + LATER),
+        (RULE.replace("years = 7", "years = 0"), "policy.retention.years: 0" + YEARS),
+        (RULE.replace("years = 7", 'years = "7"'), 'policy.retention.years: "7"' + YEARS),
+        (RULE.replace("years = 7", "years = true"), "policy.retention.years: true" + YEARS),
+        (
+            RULE.replace('set_by = "Dana Reyes"', ""),
+            "policy.retention.set_by: is missing. Write the name of the person who set the rule.",
+        ),
+        (
+            RULE.replace('citation = "Policy 12"', ""),
+            'policy.retention.citation: is missing. Write what the rule rests on: citation = "Policy 12, section 3".',
+        ),
+        (RULE + "state = 1", "policy.retention.state: is no known key. Remove it."),
+        (
+            SMALLEST + "[policy]\nretention = 7",
+            "policy.retention: 7 is no table. Write [policy.retention] and the settings below it.",
+        ),
         (SMALLEST + 'window = "8pm-6am"', 'backup.nas.window: "8pm-6am"' + HOURS),
         (SMALLEST + 'window = "20:00-6:00"', 'backup.nas.window: "20:00-6:00"' + HOURS),
         (SMALLEST + 'window = "24:00-06:00"', 'backup.nas.window: "24:00-06:00"' + HOURS),
@@ -650,7 +684,11 @@ read = "reported"
         "paper",
         "people.due.critical",
         "people.due.hgh",
-        "policy.retention",
+        "policy.retention.citation",
+        "policy.retention.on",
+        "policy.retention.rule",
+        "policy.retention.set_by",
+        "policy.retention.years",
         "policy.rpo",
         "primary.PACS",
         "primary.PACS.covers",
@@ -886,6 +924,7 @@ def document(file: dict[str, Any]) -> str:
 TABLES: tuple[type[Table], ...] = (
     tables.ConfigFile,
     tables.Policy,
+    tables.Retention,
     tables.People,
     tables.Due,
     *stores.KINDS.values(),

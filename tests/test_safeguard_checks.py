@@ -107,6 +107,7 @@ def evidence(*backups: StoreFacts, primaries: tuple[StoreFacts, ...] = (), cover
         recovery=None,
         way_to_recovery=None,
         days_since_restore={},
+        retention=None,
         record_faults=None,
         anchor_away=False,
         actions=(),

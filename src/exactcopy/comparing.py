@@ -14,7 +14,7 @@ from exactcopy import records
 from exactcopy.config import Config
 from exactcopy.digest import CONTENT, MD5
 from exactcopy.errors import StoreUnavailable
-from exactcopy.evidence import examined, last_differences, last_inventory
+from exactcopy.evidence import examined, last_differences, last_inventory, seen_studies
 from exactcopy.inventory.listing import list_store
 from exactcopy.inventory.reported import asked_of_primaries
 from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
@@ -61,7 +61,7 @@ def compare(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) -> Compare
     inventories = _take_inventories(db, pool, run, step)
     seconds = round(monotonic() - begun, 3)
     stores = [examined(item, run.history) for item in inventories]
-    case = open_case(db, stores, nanoseconds(run.unfinished.started))
+    case = open_case(db, stores, nanoseconds(run.unfinished.started), seen_studies(run.history))
     known = last_differences(run.history)
     find_differences(case, pool, known, counter(step("Comparing what differs", None, None)))
     find_outcomes(case)

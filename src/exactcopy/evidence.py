@@ -17,6 +17,7 @@ from exactcopy.model import Role, Severity, Target
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.facts import LastKnown, compare_facts, store_facts
 from exactcopy.reconcile.losses import find_losses
+from exactcopy.reconcile.retention import STUDIES, find_absent
 from exactcopy.records import History, Record, Run
 from exactcopy.records.document import method
 from exactcopy.recovery import clean_up, tell_apart
@@ -53,6 +54,7 @@ def gather(
         stores=stores,
         comparisons=tuple(compare_facts(case, p, b, last[b.target.name]) for p, b in case.pairs()),
         losses=find_losses(case),
+        retention=find_absent(case, config.retention, disposed=()),
         restores=tuple(summarize(case, drawn, tests, config.recovery, refused) for drawn in draws),
         agreements=_agreements(run, today.date()),
         previous=history.last.id if history.last else None,
@@ -150,6 +152,12 @@ def last_differences(history: History) -> Path | None:
     record = next(history.holding("differences.parquet"), None)
     same = record is not None and method().items() <= record.audit["audit"].items()
     return record.restricted / "differences.parquet" if record and same else None
+
+
+def seen_studies(history: History) -> Path | None:
+    """Return the file of the studies that any record saw; a record of an older version has none."""
+    record = next(history.holding(STUDIES), None)
+    return record.restricted / STUDIES if record else None
 
 
 def failed_before(db: DuckDBPyConnection, history: History, backup: str) -> list[str]:

@@ -204,6 +204,17 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionRule:
+    """For how many years the facility keeps images, all in its own words; `citation` is what the rule rests on."""
+
+    rule: str
+    years: int
+    set_by: str
+    on: date
+    citation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One configured store. `options` are its kind's own settings, `identity` a digest of where it is.
 

@@ -22,6 +22,7 @@ from exactcopy.reconcile.affected import find_affected, gap_rows, labelled_studi
 from exactcopy.reconcile.case import Case
 from exactcopy.reconcile.differences import save_differences
 from exactcopy.reconcile.losses import save_known
+from exactcopy.reconcile.retention import STUDIES, save_studies
 from exactcopy.records import History, Record, Run, Unfinished, shown_key
 from exactcopy.records.document import Document, write_document
 from exactcopy.records.timeline import earlier
@@ -198,6 +199,7 @@ def _write_restricted(
                 and backup = {literal(backup.target.name)} and outcome <> 'identical'""",
             folder / "comparison" / f"{primary.target.name}--{backup.target.name}.parquet",
         )
+    save_studies(case, folder / STUDIES)
     save_differences(case, folder / "differences.parquet")
     write_tests(case.db, folder / "restores.parquet", tests)
     examined = (item for item in inventories if item.listing)

@@ -8,6 +8,9 @@ from typing import Any
 
 from exactcopy.model import Role, Safeguard, Seen, Severity, Target
 
+# No store has a "_" in its name.
+RETENTION_WORKLIST = "worklist-retention_rule.csv"
+
 
 class StudyState(StrEnum):
     """What a whole study is on one backup."""
@@ -308,6 +311,27 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """The facility's own rule, as it wrote it, and what is left of the studies that it asks for.
+
+    `studies` were seen by this or an earlier record and are dated `since` or later. Of these, `absent` are in no store
+    and have no disposal on record, `disposed` have one; None where a store of `not_listed` may hold them.
+    """
+
+    rule: str
+    years: int
+    set_by: str
+    on: date
+    citation: str
+    since: date
+    oldest_year: int | None
+    studies: int
+    absent: int | None
+    disposed: int | None
+    not_listed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """How the studies of a test restore were chosen, so that anybody can draw them again."""
 
@@ -392,6 +416,7 @@ class Evidence:
     recovery: Target | None
     way_to_recovery: Seen | None
     days_since_restore: Mapping[str, int]
+    retention: Retention | None
     # What was altered in earlier records; None where there is none.
     record_faults: int | None
     # There is no file where the configuration says that the anchor is.

@@ -1,8 +1,19 @@
 """What is asked once of the whole audit."""
 
-from exactcopy.checks.common import DECIDE_INCIDENT, Result, Scope, check, finding, not_checked, so_many, sync_client
+from exactcopy.checks.common import (
+    AUDIT_AGAIN,
+    DECIDE_INCIDENT,
+    Result,
+    Scope,
+    check,
+    finding,
+    not_checked,
+    so_many,
+    studies,
+    sync_client,
+)
 from exactcopy.model import Role, Severity
-from exactcopy.results import Evidence
+from exactcopy.results import RETENTION_WORKLIST, Evidence
 
 
 @check("kept-off-site", Scope.AUDIT, owner="official")
@@ -39,6 +50,42 @@ def no_store_left_out(evidence: Evidence) -> Result:
         why="What is no longer looked at can be lost without anybody noticing; a new name begins without a baseline.",
         to_check=("Was the store retired, or was it only renamed?",),
         remedy=("Give a renamed store its old name back.", "Record the disposal of a retired one (EC-MD-02)."),
+    )
+
+
+@check("studies-within-retention-are-present", Scope.AUDIT, owner="official")
+def studies_within_retention_are_present(evidence: Evidence) -> Result:
+    """Every study that a record saw and that the facility's own rule asks for is in some store, or was disposed of."""
+    kept = evidence.retention
+    if kept is None:
+        return not_checked("The configuration has no [policy.retention].")
+    if kept.absent is None:
+        names = ", ".join(kept.not_listed)
+        return not_checked(f"Not listed whole: {names}. What is absent from all stores shows only where all are.")
+    if evidence.first:
+        return not_checked("No earlier record shows what was there before; the next audit can compare.")
+    if not kept.absent:
+        return None
+    disposed = f" Of {kept.disposed:,} more a disposal is on record." if kept.disposed else ""
+    return finding(
+        Severity.HIGH,
+        kept.absent,
+        title=f"{studies(kept.absent)} within the facility's retention rule in no store",
+        message=f"Of {studies(kept.studies)} dated {kept.since.isoformat()} or later that this or an earlier record "
+        f"saw, {kept.absent:,} {'is' if kept.absent == 1 else 'are'} absent from all stores.{disposed}",
+        why=f"The facility's own rule ({kept.rule}, set by {kept.set_by} on {kept.on.isoformat()}) asks for "
+        f"{so_many(kept.years, 'year', 'years')}.",
+        to_check=(
+            "Was the study deleted on purpose, or merged into another?",
+            "Is it on a drive or in an archive that is not configured?",
+        ),
+        remedy=(
+            DECIDE_INCIDENT,
+            "Look for the studies on the worklist, and bring back what is found.",
+            "Record the disposal of what was disposed of.",
+            AUDIT_AGAIN,
+        ),
+        worklist=RETENTION_WORKLIST,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exactcopy.errors import ConfigError
-from exactcopy.model import Cost, ReadPolicy, Role, Severity, Target
+from exactcopy.model import Cost, ReadPolicy, RetentionRule, Role, Severity, Target
 from exactcopy.windows import Window
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Config:
     rpo: timedelta
     rto: timedelta
     sample: str
+    retention: RetentionRule | None
     security_official: str | None
     it: str | None
     due: Mapping[Severity, int]
@@ -93,6 +94,7 @@ def _config(file: "ConfigFile", path: Path) -> Config:
         rpo=file.policy.rpo,
         rto=file.policy.rto,
         sample=file.policy.sample.value,
+        retention=RetentionRule(**file.policy.retention.model_dump()) if file.policy.retention else None,
         security_official=file.people.security_official,
         it=file.people.it,
         due={Severity(severity): days for severity, days in file.people.due.model_dump().items()},

@@ -172,6 +172,13 @@ def days(value: object) -> int:
     raise ValueError(f"{shown(value)} is no number of days. Write a whole number from 1 to 3650.")
 
 
+def years(value: object) -> int:
+    """Take a number of years for which something is kept."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 100:
+        return value
+    raise ValueError(f"{shown(value)} is no number of years. Write a whole number from 1 to 100, without quotes.")
+
+
 def names(value: object) -> tuple[str, ...]:
     """Take a list of different texts, at least one."""
     if not isinstance(value, list):
@@ -222,6 +229,7 @@ Amount = Annotated[float, PlainValidator(amount)]
 Flag = Annotated[bool, PlainValidator(flag)]
 Day = Annotated[date, PlainValidator(day)]
 Days = Annotated[int, PlainValidator(days)]
+Years = Annotated[int, PlainValidator(years)]
 Names = Annotated[tuple[str, ...], PlainValidator(names)]
 
 # --- tables -----------------------------------------------------------------------------------------------

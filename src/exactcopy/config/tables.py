@@ -17,6 +17,7 @@ from exactcopy.config.border import (
     LongText,
     Table,
     Text,
+    Years,
     choice,
     nearest,
     shown,
@@ -53,13 +54,30 @@ def zone(value: object) -> str:
     raise ValueError(f'{shown(key)} is no time zone. Write one such as "{meant}".')
 
 
+class Retention(Table):
+    """[policy.retention]: the facility's own rule. No law is known here: what it rests on, the facility writes."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "rule": 'Write your rule in a few words: rule = "Images of adults are kept ten years".',
+        "years": "Write for how many years images are kept: years = 10.",
+        "set_by": "Write the name of the person who set the rule.",
+        "on": "Write the day on which the rule was set: on = 2026-01-15.",
+        "citation": 'Write what the rule rests on: citation = "Policy 12, section 3".',
+    }
+    rule: Text = ""
+    years: Years = 1
+    set_by: Text = ""
+    on: Day = date.min
+    citation: Text = ""
+
+
 class Policy(Table):
     """[policy]: what the facility demands of its backups."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"retention"})
     rpo: Duration = timedelta(hours=24)
     rto: Duration = timedelta(hours=72)
     sample: Annotated[Sample, choice(Sample)] = Sample.STANDARD
+    retention: Retention | None = None
 
 
 class Due(Table):

@@ -10,7 +10,7 @@ from exactcopy.model import Outcome
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.facts import extra_objects, without_exact_copy
 from exactcopy.records import shown_key, write_csv
-from exactcopy.results import Finding, Recovery, RestoreTest
+from exactcopy.results import RETENTION_WORKLIST, Finding, Recovery, RestoreTest
 
 _MOST_ELEMENTS = 10
 WORKLIST_COLUMNS = (
@@ -40,6 +40,7 @@ _DO = {
     "unverified": "Let the next audit read this copy.",
     "not_known_on_primary": "Find out why the primary does not know it before anything is deleted.",
     "lost_from_primary": "Restore it to the primary from this copy, or record its disposal.",
+    "absent_in_retention": "Look for it on drives that are not configured, or record its disposal.",
     "gone_everywhere": "Look for it on drives that are not configured, or record its disposal.",
     "no_sound_copy": "Ask the modality or the PACS vendor for the original.",
     "damaged_on_primary": "Look at the whole copy; if it is right, replace the primary's file from it.",
@@ -110,8 +111,11 @@ def gap_rows(case: Case, findings: Sequence[Finding], labels: Mapping[str, str])
         found = case.db.cursor().execute(
             f"""
             with named as (select study from affected where id = {literal(finding.id)}),
-            info as (select study, min(modality) as modality, min(year(study_date)) as year, count(distinct sop) as n
-                     from objects semi join named using (study) group by study),
+            there as (select study, min(modality) as modality, min(year(study_date)) as year, count(distinct sop) as n
+                      from objects semi join named using (study) group by study),
+            info as (select study, coalesce(t.modality, s.modality) as modality,
+                            coalesce(t.year, year(s.study_date)) as year, t.n
+                     from there t full join (from seen semi join named using (study)) s using (study)),
             counted as (select study, {counts} from study_states where backup = {target} group by study),
             details as (select study, list(distinct coalesce(changed_side, 'unknown')) as sides,
                                list(distinct elements) as elements from outcomes
@@ -139,10 +143,23 @@ def gap_rows(case: Case, findings: Sequence[Finding], labels: Mapping[str, str])
 def write_worklists(case: Case, findings: Iterable[Finding], labels: Mapping[str, str], folder: Path) -> None:
     """Write the worklist of every store that a finding names one for: keys, UIDs, what to do."""
     named = {finding.worklist for finding in findings if finding.worklist}
+    if RETENTION_WORKLIST in named:
+        write_csv(folder / RETENTION_WORKLIST, WORKLIST_COLUMNS, _absent_work(case, labels))
     for store in case.stores:
         name = f"worklist-{store.target.name}.csv"
         if name in named:
             write_csv(folder / name, WORKLIST_COLUMNS, _work(case, store, labels))
+
+
+def _absent_work(case: Case, labels: Mapping[str, str]) -> Iterator[tuple[object, ...]]:
+    found = rows(
+        case.db,
+        "select study, dated, make_timestamp_ns(last_seen)::date, stores from absent_in_retention order by study",
+    )
+    for study, dated, seen, stores in found:
+        what, hint = "absent_in_retention", f"dated {dated}; last seen {seen} on {stores}"
+        of_study = {"label": labels.get(study, ""), "what": what, "study_instance_uid": study, "hint": hint}
+        yield tuple((of_study | {"do": _DO[what]}).get(column) for column in WORKLIST_COLUMNS)
 
 
 def _work(case: Case, store: Examined, labels: Mapping[str, str]) -> Iterator[tuple[object, ...]]:
@@ -271,6 +288,7 @@ def _studies(case: Case, check: str, target: str) -> str | None:
         "no-silent-alteration": f"{lost} ('changed_on_primary')",
         "no-unexplained-loss": f"{lost} ('gone_everywhere', 'lost_from_primary')",
         "no-mass-change": f"{lost} ('gone_everywhere', 'lost_from_primary', 'changed_on_primary')",
+        "studies-within-retention-are-present": "select study from absent_in_retention",
         "no-uid-conflict": f"select study from ({_conflicts(name)})",
         "file-times-are-plausible": "select study from study_states where state = 'pending'"
         f" and primary_store = {name}",

@@ -70,6 +70,16 @@ SETTLED = (
     "epoch(min(study_date) filter (study_date between '1900-01-01' and '2200-01-01') + interval 7 days)::bigint"
     " * 1000000000"
 )
+# No digital image is older: a study date before it is a placeholder.
+PLAUSIBLE = "'1970-01-01'"
+_SEEN = {
+    "study": "varchar",
+    "study_date": "date",
+    "modality": "varchar",
+    "first_seen": "bigint",
+    "last_seen": "bigint",
+    "stores": "varchar",
+}
 _KNOWN = {"study": "varchar", "sop": "varchar", "first_seen": "bigint", "contents": "blob[]"}
 
 
@@ -86,9 +96,12 @@ def copy_of(row: Mapping[str, Any]) -> Copy:
     )
 
 
-def open_case(db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], started: int) -> Case:
-    """Return the case over `stores`: views `objects`, `before` (last record) and `known` (all records).
+def open_case(
+    db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], started: int, studies: Path | None = None
+) -> Case:
+    """Return the case over `stores`: views `objects`, `before` (last record), `known` and `seen` (all records).
 
+    `studies` is the file of the studies that were seen on any store; a record of an older version has none.
     What was deleted is no object: it stands in the view `deleted`, as far as a store keeps it.
     """
     kept, gone = "problem is distinct from 'deleted'", "problem = 'deleted'"
@@ -110,4 +123,6 @@ def open_case(db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], started
         if store.target.role is Role.PRIMARY
     ]
     db.execute(f"create or replace view known as {' union all by name '.join(known)}")
+    seen = parquet(studies.parent, studies.name) if studies else nothing(_SEEN)
+    db.execute(f"create or replace view seen as select * from {seen}")
     return Case(db, tuple(stores), started)

@@ -170,6 +170,7 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
         "people": {"security_official": config.security_official, "it": config.it},
         "history": said.history,
         "losses": losses,
+        "retention": asdict(evidence.retention) if evidence.retention else None,
         "stores": [asdict(store) for store in evidence.stores],
         "comparisons": [asdict(comparison) for comparison in evidence.comparisons],
         "recovery": {key: getattr(evidence.recovery, key) for key in ("name", "kind", "site", "held_by")}

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from exactcopy.charts import Segment, bar
-from exactcopy.report import stores, words
+from exactcopy.report import kept, stores, words
 
 View = dict[str, Any]
 
@@ -130,6 +130,7 @@ def section(audit: View, clock: words.Clock) -> View:
         "recoverable": recoverable(audit["comparisons"]),
         "archives": stores.archives(audit["stores"]),
         "sides": _sides(audit["comparisons"]),
+        "kept": [line for line in (kept.retention(audit, clock),) if line],
     }
 
 

@@ -29,6 +29,7 @@ FOUND = {
     "primary-is-sound": "damaged here",
     "extras-are-explained": "not on the primary",
     "no-unexplained-loss": "gone",
+    "studies-within-retention-are-present": "in no store",
     "no-silent-alteration": "changed",
     "every-instance-has-a-copy": "no exact copy",
 }
