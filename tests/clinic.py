@@ -117,7 +117,7 @@ class Clinic:
 
     def record(self) -> Path:
         """Give the newest record's folder."""
-        return max((self.root / "records").iterdir())
+        return max((self.root / "records").glob("*/"))
 
 
 def environment(*, pdf: bool = True) -> dict[str, str]:

@@ -126,7 +126,7 @@ def test_a_stopped_audit_leaves_no_scratch_and_no_worker(damaged: Clinic, number
     process.send_signal(number)
     assert process.wait(timeout=60) == 128 + number
     assert not scratch.exists()
-    assert not list(damaged.root.glob("records/*"))
+    assert not list(damaged.root.glob("records/*/"))
 
 
 def test_a_second_audit_at_the_same_time_is_refused(damaged: Clinic) -> None:

@@ -16,7 +16,7 @@ from exactcopy.model import Target
 from exactcopy.pool import Pool
 from exactcopy.reconcile.case import Case
 from exactcopy.reconcile.facts import find_studies
-from exactcopy.recording import Audited, record
+from exactcopy.recording import Audited, record, write_index
 from exactcopy.records import History, Run
 from exactcopy.restore import Draw, draw_studies, frame_of, restore_drawn
 from exactcopy.results import RestoreTest
@@ -39,6 +39,8 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
             history=History(records.chain(config)),
             unfinished=records.begin(config, now),
         )
+        # Else an audit that is killed would not be listed before another one ends well.
+        write_index(run.config, run.history.records)
         with database(run.unfinished.work / "spill") as db:
             compared = compare(db, pool, run, step)
             case, inventories = compared.case, compared.inventories

@@ -7,8 +7,7 @@ from exactcopy import records
 from exactcopy.config import Config
 from exactcopy.errors import RecordError
 from exactcopy.records.timeline import Entry, State, summary, timeline
-from exactcopy.report import words
-from exactcopy.report.headline import all_accepted
+from exactcopy.report import brief, words
 
 Summary = Mapping[str, Any]
 
@@ -38,7 +37,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
     said = {"id": entry.id, "started": entry.started.isoformat(), "state": entry.state.value}
     if entry.audit is None:
         return said
-    return said | {**summary(entry.audit), "corrective_actions_left": actions_left(entry.audit)}
+    return said | {**summary(entry.audit), "corrective_actions_left": brief.actions_left(entry.audit)}
 
 
 def lines(config: Config, found: Sequence[Entry], marks: str) -> Iterator[str]:
@@ -59,50 +58,15 @@ def _row(entry: Entry, clock: words.Clock) -> list[str]:
     if entry.audit is None:
         return [day, f"begun, {entry.state}" if entry.state is not State.AWAY else "finished; its record is not here"]
     said = summary(entry.audit)
-    return [day, concluded(entry.audit), weakest(said), restores(said), severities(said), _left(entry.audit)]
-
-
-def concluded(audit: Mapping[str, Any]) -> str:
-    """Say the conclusion; what was not examined whole, and what people accepted, stand beside it."""
-    beside = "" if audit["complete"] or audit["conclusion"] == "incomplete" else ", incomplete"
-    accepted = ", all accepted" if all_accepted(audit) else ""
-    return f"{audit['conclusion']}{accepted}{beside}"
-
-
-def weakest(said: Summary) -> str:
-    """Give the backup with the least protected of those that were examined, as a count."""
-    examined = {name: each for name, each in said["backups"].items() if each["examined"]}
-    if not examined:
-        return "no backup examined"
-    name = min(examined, key=lambda each: examined[each]["protected"] / examined[each]["total"])
-    unseen = len(said["backups"]) - len(examined)
-    beside = f" ({unseen} not examined)" if unseen else ""
-    return f"{words.out_of(examined[name]['protected'], examined[name]['total'])} on {name}{beside}"
-
-
-def restores(said: Summary) -> str:
-    """Say how many of the studies that were to be restored came back."""
-    planned, restored = (sum(each[key] for each in said["backups"].values()) for key in ("planned", "restored"))
-    return f"restored {words.out_of(restored, planned)}" if planned else "none restored"
-
-
-def severities(said: Summary) -> str:
-    """Count the findings, the worst first."""
-    found = [f"{words.number(count)} {severity}" for severity, count in said["findings"].items() if count]
-    return ", ".join(found) or "no finding"
-
-
-def actions_left(audit: Mapping[str, Any]) -> int:
-    """Count what was left to be done; a record that carries no corrective actions has its open findings."""
-    carried: Sequence[Mapping[str, Any]] | None = audit.get("corrective_actions")
-    if carried is None:
-        carried = [each for each in audit["findings"] if each["severity"] != "info"]
-    return sum(each["state"] != "accepted" for each in carried)
-
-
-def _left(audit: Mapping[str, Any]) -> str:
-    left = actions_left(audit)
-    return f"{words.counted(left, 'actions')} left" if left else ""
+    left = brief.actions_left(entry.audit)
+    return [
+        day,
+        brief.concluded(entry.audit),
+        brief.weakest(said),
+        brief.restores(said),
+        brief.severities(said),
+        f"{words.counted(left, 'actions')} left" if left else "",
+    ]
 
 
 def _trend(said: Sequence[Summary], marks: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ from exactcopy.reconcile.losses import save_known
 from exactcopy.reconcile.retention import STUDIES, save_studies
 from exactcopy.records import History, Record, Run, Unfinished, shown_key
 from exactcopy.records.document import Document, write_document
-from exactcopy.records.timeline import earlier
+from exactcopy.records.timeline import earlier, timeline
 from exactcopy.restore import write_tests
 from exactcopy.results import Evidence, Finding, RestoreTest
 from exactcopy.seal import Key, open_key, seal
@@ -117,6 +117,7 @@ def record(
                 f"{config.anchor}: the anchor could not be written ({error.strerror}). Add this line to it by hand:"
                 f" {sealed.manifest_sha256}  {sealed.id}/{records.MANIFEST}"
             )
+    warnings += write_index(config, [sealed, *history.records])
     return Audited(record=sealed, warnings=tuple(warnings))
 
 
@@ -156,6 +157,18 @@ def write_reports(folder: Path, key: Key | None, timestamp: str | None = None) -
     except Exception as error:  # noqa: BLE001 - hours of reading must not be lost to a page that cannot be drawn
         (folder / "report.pdf").unlink(missing_ok=True)
         return [f"report.pdf: it could not be drawn ({type(error).__name__}). Print report.html instead."]
+    return []
+
+
+def write_index(config: Config, chain: Sequence[Record]) -> list[str]:
+    """Write the page that lists every audit beside the records, newest first in `chain`; return what went wrong."""
+    from exactcopy.report.index import INDEX
+    from exactcopy.report.index import write_index as write
+
+    try:
+        write(config.facility, config.time_zone, timeline(config, chain), config.records, datetime.now(UTC))
+    except OSError as error:
+        return [f"{config.records / INDEX}: it could not be written ({error.strerror}). The records are not affected."]
     return []
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _YEAR = timedelta(days=366)
 _SEVERITIES = ("critical", "high", "medium", "low")
 _STATES = ("total", "protected", "gap", "pending", "not_checked")
-_RESTORES = ("planned", "restored", "failed")
 
 
 class State(StrEnum):
@@ -74,7 +73,8 @@ def earlier(records: Iterable[Record], now: datetime) -> list[dict[str, Any]]:
 def summary(audit: Mapping[str, Any]) -> dict[str, Any]:
     """Return one audit in few figures: the studies of each backup over all primaries, its restores, the findings.
 
-    A backup of which nothing was checked was not examined. Restores are those drawn by chance and those chosen.
+    A backup of which nothing was checked was not examined. Restores are those drawn, as on page one; `failed` counts
+    those that were chosen apart, too.
     """
     counts = [finding["severity"] for finding in audit["findings"]]
     names = dict.fromkeys(row["backup"] for row in audit["comparisons"])
@@ -93,5 +93,10 @@ def _backup(audit: Mapping[str, Any], name: str) -> dict[str, Any]:
     studies = [row["studies"] for row in audit["comparisons"] if row["backup"] == name]
     tests = [test for test in audit["restore_tests"] if test["backup"] == name]
     counts = {state: sum(each[state] for each in studies) for state in _STATES}
-    restored = {key: sum(test[key] + test["certainty"][key] for test in tests) for key in _RESTORES}
-    return {**counts, **restored, "examined": counts["not_checked"] < counts["total"]}
+    return {
+        **counts,
+        "planned": sum(test["planned"] for test in tests),
+        "restored": sum(test["restored"] for test in tests),
+        "failed": sum(test["failed"] + test["certainty"]["failed"] for test in tests),
+        "examined": counts["not_checked"] < counts["total"],
+    }

@@ -53,7 +53,12 @@ def write_html(view: Mapping[str, Any], path: Path) -> None:
 
 def html(view: Mapping[str, Any], font: str = "woff2") -> str:
     """Give the report as HTML; the file for the screen and the PDF are this text with other font files."""
-    return _environment().get_template("report.html").render(view, css=_css(font))
+    return styled("report", view, font)
+
+
+def styled(name: str, view: Mapping[str, Any], font: str = "woff2") -> str:
+    """Give the page `name` with its own style sheet inside."""
+    return _environment().get_template(f"{name}.html").render(view, css=_css(name, font))
 
 
 @cache
@@ -69,8 +74,8 @@ def _environment() -> jinja2.Environment:
 
 
 @cache
-def _css(font: str) -> Markup:
-    """Give the style sheet with its fonts and icons inside; nothing in it comes from a record."""
+def _css(name: str, font: str) -> Markup:
+    """Give a style sheet with its fonts and icons inside; nothing in it comes from a record."""
     folder = templates()
 
     def inlined(match: re.Match[str]) -> str:
@@ -78,7 +83,7 @@ def _css(font: str) -> Markup:
         data = base64.b64encode(file.read_bytes()).decode("ascii")
         return f'url("data:{MEDIA_TYPES[file.suffix]};base64,{data}")'
 
-    text = (folder / "report.css").read_text(encoding="utf-8").replace(".woff2", f".{font}")
+    text = (folder / f"{name}.css").read_text(encoding="utf-8").replace(".woff2", f".{font}")
     return Markup(re.sub(r'url\("([^":]+)"\)', inlined, text))  # noqa: S704 - our own file
 
 
