@@ -23,6 +23,7 @@ from exactcopy.results import (
     Finding,
     Losses,
     NotChecked,
+    SelfTest,
     StoreFacts,
 )
 from tests.clinic import Clinic, findings
@@ -111,6 +112,7 @@ def evidence(*backups: StoreFacts, primaries: tuple[StoreFacts, ...] = (), cover
         record_faults=None,
         anchor_away=False,
         actions=(),
+        self_test=SelfTest(planted=16, found=16, missed=(), sound=4, alarms=()),
     )
 
 

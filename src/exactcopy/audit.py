@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from exactcopy import records
-from exactcopy.comparing import compare, counter, opened
+from exactcopy.comparing import compare, counter, nanoseconds, opened
 from exactcopy.config import Config
 from exactcopy.decisions import Decisions
 from exactcopy.evidence import failed_before, gather, refusal_of
@@ -21,6 +21,7 @@ from exactcopy.records import History, Run
 from exactcopy.restore import Draw, draw_studies, frame_of, restore_drawn
 from exactcopy.results import RestoreTest
 from exactcopy.seal import open_key
+from exactcopy.selftest import self_test
 
 
 def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -> Audited:
@@ -42,6 +43,7 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
         # Else an audit that is killed would not be listed before another one ends well.
         write_index(run.config, run.history.records)
         with database(run.unfinished.work / "spill") as db:
+            tested = self_test(db, pool, scratch, nanoseconds(run.unfinished.started))
             compared = compare(db, pool, run, step)
             case, inventories = compared.case, compared.inventories
             refusal = refusal_of(run, case)
@@ -49,7 +51,7 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
             # What was restored counts, and what came back wrong.
             find_studies(case)
             step("Writing the report", None, None)
-            evidence = gather(run, case, inventories, draws, tests, refusal.code if refusal else None)
+            evidence = gather(run, case, inventories, draws, tests, refusal.code if refusal else None, tested)
             timing = {"read_seconds": compared.read_seconds, "read_bytes": sum(item.read_bytes for item in inventories)}
             warnings = [*filter(None, (item.message for item in inventories)), *([str(refusal)] if refusal else [])]
             return record(run, case, inventories, evidence, tests, timing, warnings)

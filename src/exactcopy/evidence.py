@@ -22,7 +22,7 @@ from exactcopy.records import History, Record, Run
 from exactcopy.records.document import method
 from exactcopy.recovery import clean_up, tell_apart
 from exactcopy.restore import FAILED, Draw, read_tests, summarize
-from exactcopy.results import Action, Evidence, RestoreTest, StoreFacts
+from exactcopy.results import Action, Evidence, RestoreTest, SelfTest, StoreFacts
 from exactcopy.stores.hosts import way_to
 from exactcopy.verify import verify
 
@@ -34,6 +34,7 @@ def gather(
     draws: Sequence[Draw],
     tests: Sequence[RestoreTest],
     refused: str | None,
+    self_test: SelfTest | None,
 ) -> Evidence:
     """Return the evidence of this audit; `refused` is why nothing was put into the recovery PACS."""
     config, history = run.config, run.history
@@ -65,6 +66,7 @@ def gather(
         way_to_recovery=way_to(config.recovery) if config.recovery else None,
         days_since_restore=_days_since_restore(history, today),
         record_faults=_record_faults(config) if history.records else None,
+        self_test=self_test,
         anchor_away=config.anchor is not None and not config.anchor.exists(),
         actions=tuple(_actions(history.last)) if history.last else (),
     )

@@ -173,7 +173,7 @@ def write_index(config: Config, chain: Sequence[Record]) -> list[str]:
 
 
 def _complete(evidence: Evidence) -> bool:
-    """Whether all that was planned was examined; a drive that may be absent is left aside."""
+    """Whether all that was planned was examined, and the self-test passed; a drive that may be absent is left aside."""
     known = all(
         not comparison.instances["unknown"] and not comparison.instances["unverified"]
         for comparison in evidence.comparisons
@@ -185,7 +185,8 @@ def _complete(evidence: Evidence) -> bool:
         and not (test.recovery and test.recovery.studies["not_tested"])
         for test in evidence.restores
     )
-    return known and tested and all(store.complete or store.name in evidence.tolerated for store in evidence.stores)
+    stores = all(store.complete or store.name in evidence.tolerated for store in evidence.stores)
+    return known and tested and stores and evidence.self_test is not None and evidence.self_test.passed
 
 
 def _write_restricted(

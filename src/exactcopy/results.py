@@ -394,6 +394,25 @@ class RestoreSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTest:
+    """What became of the faults that were planted for this audit, and of the sound copies beside them.
+
+    `missed` are faults that were not seen as what they are, `alarms` sound copies that were not seen as sound.
+    """
+
+    planted: int
+    found: int
+    missed: tuple[str, ...]
+    sound: int
+    alarms: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every fault was found, and nothing else."""
+        return not self.missed and not self.alarms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that the checks may look at."""
 
@@ -423,3 +442,5 @@ class Evidence:
     anchor_away: bool
     # What the last record left to be done.
     actions: tuple[Action, ...]
+    # None: it could not be made.
+    self_test: SelfTest | None

@@ -8,6 +8,7 @@ from exactcopy.checks.common import (
     check,
     finding,
     not_checked,
+    sentence,
     so_many,
     studies,
     sync_client,
@@ -114,6 +115,37 @@ def records_are_intact(evidence: Evidence) -> Result:
             "Keep the records as they are, and put a copy beside them.",
             DECIDE_INCIDENT,
             "Put back what was altered from a copy of the records, and let `exactcopy verify` prove it.",
+        ),
+    )
+
+
+@check("faults-are-found", Scope.AUDIT)
+def faults_are_found(evidence: Evidence) -> Result:
+    """What was planted to be found was found, and nothing else (45 CFR 164.312(c)(2))."""
+    tested = evidence.self_test
+    if tested is None:
+        return not_checked("The self-test could not be made: there was no room for it, or the database failed.")
+    if tested.passed:
+        return None
+    parts = []
+    if tested.missed:
+        parts.append(f"not seen as what they are: {', '.join(tested.missed)}")
+    if tested.alarms:
+        parts.append(f"not seen as sound: {', '.join(tested.alarms)}")
+    return finding(
+        Severity.CRITICAL,
+        len(tested.missed) + len(tested.alarms),
+        unit="faults",
+        title=f"The self-test missed {len(tested.missed)} of {tested.planted} planted faults"
+        if tested.missed
+        else f"The self-test raised an alarm about {len(tested.alarms)} of {tested.sound} sound copies",
+        message=f"Before it examined your images this audit examined some that were made for it. {sentence(parts)}",
+        why="What it got wrong on images made for it, it may have got wrong on yours.",
+        to_check=("Do memory and disk of this computer show errors?", "Was exactcopy or a library of it changed?"),
+        remedy=(
+            "Do not rely on this result.",
+            "Install exactcopy anew, then audit again, if need be on another computer.",
+            "If it fails again, report it to its makers with audit.json, which holds no patient data.",
         ),
     )
 

@@ -147,9 +147,8 @@ def store_facts(case: Case, store: Examined, found: Inventory, last: LastKnown) 
     )
     duplicates, conflicts = row(
         case.db,
-        f"""select coalesce(sum(objects - contents), 0)::bigint, count(*) filter (contents > 1) from (
-            select count(*) as objects, count(distinct sha256) as contents from objects
-            where {where} and sop is not null and sha256 is not null group by sop)""",
+        "select coalesce(sum(objects - contents), 0)::bigint, count(*) filter (contents > 1)"
+        f" from ({contents_of(target.name)})",
     )
     mammograms, lossy = row(
         case.db,
@@ -238,6 +237,12 @@ def _settings(target: Target) -> dict[str, Any]:
         "schedule_hours": target.schedule.total_seconds() / 3600 if target.schedule else None,
         "volumes_configured": len(target.options.get("volumes") or ()),
     }
+
+
+def contents_of(store: str) -> str:
+    """Return the SQL of how many objects and contents a store holds of each instance: sop, objects, contents."""
+    return f"""select sop, count(*) as objects, count(distinct sha256) as contents from objects
+        where store = {literal(store)} and sop is not null and sha256 is not null group by sop"""
 
 
 def without_exact_copy(case: Case, store: Examined) -> str:

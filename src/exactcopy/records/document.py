@@ -111,6 +111,8 @@ def not_examined(evidence: Evidence) -> list[dict[str, str]]:
                 "text": f"{name}: {why}; {untested:,} restored studies came back to a scratch folder only",
             }
         )
+    if text := self_test_failed(evidence):
+        found.append({"target": "audit", "reason": "self_test", "text": text})
     for store in evidence.stores:
         hidden = store.problems.get("link_outside", 0) and not store.unread and not store.unlisted
         partly = (
@@ -130,6 +132,19 @@ def not_examined(evidence: Evidence) -> list[dict[str, str]]:
                 }
             )
     return found
+
+
+def self_test_failed(evidence: Evidence) -> str | None:
+    """Say how the self-test failed; None where it passed."""
+    tested = evidence.self_test
+    if tested is None:
+        return "The self-test could not be made"
+    said = []
+    if tested.missed:
+        said.append(f"missed {len(tested.missed)} of {tested.planted} planted faults")
+    if tested.alarms:
+        said.append(f"raised an alarm about {len(tested.alarms)} of {tested.sound} sound copies")
+    return f"The self-test {' and '.join(said)}" if said else None
 
 
 def _document(config: Config, unfinished: Unfinished, previous: Record | None, said: Document) -> dict[str, Any]:
@@ -196,7 +211,7 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
             "restricted_manifest_sha256": said.restricted_manifest_sha256,
             "gaps_rows": said.gaps_rows,
             "highest_label": said.highest_label,
-            "self_test": None,
+            "self_test": asdict(evidence.self_test) if evidence.self_test else None,
         },
     }
 

@@ -1,6 +1,5 @@
 """Section 4: scope, how it was checked, and how far the result can be trusted."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from exactcopy.charts import Segment, bar
@@ -186,13 +185,15 @@ def _how(audit: View) -> list[View]:
     return [{"name": name, "text": text} for name, text in rows]
 
 
-def self_test(result: Any) -> str:
-    """Say how the planted defects of the self-test fared; where none was made, say that."""
+def self_test(result: View | None) -> str:
+    """Say how the planted faults of the self-test fared; where none was made, say that."""
     if result is None:
         return "not made"
-    if isinstance(result, Mapping):
-        return words.joined(f"{str(key).replace('_', ' ')}: {value}" for key, value in result.items())
-    return "no exception" if result is True else "failed" if result is False else str(result)
+    faults = f"{result['found']} of {result['planted']} planted faults were found"
+    if result["missed"]:
+        faults += f" (missed: {', '.join(result['missed'])})"
+    sound = result["sound"] - len(result["alarms"])
+    return f"{faults}; {sound} of {result['sound']} sound copies were seen as sound. Made images, examined like yours."
 
 
 def _reading(policy: View) -> str:
