@@ -135,7 +135,7 @@ def test_a_second_audit_at_the_same_time_is_refused(damaged: Clinic) -> None:
         time.sleep(0.01)
     refused = damaged.run("audit")
     assert refused.returncode == 4
-    assert "another audit is running" in refused.stderr
+    assert "another audit or drift check is running" in refused.stderr
     assert process.wait(timeout=120) == 1
 
 

@@ -1,5 +1,6 @@
 """The command line: parse, call, print, exit code."""
 
+import json
 import os
 import signal
 import sys
@@ -27,7 +28,7 @@ Once a month: exactcopy audit clinic.toml. It reads the archive and its backups,
 and writes a PDF to sign and keep. Nothing is ever written to an archive or a backup.
 """
 _CODES = """Exit codes: 0 no exceptions · 1 exceptions · 2 usage or configuration · 3 not everything could be
-examined · 4 another audit is running."""
+examined · 4 another run is under way."""
 
 _GOES_ON = "Stopped. The next audit of this configuration goes on from here."
 _NO_ROOM = (
@@ -42,7 +43,7 @@ ConfigPath = Annotated[Path, typer.Argument(help="The configuration.", show_defa
 
 
 class AuditFormat(StrEnum):
-    """What `audit` and `history` print on stdout."""
+    """What `audit`, `drift` and `history` print on stdout."""
 
     TEXT = "text"
     JSON = "json"
@@ -88,8 +89,32 @@ def audit(
         typer.echo((audited.record.folder / "audit.json").read_text(encoding="utf-8"), nl=False)
     else:
         typer.echo("\n".join(_summary(said, audited.record.folder, config)))
-    exceptions = said["conclusion"] == "exceptions noted"
-    raise typer.Exit(INCOMPLETE if not said["complete"] else EXCEPTIONS if exceptions else 0)
+    raise typer.Exit(_result(said))
+
+
+@app.command(epilog=_CODES)
+def drift(
+    config: ConfigPath = Path("exactcopy.toml"),
+    format: Annotated[AuditFormat, typer.Option(help="json: print the result and nothing else.")] = AuditFormat.TEXT,
+) -> None:
+    """List everything again, compare it with the last audit, and read what is new or changed: the daily job.
+
+    It restores nothing and makes no record: what it found stands in the next one.
+    """
+    os.umask(0o077)
+    settings, decisions = _load(config)
+    from exactcopy import drift as drifting
+    from exactcopy.progress import shown
+
+    with shown() as step:
+        drifted = drifting.run_drift(settings, decisions, datetime.now(UTC), step)
+    for warning in drifted.warnings:
+        typer.echo(warning, err=True)
+    if format is AuditFormat.JSON:
+        typer.echo(json.dumps(drifted.said, indent=1, ensure_ascii=False))
+    else:
+        typer.echo("\n".join(drifting.lines(drifted.said)))
+    raise typer.Exit(_result(drifted.said))
 
 
 @app.command()
@@ -194,12 +219,12 @@ def verify(
     from exactcopy.config import load_config
 
     anchors = list(anchor or ())
-    records = place
+    records, state = place, None
     if not place.is_dir():
         settings = load_config(place)
-        records = settings.records
+        records, state = settings.records, settings.state
         anchors += [str(settings.anchor)] if settings.anchor is not None else []
-    verified = verifying.verify(records, anchors)
+    verified = verifying.verify(records, anchors, state)
     typer.echo("\n".join(verifying.lines(verified)))
     raise typer.Exit(EXCEPTIONS if verified.faults else 0)
 
@@ -279,6 +304,11 @@ def _load(path: Path) -> "tuple[Config, Decisions]":
     config = load_config(path)
     known = {control.id for control in load_controls() if control.may_be_attested}
     return config, load_decisions(config.decisions, known, datetime.now(UTC).date())
+
+
+def _result(said: Mapping[str, Any]) -> int:
+    """Return the exit code of what was found."""
+    return INCOMPLETE if not said["complete"] else EXCEPTIONS if said["conclusion"] == "exceptions noted" else 0
 
 
 def _summary(said: Mapping[str, Any], folder: Path, config: Path) -> list[str]:

@@ -86,7 +86,7 @@ def _record_faults(config: Config) -> int:
     """Count what was altered in the records, as far as they and the anchor, if it is there, show."""
     anchor = config.anchor
     try:
-        return len(verify(config.records, [str(anchor)] if anchor and anchor.exists() else []).faults)
+        return len(verify(config.records, [str(anchor)] if anchor and anchor.exists() else [], config.state).faults)
     except RecordError:
         return 1
 

@@ -23,7 +23,7 @@ from exactcopy.reconcile.case import Case
 from exactcopy.reconcile.differences import save_differences
 from exactcopy.reconcile.losses import save_known
 from exactcopy.reconcile.retention import STUDIES, save_studies
-from exactcopy.records import History, Record, Run, Unfinished, shown_key
+from exactcopy.records import History, Record, Run, Unfinished, drifts, shown_key
 from exactcopy.records.document import Document, write_document
 from exactcopy.records.timeline import earlier, timeline
 from exactcopy.restore import write_tests
@@ -58,7 +58,7 @@ def record(
         (item.result for item in checked if isinstance(item.result, Finding)),
         key=lambda finding: (finding.severity.rank, finding.check not in deciding, -finding.count, finding.id),
     )
-    concluded = conclude(findings, controls, evidence, _complete(evidence))
+    concluded = conclude(findings, controls, evidence, examined_whole(evidence))
     gaps, highest_label = _write_restricted(run, case, inventories, findings, tests)
     folder = unfinished.folder
     key, unsealed = _key(config)
@@ -99,6 +99,7 @@ def record(
             decisions=[],
             corrective_actions=[*to_do(findings), *carried(evidence.actions, checked)],
             resolved=resolved(evidence.actions, checked),
+            drift=drifts.since(drifts.read(config.state), previous, unfinished.started),
         ),
     )
     warnings = [*warnings, *unsealed]
@@ -172,7 +173,7 @@ def write_index(config: Config, chain: Sequence[Record]) -> list[str]:
     return []
 
 
-def _complete(evidence: Evidence) -> bool:
+def examined_whole(evidence: Evidence) -> bool:
     """Whether all that was planned was examined, and the self-test passed; a drive that may be absent is left aside."""
     known = all(
         not comparison.instances["unknown"] and not comparison.instances["unverified"]

@@ -164,7 +164,6 @@ def restore_drawn(
                 gone = broken_off(task.recovery, task.state, task.study_instance_uid)
                 result = replace(result, recovery=gone)
         tests.append(result)
-    case.db.execute("create or replace table restored (backup varchar, study varchar)")
     good = [
         (test.backup, test.study_instance_uid)
         for test in tests

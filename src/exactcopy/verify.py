@@ -14,7 +14,7 @@ from typing import Any
 
 from exactcopy import seal
 from exactcopy.errors import RecordError
-from exactcopy.records import MANIFEST, RESTRICTED, digest, load, shown_key
+from exactcopy.records import MANIFEST, RESTRICTED, digest, drifts, load, shown_key
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
@@ -35,6 +35,7 @@ class Verified:
     months: tuple[str, ...]
     anchored: bool
     stamps: tuple[str, ...]
+    drift: drifts.Log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class _Found:
     archived: bool
     faults: tuple[str, ...]
     stamp: str | None = None
+    # The hash of the newest drift check when it was sealed.
+    drift_head: str | None = None
 
     @property
     def name(self) -> str:
@@ -56,10 +59,11 @@ class _Found:
         return _shown(self.folder.name)
 
 
-def verify(records: Path, anchors: Sequence[str]) -> Verified:
+def verify(records: Path, anchors: Sequence[str], state: Path | None = None) -> Verified:
     """Hold every record in the folder `records` against its manifests, its neighbours and the anchors.
 
-    An anchor is a SHA-256 of an audit.json or of a manifest, or the path of a file of such hashes. Raises RecordError
+    And the drift checks, if the folder `state` that holds them is named, against one another and the records. An
+    anchor is a SHA-256 of an audit.json or of a manifest, or the path of a file of such hashes. Raises RecordError
     where there is nothing to verify, or an anchor that is none.
     """
     if not records.is_dir():
@@ -72,6 +76,8 @@ def verify(records: Path, anchors: Sequence[str]) -> Verified:
     faults = [fault for each in found.values() for fault in each.faults]
     faults += _links(found)
     faults += _held_against(found, hashes)
+    drift = drifts.read(state) if state else drifts.Log()
+    faults += _drift(found, drift) if state else ()
     dated = sorted((each.started, each.name) for each in found.values() if each.started)
     followed = {each.previous[0] for each in found.values() if each.previous}
     heads = [each for name, each in found.items() if name not in followed]
@@ -83,6 +89,7 @@ def verify(records: Path, anchors: Sequence[str]) -> Verified:
         months=tuple(_months_without([moment for moment, _ in dated])),
         anchored=bool(hashes),
         stamps=tuple(each.stamp for each in found.values() if each.stamp),
+        drift=drift,
     )
 
 
@@ -104,6 +111,10 @@ def lines(verified: Verified) -> Iterator[str]:
         )
     for stamp in verified.stamps:
         yield f"✓ {stamp}"
+    if verified.drift.entries and not verified.faults:
+        yield f"✓ Every one of {len(verified.drift.entries):,} drift checks follows the one before."
+    if verified.drift.cut_off:
+        yield f"! {drifts.FILE}: the last line was cut off while it was written, and counts for nothing."
     if verified.archived:
         yield f"! Evidence archived: restricted/ was moved away from {', '.join(verified.archived)}."
     if verified.months:
@@ -165,6 +176,7 @@ def _examine(folder: Path) -> _Found:
         archived=archived,
         faults=tuple(faults),
         stamp=stamp,
+        drift_head=(audit.get("drift") or {}).get("head_sha256"),
     )
 
 
@@ -252,6 +264,15 @@ def _held_against(found: Mapping[str, _Found], hashes: Sequence[str]) -> Iterato
                 f"{hash_}: no record bears this hash of the anchor. A record was changed, made anew or cut off since."
                 f" {_PUT_BACK}."
             )
+
+
+def _drift(found: Mapping[str, _Found], log: drifts.Log) -> Iterator[str]:
+    """Yield where the drift checks do not follow one another, or lack one that a record names."""
+    for number in log.faults:
+        yield f"{drifts.FILE}: line {number} cannot be read, or does not follow the line before. {_PUT_BACK}."
+    for each in found.values():
+        if each.drift_head is not None and each.drift_head not in log.hashes:
+            yield f"{drifts.FILE}: the newest check that {each.name} names is gone, or was changed. {_PUT_BACK}."
 
 
 def _hashes(anchor: str) -> list[str]:

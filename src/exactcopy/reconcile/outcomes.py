@@ -45,8 +45,10 @@ _COLUMNS = {
 def find_outcomes(case: Case) -> None:
     """Fill the table `outcomes`: a row for each primary, backup and instance of the primary.
 
-    And `recoverable`: of what is missing on a backup, the version that it keeps of what was deleted there.
+    And `recoverable`: of what is missing on a backup, the version that it keeps of what was deleted there. And
+    `restored`, empty: a test restore fills it.
     """
+    case.db.execute("create or replace table restored (backup varchar, study varchar)")
     case.db.execute(f"create or replace table outcomes ({', '.join(f'{n} {kind}' for n, kind in _COLUMNS.items())})")
     for primary, backup in case.pairs():
         case.db.execute(f"insert into outcomes by name {_outcomes(case, primary, backup)}")

@@ -108,7 +108,8 @@ def locked(config: "Config") -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunLocked(
-                f"{config.path.name}: another audit is running. Wait for it to end, or end it, then try again."
+                f"{config.path.name}: another audit or drift check is running. Wait for it to end, or end it, then try"
+                " again."
             ) from None
         yield
 
@@ -152,6 +153,11 @@ def begin(config: "Config", now: datetime) -> Unfinished:
     unfinished.root.mkdir(mode=0o700)
     write_whole(unfinished.root / "begun.json", json.dumps({"started": now.isoformat(), "stamp": stamp}))
     return _prepared(unfinished)
+
+
+def passing(scratch: Path, now: datetime) -> Unfinished:
+    """Return what a run that leaves no record works in; an unfinished audit is not touched by it."""
+    return _prepared(Unfinished(id="passing", started=now.replace(microsecond=0), root=scratch))
 
 
 def seal(config: "Config", unfinished: Unfinished, previous: Record | None) -> Record:

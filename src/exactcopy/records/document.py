@@ -80,6 +80,8 @@ class Document:
     decisions: Sequence[Mapping[str, Any]]
     corrective_actions: Sequence[Action]
     resolved: Sequence[Action]
+    # What the drift checks since the last record came to.
+    drift: Mapping[str, Any]
 
 
 def write_document(path: Path, config: Config, unfinished: Unfinished, previous: Record | None, said: Document) -> None:
@@ -207,6 +209,7 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
         "resolved": [asdict(action) for action in said.resolved],
         "timing": said.timing,
         "seal": said.seal,
+        "drift": said.drift,
         "evidence": {
             "restricted_manifest_sha256": said.restricted_manifest_sha256,
             "gaps_rows": said.gaps_rows,

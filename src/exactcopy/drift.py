@@ -1,0 +1,248 @@
+"""The daily job: list again, compare with the last record, read what is new or changed; restore and seal nothing."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from exactcopy import __version__, records
+from exactcopy.assess import conclude, load_controls
+from exactcopy.changes import Item, Kind, Standing, changes, standing
+from exactcopy.checks import CHECKS, Checked, finding_id, run_checks
+from exactcopy.checks.common import Scope
+from exactcopy.comparing import compare, nanoseconds, opened
+from exactcopy.config import Config
+from exactcopy.decisions import Decisions
+from exactcopy.errors import RecordError
+from exactcopy.evidence import gather
+from exactcopy.inventory.database import database
+from exactcopy.inventory.taking import Step
+from exactcopy.model import ReadPolicy, Severity, Target
+from exactcopy.recording import examined_whole
+from exactcopy.records import History, Record, Run, drifts
+from exactcopy.records.document import not_examined
+from exactcopy.results import Evidence, Finding, NotChecked
+from exactcopy.selftest import self_test
+
+# Until then no proof of a monthly audit grows older than it may be.
+_AUDIT_EVERY = timedelta(days=35)
+# Longer than any proof is kept.
+_FOREVER = timedelta(days=36500)
+# What only an audit does, and so only an audit can make up for.
+_BY_AUDIT = ("restore_not_tested", "recovery_not_tested")
+_FINDING = ("id", "check", "target", "severity", "count", "unit", "title", "message", "state", "first_seen")
+_WORDS = {"gap": "with a gap", "pending": "pending", "not_checked": "not checked"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drifted:
+    """What a drift check found: `said` speaks as audit.json does. And what a person should hear besides."""
+
+    said: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+
+def run_drift(config: Config, decisions: Decisions, now: datetime, step: Step) -> Drifted:
+    """Compare every store with the last record, add a line to drift.jsonl, and leave everything else as it is.
+
+    What the last record knows of an object that the listing shows unchanged still holds, however old it is; all else
+    is read. Findings of the last record that nothing can answer today stay. Raises RecordError where there is no
+    record to compare with, and RunLocked while another run is under way.
+    """
+    with opened(config) as (reached, pool, scratch):
+        history = History(records.chain(config))
+        last = _last(history, config)
+        run = Run(
+            config=replace(
+                reached,
+                primaries=tuple(map(_only_what_is_new, reached.primaries)),
+                backups=tuple(map(_only_what_is_new, reached.backups)),
+            ),
+            decisions=decisions,
+            history=history,
+            unfinished=records.passing(scratch, now),
+        )
+        with database(run.unfinished.work / "spill") as db:
+            tested = self_test(db, pool, scratch, nanoseconds(run.unfinished.started))
+            compared = compare(db, pool, run, step)
+            evidence = gather(run, compared.case, compared.inventories, (), (), None, tested)
+        said = _judge(config, evidence, last)
+        said["read_bytes"] = sum(item.read_bytes for item in compared.inventories)
+        said["changes"] = _changes(standing(said), last, drifts.read(config.state))
+        drifts.append(config.state, _line(said))
+        return Drifted(said=said, warnings=tuple(item.message for item in compared.inventories if item.message))
+
+
+def lines(said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a person is told."""
+    from exactcopy.report.verdict import HEADLINES
+
+    changed = said["changes"]
+    yield f"Drift check against the audit {said['record']['id']}: {HEADLINES[said['headline']][0]}"
+    yield ""
+    then = {(row["primary"], row["backup"]): row["studies"] for row in said["record"]["comparisons"]}
+    for row in said["comparisons"]:
+        now, before = row["studies"], then.get((row["primary"], row["backup"]), row["studies"])
+        rest = ", ".join(f"{_figure(now, before, state)} {words}" for state, words in _WORDS.items())
+        yield (
+            f"  {row['primary']} on {row['backup']}: {_figure(now, before, 'protected')} of"
+            f" {_figure(now, before, 'total')} studies have an exact copy; {rest}"
+        )
+    for part in said["not_examined"]:
+        yield f"  Not examined: {part['text']}"
+    yield f"  {said['read_bytes'] / 1e6:,.1f} MB were new or changed, and were read."
+    yield ""
+    yield from _told("Since the audit", changed["since_audit"])
+    if changed["last"]:
+        yield from _told(f"Since the drift check of {changed['last']}", changed["since_last"])
+    if any(change["kind"] in (Kind.NEW, Kind.WORSE) for change in changed["since_audit"]):
+        yield ""
+        yield "Which studies they are stands in the worklists of the next audit."
+
+
+def _figure(now: Mapping[str, int], before: Mapping[str, int], state: str) -> str:
+    return f"{now[state]:,}" + (f" (then {before[state]:,})" if now[state] != before[state] else "")
+
+
+def _told(since: str, changed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield f"{since}:" if changed else f"{since}: nothing new, worse or resolved."
+    for each in changed:
+        yield f"  {each['kind']:<15}  {each['id']}  {each['severity']:<8}  {each['title']}"
+
+
+def _only_what_is_new(target: Target) -> Target:
+    """Return a store of which nothing is read again that the listing shows unchanged."""
+    read = ReadPolicy.ROTATION if target.read is ReadPolicy.ALL else target.read
+    return replace(target, read=read, reread=_FOREVER)
+
+
+def _last(history: History, config: Config) -> Record:
+    """Return the record to compare with. Without its evidence all would have to be read again."""
+    last = history.last
+    if last is None:
+        raise RecordError(
+            f"{config.path.name}: there is no record yet, so nothing can have drifted. First: exactcopy audit"
+            f" {config.path.name}"
+        )
+    if not history.intact(last):
+        raise RecordError(
+            f"{last.id}: restricted/ was moved away or altered, so there is nothing to compare with. Put it back, or"
+            f" audit again: exactcopy audit {config.path.name}"
+        )
+    return last
+
+
+def _judge(config: Config, evidence: Evidence, last: Record) -> dict[str, Any]:
+    """Ask the checks of the audit, keep what only an audit can answer, and conclude."""
+    known = {found["id"]: found for found in last.audit["findings"]}
+    asked = [
+        item
+        for item in run_checks(evidence, lambda finding: _remembered(finding, known.get(finding.id)))
+        # An audit asks these of all its findings; here are not all.
+        if CHECKS[item.check].scope is not Scope.FINDINGS
+    ]
+    answered = {finding_id(item.check, item.target) for item in asked if not isinstance(item.result, NotChecked)}
+    findings = [
+        *(item.result for item in asked if isinstance(item.result, Finding)),
+        *(_kept(found) for name, found in known.items() if name not in answered),
+    ]
+    left_out = [*not_examined(evidence), *_left_to_audit(evidence, last)]
+    concluded = conclude(findings, load_controls(), evidence, examined_whole(evidence) and not left_out)
+    return {
+        "schema": records.SCHEMA,
+        "facility": config.facility,
+        "at": evidence.started.isoformat(),
+        "version": __version__,
+        "record": {
+            "id": last.id,
+            "manifest_sha256": last.manifest_sha256,
+            "comparisons": _rows(last.audit["comparisons"]),
+        },
+        "conclusion": concluded.conclusion,
+        "headline": concluded.headline,
+        "complete": concluded.complete,
+        "not_examined": left_out,
+        "comparisons": _rows(map(asdict, evidence.comparisons)),
+        "findings": [
+            {**{key: getattr(found, key) for key in _FINDING}, "asked": found.id in answered}
+            for found in sorted(findings, key=lambda found: (found.severity.rank, -found.count, found.id))
+        ],
+        "checks": [_check(item) for item in asked],
+    }
+
+
+def _remembered(finding: Finding, before: Mapping[str, Any] | None) -> Finding:
+    """Return the finding as the last record knows it: how often it was seen is counted, and raised, by audits only."""
+    if before is None:
+        return finding
+    severity = Severity(before["severity"])
+    return replace(
+        finding,
+        severity=min(severity, finding.severity, key=lambda each: each.rank)
+        if before.get("raised")
+        else finding.severity,
+        first_seen=before["first_seen"],
+        times_seen=before["times_seen"],
+    )
+
+
+def _kept(before: Mapping[str, Any]) -> Finding:
+    """Return a finding of the last record that could not be asked for today."""
+    names = ("id", "check", "target", "count", "title", "message", "why", "unit", "state", "first_seen", "times_seen")
+    return Finding(**{name: before[name] for name in names}, severity=Severity(before["severity"]))
+
+
+def _left_to_audit(evidence: Evidence, last: Record) -> Iterator[dict[str, str]]:
+    """Yield what an audit has to make up for: what the last one left out, and that the next one is overdue."""
+    yield from (part for part in last.audit["not_examined"] if part["reason"] in _BY_AUDIT)
+    age = evidence.started - datetime.fromisoformat(last.audit["audit"]["started"])
+    if age > _AUDIT_EVERY:
+        text = f"The last audit was {age.days} days ago: what it read is too old to rely on, and no restore was tested"
+        yield {"target": "audit", "reason": "audit_overdue", "text": text}
+
+
+def _changes(now: Standing, last: Record, log: drifts.Log) -> dict[str, Any]:
+    """Return what changed since the last audit, and since the drift check after it, if there was one."""
+    audited = standing(last.audit).items
+    newest = log.entries[-1] if log.entries and log.entries[-1]["record"]["id"] == last.id else None
+    drifted = standing(newest).items if newest else audited
+    return {
+        "since_audit": _listed(audited, now),
+        "last": newest["at"] if newest else None,
+        "since_last": _listed(drifted, now),
+    }
+
+
+def _listed(before: Mapping[str, Item], now: Standing) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": change.kind,
+            "id": change.item.id,
+            "severity": change.item.severity,
+            "count": change.item.count,
+            "title": change.item.title,
+        }
+        for change in changes(before, now)
+    ]
+
+
+def _line(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what drift.jsonl keeps of it."""
+    kept = ("at", "version", "conclusion", "headline", "complete", "comparisons")
+    level = ("id", "check", "target", "severity", "count", "title", "state")
+    return {
+        **{key: said[key] for key in kept},
+        "record": {key: said["record"][key] for key in ("id", "manifest_sha256")},
+        "not_examined": said["not_examined"],
+        "findings": [{key: found[key] for key in level} for found in said["findings"]],
+        "changed": bool(said["changes"]["since_last"]),
+    }
+
+
+def _rows(comparisons: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: row[key] for key in ("primary", "backup", "studies")} for row in comparisons]
+
+
+def _check(item: Checked) -> dict[str, str]:
+    answers = {NotChecked: "not_checked", Finding: "exception"}
+    return {"check": item.check, "target": item.target, "status": answers.get(type(item.result), "no_exception")}
