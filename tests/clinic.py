@@ -171,11 +171,14 @@ def outcomes(audit: dict[str, Any], backup: str) -> dict[str, int]:
 
 
 def findings(audit: dict[str, Any]) -> dict[tuple[str, str], str]:
-    """Give the severity of each finding by check and target; the disk that a test's stores share is left out."""
+    """Give the severity of each finding by check and target.
+
+    Left out are the disk that a test's stores share, and that nobody reviewed the record before.
+    """
     return {
         (finding["check"], finding["target"]): finding["severity"]
         for finding in audit["findings"]
-        if finding["check"] != "separate-failure-domain"
+        if finding["check"] not in ("separate-failure-domain", "last-report-was-reviewed")
     }
 
 
@@ -187,12 +190,13 @@ def store(audit: dict[str, Any], name: str) -> dict[str, Any]:
 
 def audit_at(clinic: Clinic, now: datetime) -> dict[str, Any]:
     """Audit as if it were `now`, in this process; give audit.json."""
+    from exactcopy.assess import read_decisions
     from exactcopy.audit import run_audit
     from exactcopy.config import load_config
-    from exactcopy.decisions import load_decisions
 
     config = load_config(clinic.configure())
-    decisions = load_decisions(config.decisions, {"EC-BA-01", "EC-CP-01"}, now.date())
-    audited = run_audit(config, decisions, now, lambda name, objects, size: lambda count, read: None)
+    audited = run_audit(
+        config, read_decisions(config, now.date()), now, lambda name, objects, size: lambda count, read: None
+    )
     check_sums(dict(audited.record.audit))
     return dict(audited.record.audit)

@@ -88,7 +88,7 @@ def evidence(*backups: StoreFacts, primaries: tuple[StoreFacts, ...] = (), cover
     """Give the evidence of an audit in which nothing is amiss but what the stores themselves show."""
     primaries = primaries or (store("pacs", Role.PRIMARY),)
     nothing = dict.fromkeys(("lost_from_primary", "gone_everywhere", "no_sound_copy"), Count())
-    nothing |= dict.fromkeys(("damaged_on_primary", "only_copy", "changed_on_primary"), Count())
+    nothing |= dict.fromkeys(("damaged_on_primary", "only_copy", "changed_on_primary", "disposed"), Count())
     return Evidence(
         started=NOW,
         first=False,
@@ -113,6 +113,9 @@ def evidence(*backups: StoreFacts, primaries: tuple[StoreFacts, ...] = (), cover
         anchor_away=False,
         actions=(),
         self_test=SelfTest(planted=16, found=16, missed=(), sound=4, alarms=()),
+        reviewed=False,
+        addressable=frozenset(),
+        stated=frozenset(),
     )
 
 

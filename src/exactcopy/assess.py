@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
 
-from exactcopy.checks import Checked
-from exactcopy.decisions import Decisions, attestation, expired
+from exactcopy.checks import CHECKS, Checked, finding_id
+from exactcopy.config import Config
+from exactcopy.decisions import Decisions, attestation, expired, load_decisions
+from exactcopy.decisions.apply import ACCEPTED
 from exactcopy.model import Attestation, Severity
 from exactcopy.results import Assessment, Control, Evidence, Finding, NotChecked
 
@@ -15,10 +17,13 @@ NO_EXCEPTION = "no exception"
 ATTENTION = "attention"
 EXCEPTION = "exception"
 ATTESTED = "attested"
+ALTERNATIVE = "alternative documented"
 NOT_APPLICABLE = "not applicable"
 NOT_CHECKED = "not checked"
 
 AGREEMENT = "EC-BA-01"
+# Strictest first: whether a finding may be accepted is for the strictest control of its check to say.
+_SPECIFICATIONS = ("required", "standard", "other law", "addressable", "facility policy", "proposed")
 _COPIES = {"every-instance-has-a-copy", "backup-is-complete", "copies-are-exact", "copies-are-readable"}
 _RESTORES = {"restore-succeeded", "restored-images-open", "recovery-pacs-shows-studies"}
 
@@ -38,6 +43,38 @@ def load_controls() -> tuple[Control, ...]:
     return tuple(
         Control(**{**control, "checks": tuple(control.get("checks", ()))}) for control in tomllib.loads(text)["control"]
     )
+
+
+def read_decisions(config: Config, today: date) -> Decisions:
+    """Return what decisions.toml beside `config` decides, or raise ConfigError with every fault in it."""
+    controls = load_controls()
+    return load_decisions(config.decisions, attestable(controls), today, judges(controls, config))
+
+
+def attestable(controls: Iterable[Control]) -> frozenset[str]:
+    """Return the ids of the controls that people may state."""
+    return frozenset(control.id for control in controls if control.may_be_attested)
+
+
+def judges(controls: Iterable[Control], config: Config) -> Mapping[str, Control]:
+    """Return the control that says, for each finding there could be, whether it may be accepted; by its id."""
+    targets = [*(target.name for target in config.stores), "audit"]
+    targets += [config.recovery.name] if config.recovery else []
+    strictest = _strictest(controls)
+    return {finding_id(check, target): strictest[check] for check in CHECKS for target in targets}
+
+
+def addressable(controls: Iterable[Control]) -> frozenset[str]:
+    """Return the checks by which an addressable specification is judged, and no stricter one."""
+    return frozenset(check for check, control in _strictest(controls).items() if control.specification == "addressable")
+
+
+def _strictest(controls: Iterable[Control]) -> Mapping[str, Control]:
+    found: dict[str, Control] = {}
+    for control in sorted(controls, key=lambda each: _SPECIFICATIONS.index(each.specification)):
+        for check in control.checks:
+            found.setdefault(check, control)
+    return found
 
 
 def assess(
@@ -62,12 +99,15 @@ def assess(
 def conclude(
     findings: Iterable[Finding], controls: Iterable[Control], evidence: Evidence, complete: bool
 ) -> Conclusion:
-    """Return the conclusion; `complete`: every store and every planned restore was examined."""
+    """Return the conclusion; `complete`: every store and every planned restore was examined.
+
+    What was accepted decides like what is open: a decision never changes a result.
+    """
     deciding = {name for control in controls if control.decides for name in control.checks}
     decided = {
         finding.check
         for finding in findings
-        if finding.check in deciding and finding.severity.rank <= Severity.MEDIUM.rank and finding.state == "open"
+        if finding.check in deciding and finding.severity.rank <= Severity.MEDIUM.rank
     }
     losses = evidence.losses
     if losses.no_sound_copy.instances or losses.gone_everywhere.instances:
@@ -89,12 +129,9 @@ def _assess(control: Control, checked: Sequence[Checked], decisions: Decisions, 
     open_questions = [item.result for item in checked if isinstance(item.result, NotChecked)]
     stated = attestation(decisions, control.id, today) if control.may_be_attested else None
     if findings:
-        heavy = any(finding.severity.rank <= Severity.MEDIUM.rank for finding in findings)
-        status = EXCEPTION if heavy else ATTENTION
+        status = _status(control, findings)
         beside = _targets(question.target for question in open_questions)
-        observed = " ".join(
-            [*(f"{finding.title}." for finding in findings), *([f"Not checked on {beside}."] if beside else [])]
-        )
+        observed = " ".join([*map(_seen, findings), *([f"Not checked on {beside}."] if beside else [])])
     elif control.id == AGREEMENT and checked:
         # The check looked for an attestation of each party, and found it.
         status, observed = ATTESTED, "An agreement with each holder is on record."
@@ -109,6 +146,24 @@ def _assess(control: Control, checked: Sequence[Checked], decisions: Decisions, 
     return Assessment(
         control=control, status=status, observed=observed, findings=tuple(finding.id for finding in findings)
     )
+
+
+def _status(control: Control, findings: Sequence[Finding]) -> str:
+    """Say what findings make of a control: what was accepted needs attention, or has its alternative on record."""
+    heavy = [finding for finding in findings if finding.severity.rank <= Severity.MEDIUM.rank]
+    if control.specification == "proposed" or any(finding.state != ACCEPTED for finding in heavy):
+        return EXCEPTION if heavy else ATTENTION
+    return ALTERNATIVE if heavy and control.specification == "addressable" else ATTENTION
+
+
+def _seen(finding: Finding) -> str:
+    """Say what was found, and who accepted it."""
+    decision = finding.decision
+    if finding.state != ACCEPTED or decision is None:
+        return f"{finding.title}."
+    until = f", until {decision.expires}" if decision.expires else ""
+    instead = f" Alternative: {decision.alternative}" if decision.alternative else ""
+    return f"{finding.title}: accepted by {decision.by}, {decision.title}, on {decision.on}{until}.{instead}"
 
 
 def _unanswered(control: Control, checked: Sequence[Checked], lapsed: Attestation | None) -> str:

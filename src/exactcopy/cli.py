@@ -15,6 +15,7 @@ import typer
 from typer.main import get_command
 
 from exactcopy import __version__
+from exactcopy.cli_decisions import decisions as decision_commands
 
 if TYPE_CHECKING:
     from exactcopy.config import Config
@@ -39,6 +40,7 @@ _NO_ROOM = (
 app = typer.Typer(
     help=_ABOUT, epilog=_CODES, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
+app.add_typer(decision_commands)
 ConfigPath = Annotated[Path, typer.Argument(help="The configuration.", show_default=True)]
 
 
@@ -297,13 +299,11 @@ def main() -> NoReturn:
 
 
 def _load(path: Path) -> "tuple[Config, Decisions]":
-    from exactcopy.assess import load_controls
+    from exactcopy.assess import read_decisions
     from exactcopy.config import load_config
-    from exactcopy.decisions import load_decisions
 
     config = load_config(path)
-    known = {control.id for control in load_controls() if control.may_be_attested}
-    return config, load_decisions(config.decisions, known, datetime.now(UTC).date())
+    return config, read_decisions(config, datetime.now(UTC).date())
 
 
 def _result(said: Mapping[str, Any]) -> int:

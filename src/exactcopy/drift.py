@@ -1,6 +1,6 @@
 """The daily job: list again, compare with the last record, read what is new or changed; restore and seal nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,8 @@ from exactcopy.evidence import gather
 from exactcopy.inventory.database import database
 from exactcopy.inventory.taking import Step
 from exactcopy.model import ReadPolicy, Severity, Target
-from exactcopy.recording import examined_whole
+from exactcopy.reconcile.affected import find_restored
+from exactcopy.recording import decided, examined_whole
 from exactcopy.records import History, Record, Run, drifts
 from exactcopy.records.document import not_examined
 from exactcopy.results import Evidence, Finding, NotChecked
@@ -66,7 +67,9 @@ def run_drift(config: Config, decisions: Decisions, now: datetime, step: Step) -
             tested = self_test(db, pool, scratch, nanoseconds(run.unfinished.started))
             compared = compare(db, pool, run, step)
             evidence = gather(run, compared.case, compared.inventories, (), (), None, tested)
-        said = _judge(config, evidence, last)
+            find_restored(compared.case, ())
+            labels = history.labels()
+            said = _judge(config, evidence, last, lambda found: decided(found, run, compared.case, labels))
         said["read_bytes"] = sum(item.read_bytes for item in compared.inventories)
         said["changes"] = _changes(standing(said), last, drifts.read(config.state))
         drifts.append(config.state, _line(said))
@@ -132,12 +135,16 @@ def _last(history: History, config: Config) -> Record:
     return last
 
 
-def _judge(config: Config, evidence: Evidence, last: Record) -> dict[str, Any]:
-    """Ask the checks of the audit, keep what only an audit can answer, and conclude."""
+def _judge(config: Config, evidence: Evidence, last: Record, decide: Callable[[Finding], Finding]) -> dict[str, Any]:
+    """Ask the checks of the audit, keep what only an audit can answer, and conclude.
+
+    `decide` adds what people decided to a finding that bears its dates.
+    """
+    started = evidence.started.isoformat()
     known = {found["id"]: found for found in last.audit["findings"]}
     asked = [
         item
-        for item in run_checks(evidence, lambda finding: _remembered(finding, known.get(finding.id)))
+        for item in run_checks(evidence, lambda found: decide(_remembered(found, known.get(found.id), started)))
         # An audit asks these of all its findings; here are not all.
         if CHECKS[item.check].scope is not Scope.FINDINGS
     ]
@@ -171,10 +178,10 @@ def _judge(config: Config, evidence: Evidence, last: Record) -> dict[str, Any]:
     }
 
 
-def _remembered(finding: Finding, before: Mapping[str, Any] | None) -> Finding:
+def _remembered(finding: Finding, before: Mapping[str, Any] | None, started: str) -> Finding:
     """Return the finding as the last record knows it: how often it was seen is counted, and raised, by audits only."""
     if before is None:
-        return finding
+        return replace(finding, first_seen=started)
     severity = Severity(before["severity"])
     return replace(
         finding,

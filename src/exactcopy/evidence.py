@@ -8,15 +8,17 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from exactcopy.assess import AGREEMENT
+from exactcopy import records
+from exactcopy.assess import AGREEMENT, addressable, load_controls
 from exactcopy.config import Config
-from exactcopy.decisions import attestation
+from exactcopy.decisions import Decisions, attestation
+from exactcopy.decisions.apply import assign
 from exactcopy.errors import RecordError, StoreUnavailable
 from exactcopy.inventory.taking import Inventory
 from exactcopy.model import Role, Severity, Target
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.facts import LastKnown, compare_facts, store_facts
-from exactcopy.reconcile.losses import find_losses
+from exactcopy.reconcile.losses import find_disposed, find_losses
 from exactcopy.reconcile.retention import STUDIES, find_absent
 from exactcopy.records import History, Record, Run
 from exactcopy.records.document import method
@@ -45,6 +47,8 @@ def gather(
     )
     tolerated, overdue = _absent_drives(case, stores)
     today = datetime.fromtimestamp(case.started / 1e9, UTC)
+    controls = load_controls()
+    disposed = find_disposed(case, run.decisions.disposals, history.labels())
     return Evidence(
         started=today,
         first=history.last is None,
@@ -55,11 +59,11 @@ def gather(
         stores=stores,
         comparisons=tuple(compare_facts(case, p, b, last[b.target.name]) for p, b in case.pairs()),
         losses=find_losses(case),
-        retention=find_absent(case, config.retention, disposed=()),
+        retention=find_absent(case, config.retention, disposed),
         restores=tuple(summarize(case, drawn, tests, config.recovery, refused) for drawn in draws),
         agreements=_agreements(run, today.date()),
         previous=history.last.id if history.last else None,
-        left_out_stores=_left_out(case, history),
+        left_out_stores=_left_out(run, case),
         tolerated=tolerated,
         overdue_drives=overdue,
         recovery=config.recovery,
@@ -68,18 +72,42 @@ def gather(
         record_faults=_record_faults(config) if history.records else None,
         self_test=self_test,
         anchor_away=config.anchor is not None and not config.anchor.exists(),
-        actions=tuple(_actions(history.last)) if history.last else (),
+        actions=tuple(_actions(run, history.last)) if history.last else (),
+        reviewed=history.last is not None and _reviewed(run.decisions, history.last),
+        addressable=addressable(controls),
+        stated=frozenset(
+            check
+            for control in controls
+            if attestation(run.decisions, control.id, today.date())
+            for check in control.checks
+        ),
     )
 
 
-def _actions(last: Record) -> Iterator[Action]:
-    """Yield what the last record left to be done; a record of an earlier version names its findings only."""
-    audit = last.audit
+def _actions(run: Run, last: Record) -> Iterator[Action]:
+    """Yield what the last record left to be done, but about stores that were disposed of.
+
+    A record of an earlier version names its findings only.
+    """
+    audit, retired = last.audit, _retired(run)
     found = ({**each, "cause": None} for each in audit["findings"] if each["severity"] != Severity.INFO)
     for each in audit.get("corrective_actions", found):
         severity, due = Severity(each["severity"]), each["due"] and date.fromisoformat(each["due"])
         named = {field.name: each[field.name] for field in fields(Action)}
-        yield Action(**{**named, "severity": severity, "due": due})
+        if each["target"] not in retired:
+            yield assign(Action(**{**named, "severity": severity, "due": due}), run.decisions)
+
+
+def _reviewed(decisions: Decisions, last: Record) -> bool:
+    """Whether a review names the last record, and the hash of what it is today: its audit.json, or its manifest."""
+    hashes = (records.digest(last.folder / "audit.json"), last.manifest_sha256)
+    return any(each.record == last.id and each.sha256 in hashes for each in decisions.reviews)
+
+
+def _retired(run: Run) -> set[str]:
+    """Return the stores that are no longer configured, and whose disposal is on record."""
+    configured = {target.name for target in run.config.stores}
+    return {each.store for each in run.decisions.disposals if each.store is not None} - configured
 
 
 def _record_faults(config: Config) -> int:
@@ -192,11 +220,11 @@ def _absent_drives(case: Case, stores: Sequence[StoreFacts]) -> tuple[dict[str, 
     return tolerated, overdue
 
 
-def _left_out(case: Case, history: History) -> tuple[str, ...]:
-    """Return the stores of the last record that are no longer configured."""
-    now = {store.target.name for store in case.stores}
-    before = [store["name"] for store in history.last.audit["stores"]] if history.last else []
-    return tuple(name for name in before if name not in now)
+def _left_out(run: Run, case: Case) -> tuple[str, ...]:
+    """Return the stores of any record that are no longer configured and were not disposed of."""
+    known = {store.target.name for store in case.stores} | _retired(run)
+    before = {store["name"]: None for record in run.history.records for store in record.audit["stores"]}
+    return tuple(name for name in before if name not in known)
 
 
 def _days_since_restore(history: History, started: datetime) -> dict[str, int]:

@@ -9,11 +9,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from exactcopy import records
+from exactcopy.assess import judges, load_controls
+from exactcopy.checks.common import DECIDE_INCIDENT
 from exactcopy.config import Config
 from exactcopy.errors import ExactCopyError, RecordError
 from exactcopy.inventory.database import database, literal, parquet, rows
 from exactcopy.model import Copy, Problem
 from exactcopy.records import Record
+from exactcopy.results import Control
 from exactcopy.stores import Stream, open_store
 
 _MOST_LABELS = 40
@@ -30,16 +33,18 @@ def explain(config: Config, name: str) -> Iterator[str]:
 
     Raises RecordError where there is no record or nothing of that name in it.
     """
-    record = _last(config)
+    record = records.last(config)
     if name.upper().startswith("F-"):
-        yield from _finding(record, "F-" + name[2:].lower())
+        finding = records.finding(record, name)
+        yield from _finding(record, finding)
+        yield from _decisions(finding, judges(load_controls(), config))
     else:
         yield from _label(record, name.upper())
 
 
 def reveal(config: Config, label: str) -> Iterator[str]:
     """Yield whose study a label is, read live from the primary: for a terminal, never for a file."""
-    record = _last(config)
+    record = records.last(config)
     study = _study(record, label.upper())
     for target in config.primaries:
         folder = record.restricted / "inventory" / target.name
@@ -75,18 +80,7 @@ def reveal(config: Config, label: str) -> Iterator[str]:
     raise ExactCopyError(f"{label}: no primary holds this study any more. See the worklists of the backups.")
 
 
-def _last(config: Config) -> Record:
-    chain = records.chain(config)
-    if not chain:
-        raise RecordError(f"{config.records}: there is no record yet. Run `exactcopy audit {config.path.name}` first.")
-    return chain[0]
-
-
-def _finding(record: Record, name: str) -> Iterator[str]:
-    finding: Mapping[str, Any] | None = next((f for f in record.audit["findings"] if f["id"] == name), None)
-    if finding is None:
-        known = ", ".join(f["id"] for f in record.audit["findings"]) or "none"
-        raise RecordError(f"{name}: the last record has no such finding. It has: {known}.")
+def _finding(record: Record, finding: Mapping[str, Any]) -> Iterator[str]:
     yield f"{finding['id']} · {finding['severity']} · {finding['target']}: {finding['title']}"
     yield f"Seen: {finding['message']}"
     yield f"Why it matters: {finding['why']}"
@@ -95,11 +89,31 @@ def _finding(record: Record, name: str) -> Iterator[str]:
     yield f"Owner: {finding['owner'] or 'No owner yet'}, by {finding['due'] or 'no date'}"
     if finding["worklist"]:
         yield f"Worklist: {record.restricted / finding['worklist']}"
-    with (record.folder / "gaps.csv").open(newline="", encoding="utf-8") as file:
-        labels = sorted({row["label"] for row in csv.DictReader(file) if row["finding"] == name})
+    labels = records.labels_of(record, finding["id"])
     if labels:
         more = f" and {len(labels) - _MOST_LABELS:,} more in gaps.csv" if len(labels) > _MOST_LABELS else ""
         yield f"Studies: {', '.join(labels[:_MOST_LABELS])}{more}"
+
+
+def _decisions(finding: Mapping[str, Any], judged_by: Mapping[str, Control]) -> Iterator[str]:
+    """Yield who decided what about a finding, and the commands with which to decide."""
+    if decision := finding.get("decision"):
+        yield (
+            f"Accepted by {decision['by']}, {decision['title']}, on {decision['on']} until {decision['expires']}: "
+            f"{decision['reason']}"
+        )
+    who = '--by "…" --title "…"'
+    yield f'Who mends it: exactcopy assign {finding["id"]} --owner "…" --due 2026-12-31 --cause "…" {who}'
+    if DECIDE_INCIDENT in finding["remedy"]:
+        yield f'A security incident?: exactcopy incident {finding["id"]} no --reason "…" {who}, or yes'
+    if finding["check"] == "no-unexplained-loss":
+        yield f'Deleted on purpose: exactcopy dispose E-… --reason "…" --policy "…" {who}'
+    control = judged_by.get(finding["id"])
+    if control and control.specification in ("addressable", "facility policy"):
+        instead = '--alternative "…" ' if control.specification == "addressable" else ""
+        yield f'To accept it as it is: exactcopy accept {finding["id"]} --reason "…" {instead}{who}'
+    elif control and control.specification != "proposed":
+        yield f"It takes no acceptance: {control.id} is not addressable. It closes when it is mended."
 
 
 def _label(record: Record, label: str) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """From evidence to a sealed record: checks, assessments, the files under restricted/, the reports."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -14,11 +13,21 @@ from exactcopy.checks import run_checks
 from exactcopy.checks.actions import carried, resolved, to_do
 from exactcopy.config import Config
 from exactcopy.decisions import Decisions, attestation
+from exactcopy.decisions.apply import EXACT, Affected, decide
+from exactcopy.decisions.listing import new_since
 from exactcopy.errors import ExactCopyError
 from exactcopy.inventory.database import literal, save
 from exactcopy.inventory.taking import Inventory
 from exactcopy.model import Attestation, Severity
-from exactcopy.reconcile.affected import find_affected, gap_rows, labelled_studies, write_worklists
+from exactcopy.reconcile.affected import (
+    affected_studies,
+    altered_elements,
+    find_affected,
+    find_restored,
+    gap_rows,
+    labelled_studies,
+    write_worklists,
+)
 from exactcopy.reconcile.case import Case
 from exactcopy.reconcile.differences import save_differences
 from exactcopy.reconcile.losses import save_known
@@ -52,14 +61,18 @@ def record(
     config, history, unfinished = run.config, run.history, run.unfinished
     previous = history.last
     controls = load_controls()
-    checked = run_checks(evidence, lambda finding: _remembered(finding, history, unfinished))
+    before = history.labels()
+    find_restored(case, tests)
+    checked = run_checks(
+        evidence, lambda finding: decided(_remembered(finding, history, unfinished), run, case, before)
+    )
     deciding = frozenset(name for control in controls if control.decides for name in control.checks)
     findings = sorted(
         (item.result for item in checked if isinstance(item.result, Finding)),
         key=lambda finding: (finding.severity.rank, finding.check not in deciding, -finding.count, finding.id),
     )
     concluded = conclude(findings, controls, evidence, examined_whole(evidence))
-    gaps, highest_label = _write_restricted(run, case, inventories, findings, tests)
+    gaps, highest_label = _write_restricted(run, case, inventories, findings, tests, before)
     folder = unfinished.folder
     key, unsealed = _key(config)
     # pandas and jinja2 come with it: loaded while nothing waits.
@@ -96,7 +109,7 @@ def record(
             if key
             else None,
             history=earlier(history.records, unfinished.started),
-            decisions=[],
+            decisions=new_since(run.decisions, (record.audit for record in history.records)),
             corrective_actions=[*to_do(findings), *carried(evidence.actions, checked)],
             resolved=resolved(evidence.actions, checked),
             drift=drifts.since(drifts.read(config.state), previous, unfinished.started),
@@ -135,6 +148,20 @@ def _key(config: Config) -> tuple[Key | None, list[str]]:
         return open_key(config), []
     except (ExactCopyError, OSError) as error:
         return None, [f"The report is not sealed. {error}"]
+
+
+def decided(finding: Finding, run: Run, case: Case, labels: Mapping[str, str]) -> Finding:
+    """Return the finding with what people decided about it; its studies are known by the labels that they bore.
+
+    `find_restored` comes first: some findings are about studies that were restored.
+    """
+    decisions = run.decisions
+    studies: list[str] | None = []
+    if decisions.acceptances or decisions.incidents:
+        studies = affected_studies(case, finding.check, finding.target)
+    differing = altered_elements(case, finding.target) if studies and finding.check == EXACT else {}
+    named = None if studies is None else [Affected(labels.get(each), differing.get(each)) for each in studies]
+    return decide(finding, decisions, named, run.unfinished.started.date())
 
 
 def write_reports(folder: Path, key: Key | None, timestamp: str | None = None) -> list[str]:
@@ -191,16 +218,19 @@ def examined_whole(evidence: Evidence) -> bool:
 
 
 def _write_restricted(
-    run: Run, case: Case, inventories: Sequence[Inventory], findings: Sequence[Finding], tests: Sequence[RestoreTest]
+    run: Run,
+    case: Case,
+    inventories: Sequence[Inventory],
+    findings: Sequence[Finding],
+    tests: Sequence[RestoreTest],
+    before: Mapping[str, str],
 ) -> tuple[list[dict[str, Any]], int]:
     """Write everything that names a patient's study, all under restricted/.
 
     Return the rows of gaps.csv and the highest label that was ever given.
     """
-    config, history, folder = run.config, run.history, run.unfinished.restricted
-    find_affected(case, findings, tests)
-    keyed = next(history.holding("key.json"), None)
-    before = records.read_labels(keyed.restricted) if keyed else {}
+    history, folder = run.history, run.unfinished.restricted
+    find_affected(case, findings)
     highest = max((record.audit["evidence"]["highest_label"] for record in history.records), default=0)
     labels = records.add_labels(before, labelled_studies(case, tests), highest)
     records.write_labels(folder, labels)
@@ -226,8 +256,9 @@ def _write_restricted(
         for item in examined
     }
     (folder / "stores.json").write_text(json.dumps(stores, indent=1), encoding="utf-8")
-    if config.decisions.is_file():
-        shutil.copyfile(config.decisions, folder / "decisions.toml")
+    if run.decisions.content:
+        # As it was read: the digest in audit.json is of these bytes.
+        (folder / "decisions.toml").write_bytes(run.decisions.content)
     _write_errors(case, inventories, folder / "errors.log")
     return list(gap_rows(case, findings, labels)), max([highest, *(int(label[2:]) for label in labels.values())])
 

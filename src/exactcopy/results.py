@@ -307,6 +307,8 @@ class Losses:
     damaged_on_primary: Count
     only_copy: Count
     changed_on_primary: Count
+    # Gone with all of their study, which a recorded disposal explains.
+    disposed: Count
     by_primary: Mapping[str, Mapping[str, Count]]
 
 
@@ -440,7 +442,12 @@ class Evidence:
     record_faults: int | None
     # There is no file where the configuration says that the anchor is.
     anchor_away: bool
-    # What the last record left to be done.
+    # What the last record left to be done, with what was decided about it since; whether its report was reviewed.
     actions: tuple[Action, ...]
     # None: it could not be made.
     self_test: SelfTest | None
+    reviewed: bool
+    # The checks by which an addressable specification is judged, and no stricter one.
+    addressable: frozenset[str]
+    # The checks of which people state the control today.
+    stated: frozenset[str]

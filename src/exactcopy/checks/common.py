@@ -8,14 +8,17 @@ from exactcopy.model import Severity
 from exactcopy.results import Comparison, Evidence, Finding, NotChecked, RestoreSummary, StoreFacts
 
 Result = Finding | NotChecked | None
-DECIDE_INCIDENT = "Decide whether this is a security incident and record the decision (45 CFR 164.308(a)(6)(ii))."
+DECIDE_INCIDENT = (
+    "Decide whether this is a security incident and record the decision: `exactcopy incident` (45 CFR "
+    "164.308(a)(6)(ii))."
+)
 # For alteration and loss, before anything is mended.
 INCIDENT = ("Before anything is repaired, keep a copy of the affected files as they are.", DECIDE_INCIDENT)
 AUDIT_AGAIN = "Then audit again: the gap closes when an audit no longer finds it."
 
 
 class Scope(StrEnum):
-    """What a check is run on, once each. FINDINGS: asked last, with what all others said."""
+    """What a check is run on, once each. FINDINGS: asked by audits alone and last, with what all others said."""
 
     STORE = "store"
     PRIMARY = "primary"

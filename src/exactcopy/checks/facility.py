@@ -38,7 +38,10 @@ def kept_off_site(evidence: Evidence) -> Result:
 
 @check("no-store-left-out", Scope.AUDIT, owner="official")
 def no_store_left_out(evidence: Evidence) -> Result:
-    """Every store of the last record is still configured (45 CFR 164.308(a)(1)(ii)(A))."""
+    """Every store of a record is still configured, or its disposal is on record.
+
+    45 CFR 164.308(a)(1)(ii)(A), 164.310(d)(2)(i).
+    """
     gone = evidence.left_out_stores
     if not gone:
         return None
@@ -47,10 +50,13 @@ def no_store_left_out(evidence: Evidence) -> Result:
         len(gone),
         unit="stores",
         title=f"{', '.join(gone)} no longer audited",
-        message=f"The last record names {so_many(len(gone), 'store', 'stores')} that the configuration does not.",
+        message=f"Earlier records name {so_many(len(gone), 'store', 'stores')} that the configuration does not.",
         why="What is no longer looked at can be lost without anybody noticing; a new name begins without a baseline.",
         to_check=("Was the store retired, or was it only renamed?",),
-        remedy=("Give a renamed store its old name back.", "Record the disposal of a retired one (EC-MD-02)."),
+        remedy=(
+            "Give a renamed store its old name back.",
+            f'Record the disposal of a retired one: `exactcopy dispose --store {gone[0]} --reason "…" --policy "…"`.',
+        ),
     )
 
 

@@ -179,7 +179,7 @@ def no_unexplained_loss(evidence: Evidence, primary: StoreFacts) -> Result:
         remedy=(
             *INCIDENT,
             "Stop jobs that delete on the backups what is gone on the primary.",
-            "Restore the studies on the worklist, or record why they were disposed of.",
+            "Restore the studies on the worklist, or record why they were disposed of: `exactcopy dispose`.",
             AUDIT_AGAIN,
         ),
         worklist=f"worklist-{primary.name}.csv",

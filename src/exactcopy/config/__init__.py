@@ -86,7 +86,7 @@ def _config(file: "ConfigFile", path: Path) -> Config:
         path=path,
         facility=file.facility,
         time_zone=file.time_zone,
-        operator=file.operator or _account(),
+        operator=file.operator or account(),
         paper=file.paper.value,
         records=Path(os.path.abspath(path.parent / file.records)),
         state=path.parent / STATE,
@@ -147,7 +147,8 @@ def _digest(settings: Mapping[str, Any]) -> str:
     return sha256(dumps(settings, default=str, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _account() -> str:
+def account() -> str:
+    """Return the account of the operating system that runs this."""
     try:
         name = getpass.getuser()
     except (ImportError, KeyError, OSError):

@@ -19,6 +19,8 @@ from exactcopy.errors import ConfigError
 Where = tuple[str | int, ...]
 Fault = tuple[Where, str]
 
+# The tables of decisions.toml.
+DECISIONS = ("attest", "accept", "assign", "dispose", "incident", "review")
 RATES = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -179,6 +181,27 @@ def years(value: object) -> int:
     raise ValueError(f"{shown(value)} is no number of years. Write a whole number from 1 to 100, without quotes.")
 
 
+def matching(pattern: str, what: str, example: str) -> PlainValidator:
+    """Take a text of one form; `what` says what it is, `example` what to write."""
+
+    def check(value: object) -> str:
+        if isinstance(value, str) and re.fullmatch(pattern, value):
+            return value
+        raise ValueError(f"{shown(value)} is no {what}. Write {example}.")
+
+    return PlainValidator(check)
+
+
+def labels(value: object) -> tuple[str, ...]:
+    """Take a list of labels of studies, at least one."""
+    if not isinstance(value, list) or not value:
+        raise ValueError(f'{shown(value)} is no list of labels. Write those of gaps.csv: ["E-0001"].')
+    for label in value:
+        if not isinstance(label, str) or not re.fullmatch(r"E-[0-9]{4,9}", label):
+            raise ValueError(f'{shown(label)} is no label of a study. Write those of gaps.csv: ["E-0001"].')
+    return tuple(value)
+
+
 def names(value: object) -> tuple[str, ...]:
     """Take a list of different texts, at least one."""
     if not isinstance(value, list):
@@ -231,6 +254,10 @@ Day = Annotated[date, PlainValidator(day)]
 Days = Annotated[int, PlainValidator(days)]
 Years = Annotated[int, PlainValidator(years)]
 Names = Annotated[tuple[str, ...], PlainValidator(names)]
+Labels = Annotated[tuple[str, ...], PlainValidator(labels)]
+FindingId = Annotated[str, matching(r"F-[0-9a-f]{8}", "finding", 'its id as the report has it: "F-1a2b3c4d"')]
+RecordId = Annotated[str, matching(r"\d{4}-\d\d-\d\dT\d{6}Z", "record", 'the name of its folder: "2026-11-24T060000Z"')]
+Digest = Annotated[str, matching(r"[0-9a-f]{64}", "SHA-256", "its 64 digits of 0-9 and a-f")]
 
 # --- tables -----------------------------------------------------------------------------------------------
 
@@ -295,7 +322,7 @@ def _what(detail: Mapping[str, Any]) -> str:
     where, value, kind = detail["loc"], detail["input"], detail["type"]
     if kind == "value_error":
         return str(detail["ctx"]["error"])
-    if kind == "list_type" or where[0] == "attest":
+    if kind == "list_type" or where[0] in DECISIONS:
         return f"{shown(value)} is no list of tables. Write [[{where[0]}]], in two brackets."
     header = f"{where[0]}.NAME" if where[0] in {"primary", "backup", "recovery"} else dotted(where)
     return f"{shown(value)} is no table. Write [{header}] and the settings below it."

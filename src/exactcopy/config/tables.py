@@ -12,9 +12,15 @@ from exactcopy.config.access import Secret, TimeStamps
 from exactcopy.config.border import (
     Day,
     Days,
+    Digest,
     Duration,
+    FindingId,
+    Flag,
+    Labels,
     Location,
     LongText,
+    Names,
+    RecordId,
     Table,
     Text,
     Years,
@@ -129,8 +135,22 @@ class ConfigFile(Table):
     recovery: dict[str, AnyStore] = Field(default_factory=dict)
 
 
-class Attest(Table):
-    """[[attest]]."""
+class Decision(Table):
+    """What every table of decisions.toml holds: who decided, in which office, when, and who wrote it down."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "by": "Write the name of the person who decides.",
+        "title": "Write the title of the person who decides.",
+        "on": "Write the day of the decision: on = 2026-11-24.",
+    }
+    by: Text = ""
+    title: Text = ""
+    on: Day = date.min
+    entered_by: Text | None = None
+
+
+class Attest(Decision):
+    """[[attest]]: what the tool cannot see."""
 
     required: ClassVar[Mapping[str, str]] = {
         "control": 'Write the control that is attested: control = "EC-…".',
@@ -143,15 +163,88 @@ class Attest(Table):
     statement: LongText = ""
     document: Text | None = None
     party: Text | None = None
-    by: Text = ""
-    title: Text = ""
-    on: Day = date.min
-    entered_by: Text | None = None
     expires: Day | None = None
+
+
+class Accept(Decision):
+    """[[accept]]: a finding as it was that day, or what may differ on a backup."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "reason": "Write why it is accepted, in a sentence.",
+        **Decision.required,
+    }
+    finding: FindingId | None = None
+    labels: Labels = ()
+    backup: Text | None = None
+    elements: Names = ()
+    reason: LongText = ""
+    alternative: LongText | None = None
+    expires: Day | None = None
+
+
+class Assign(Decision):
+    """[[assign]]: who mends a finding, until when, and what was found to be its cause."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "finding": 'Write the finding: finding = "F-…".',
+        **Decision.required,
+    }
+    finding: FindingId = ""
+    owner: Text | None = None
+    due: Day | None = None
+    cause: LongText | None = None
+
+
+class Dispose(Decision):
+    """[[dispose]]: studies that were deleted on purpose, or a store that is no longer in use."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "reason": "Write why they were disposed of, in a sentence.",
+        "policy": "Write the policy under which they were disposed of.",
+        **Decision.required,
+    }
+    labels: Labels = ()
+    before: Day | None = None
+    primary: Text | None = None
+    store: Text | None = None
+    reason: LongText = ""
+    policy: Text = ""
+
+
+class Incident(Decision):
+    """[[incident]]: whether an unexplained change is a security incident."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "finding": 'Write the finding: finding = "F-…".',
+        "incident": "Write whether it is a security incident: true or false.",
+        "reason": "Write why, in a sentence.",
+        **Decision.required,
+    }
+    finding: FindingId = ""
+    labels: Labels = ()
+    incident: Flag = False
+    reason: LongText = ""
+
+
+class Review(Decision):
+    """[[review]]: somebody read a record and signed its report."""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "record": 'Write the record: record = "2026-11-24T060000Z".',
+        "sha256": "Write the SHA-256 of its audit.json, which its report prints.",
+        **Decision.required,
+    }
+    record: RecordId = ""
+    sha256: Digest = ""
+    scan_sha256: Digest | None = None
 
 
 class DecisionsFile(Table):
     """decisions.toml."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"accept", "assign", "dispose", "incident", "review"})
     attest: list[Attest] = Field(default_factory=list)
+    accept: list[Accept] = Field(default_factory=list)
+    assign: list[Assign] = Field(default_factory=list)
+    dispose: list[Dispose] = Field(default_factory=list)
+    incident: list[Incident] = Field(default_factory=list)
+    review: list[Review] = Field(default_factory=list)

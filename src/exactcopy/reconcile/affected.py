@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from exactcopy.dicom.compare import MOST_NAMES
 from exactcopy.inventory.database import literal, rows
 from exactcopy.model import Outcome
 from exactcopy.reconcile.case import Case, Examined
@@ -13,6 +14,7 @@ from exactcopy.records import shown_key, write_csv
 from exactcopy.results import RETENTION_WORKLIST, Finding, Recovery, RestoreTest
 
 _MOST_ELEMENTS = 10
+_UNEXPLAINED = "kind not in ('only_copy', 'disposed')"
 WORKLIST_COLUMNS = (
     "label",
     "what",
@@ -57,10 +59,9 @@ _DO = {
 }
 
 
-def find_affected(case: Case, findings: Iterable[Finding], tests: Sequence[RestoreTest]) -> None:
-    """Fill the table `affected` (id, study): the studies of each finding."""
+def find_restored(case: Case, tests: Sequence[RestoreTest]) -> None:
+    """Fill the tables `failed_restores` and `in_recovery`: the studies that a test restore did not bring back."""
     db = case.db
-    db.execute("create or replace table affected (id varchar, study varchar)")
     db.execute("create or replace table failed_restores (backup varchar, study varchar, problems varchar)")
     failed = [(t.backup, t.study_instance_uid, ",".join(t.problems)) for t in tests if t.outcome == "failed"]
     if failed:
@@ -74,10 +75,35 @@ def find_affected(case: Case, findings: Iterable[Finding], tests: Sequence[Resto
     ]
     if tried:
         db.executemany("insert into in_recovery values (?, ?, ?, ?)", tried)
+
+
+def affected_studies(case: Case, check: str, target: str) -> list[str] | None:
+    """Return the studies that a finding of `check` on `target` is about; None where it is about none."""
+    select = _studies(case, check, target)
+    return None if select is None else [study for (study,) in rows(case.db, f"select distinct study from ({select})")]
+
+
+def altered_elements(case: Case, backup: str) -> dict[str, frozenset[str]]:
+    """Return the studies whose copies on `backup` differ in named elements only, each with all of those."""
+    found = rows(
+        case.db,
+        f"""select m.study, list(distinct elements) from outcomes o
+            join members m on m.store = o.primary_store and m.sop = o.sop
+            where backup = {literal(backup)} and outcome in ('altered', 'different') group by m.study
+            having bool_and(outcome = 'altered' and elements is not null)""",
+    )
+    named = {study: frozenset(name for stored in lists for name in json.loads(stored)) for study, lists in found}
+    # Of more no list is kept: what is not named may be anything.
+    return {study: names for study, names in named.items() if len(names) < MOST_NAMES}
+
+
+def find_affected(case: Case, findings: Iterable[Finding]) -> None:
+    """Fill the table `affected` (id, study): the studies of each finding."""
+    case.db.execute("create or replace table affected (id varchar, study varchar)")
     for finding in findings:
         select = _studies(case, finding.check, finding.target)
         if select:
-            db.execute(f"insert into affected select distinct {literal(finding.id)}, study from ({select})")
+            case.db.execute(f"insert into affected select distinct {literal(finding.id)}, study from ({select})")
 
 
 def _in_recovery(recovery: Recovery) -> str | None:
@@ -92,7 +118,7 @@ def labelled_studies(case: Case, tests: Iterable[RestoreTest]) -> list[str]:
     """Return every study that a report, a worklist or a restore test has to name."""
     named = {study for (study,) in rows(case.db, "select distinct study from affected")}
     named |= {study for (study,) in rows(case.db, "select distinct study from study_states where state <> 'protected'")}
-    named |= {study for (study,) in rows(case.db, "select distinct study from losses where kind <> 'only_copy'")}
+    named |= {study for (study,) in rows(case.db, f"select distinct study from losses where {_UNEXPLAINED}")}
     for backup in case.backups:
         case.db.execute(extra_objects(case, backup))
         named |= {study for (study,) in rows(case.db, "select distinct study from extra_objects")}
@@ -243,7 +269,7 @@ def _primary_work(case: Case, primary: Examined) -> str:
                null as kept, null as side, null as told_by, null as elements,
                'whole copies on: ' || string_agg(distinct o.store, ', ') {elsewhere} as hint
         from losses l left join objects o on o.sop = l.sop
-        where l.store = {name} and l.kind <> 'only_copy' group by l.kind, l.study, l.sop
+        where l.store = {name} and l.{_UNEXPLAINED} group by l.kind, l.study, l.sop
         union all
         select 'no_exact_copy', {name}, study, series, sop, primary_key, null, null, null, null, null, null, null
         from ({without_exact_copy(case, primary)}) where not open

@@ -1,17 +1,40 @@
 """What the primaries lost since a record last saw it, and what has few or no sound copies left."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from exactcopy.inventory.database import literal, row, save
-from exactcopy.reconcile.case import SETTLED, Case, Examined
+from exactcopy.decisions import Disposal
+from exactcopy.inventory.database import literal, row, rows, save
+from exactcopy.reconcile.case import PLAUSIBLE, SETTLED, Case, Examined
 from exactcopy.results import Count, Losses
 
 # In order of weight; an instance is counted once, `only_copy` and `changed_on_primary` beside the others.
-_KINDS = ("gone_everywhere", "no_sound_copy", "lost_from_primary", "damaged_on_primary")
+_KINDS = ("gone_everywhere", "no_sound_copy", "lost_from_primary", "damaged_on_primary", "disposed")
+
+
+def find_disposed(case: Case, disposals: Sequence[Disposal], labels: Mapping[str, str]) -> list[str]:
+    """Fill the table `disposals` (primary_store, null for all of them; study), and return its studies.
+
+    A disposal names its studies by the labels that they bore before this audit, or by their date. One without a
+    plausible date is not among those of before a day.
+    """
+    case.db.execute("create or replace table disposals (primary_store varchar, study varchar)")
+    uids = {label: study for study, label in labels.items()}
+    for disposal in disposals:
+        named = [(uids[label],) for label in sorted(disposal.labels) if label in uids]
+        if named:
+            case.db.executemany("insert into disposals values (null, ?)", named)
+        if disposal.before is not None:
+            case.db.execute(
+                f"insert into disposals select $1::varchar, study from seen where study_date > {PLAUSIBLE}"
+                " and study_date < $2::date",
+                [disposal.primary, disposal.before],
+            )
+    return [study for (study,) in rows(case.db, "select distinct study from disposals")]
 
 
 def find_losses(case: Case) -> Losses:
-    """Fill the table `losses` (store, study, sop, kind) and return its counts.
+    """Fill the table `losses` (store, study, sop, kind) and return its counts, once the disposals are known.
 
     A loss stays until it is explained: it is taken against all that any record saw on a primary, not only
     the last one. Of a primary that could not be listed whole nothing is said to be lost.
@@ -27,6 +50,7 @@ def find_losses(case: Case) -> Losses:
     )
     for primary in case.primaries:
         _find_gone(case, primary)
+        _explain(case, primary)
         _find_damaged(case, primary)
         _find_changed(case, primary)
     kinds = (*_KINDS, "only_copy", "changed_on_primary")
@@ -81,6 +105,22 @@ def _find_gone(case: Case, primary: Examined) -> None:
         insert into losses
         select l.store, l.study, l.sop, 'only_copy' from losses l join presence p using (sop)
         where l.store = {name} and l.kind = 'lost_from_primary' and p.sound_stores = 1
+        """
+    )
+
+
+def _explain(case: Case, primary: Examined) -> None:
+    """Let disposals explain what is gone: of studies of which nothing at all is left on the primary, and of no others.
+
+    What is still there, in part or damaged, is judged as if nothing had been disposed of.
+    """
+    name = literal(primary.target.name)
+    case.db.execute(
+        f"""
+        update losses set kind = 'disposed'
+        where store = {name} and kind in ('gone_everywhere', 'lost_from_primary', 'no_sound_copy')
+          and study in (select study from disposals where primary_store is null or primary_store = {name})
+          and study not in (select study from objects where store = {name} and sop is not null)
         """
     )
 

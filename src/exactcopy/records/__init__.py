@@ -280,6 +280,30 @@ def chain(config: "Config") -> list[Record]:
     return order
 
 
+def last(config: "Config") -> Record:
+    """Return the newest record. Raises RecordError where there is none."""
+    found = chain(config)
+    if not found:
+        raise RecordError(f"{config.records}: there is no record yet. Run `exactcopy audit {config.path.name}` first.")
+    return found[0]
+
+
+def finding(record: Record, name: str) -> Mapping[str, Any]:
+    """Return a finding of a record by its id, in whatever letters. Raises RecordError."""
+    found = {each["id"].lower(): each for each in record.audit["findings"]}
+    if name.lower() not in found:
+        known = ", ".join(each["id"] for each in record.audit["findings"]) or "none"
+        raise RecordError(f"{name}: the last record has no such finding. It has: {known}.")
+    one: Mapping[str, Any] = found[name.lower()]
+    return one
+
+
+def labels_of(record: Record, finding_id: str) -> list[str]:
+    """Return the labels of the studies that a finding of a record is about."""
+    with (record.folder / "gaps.csv").open(newline="", encoding="utf-8") as file:
+        return sorted({row["label"] for row in csv.DictReader(file) if row["finding"] == finding_id})
+
+
 class History:
     """The records, newest first, and which of them may be built upon."""
 
@@ -298,6 +322,11 @@ class History:
         for record in self.records:
             if (record.restricted / name).exists() and self.intact(record):
                 yield record
+
+    def labels(self) -> dict[str, str]:
+        """Return the label that each Study Instance UID was given, as the newest record with a sound key has them."""
+        keyed = next(self.holding("key.json"), None)
+        return read_labels(keyed.restricted) if keyed else {}
 
     def intact(self, record: Record) -> bool:
         """Whether restricted/ is there and unchanged: what was altered proves nothing."""
@@ -323,12 +352,12 @@ def read_labels(restricted: Path) -> dict[str, str]:
     return labels
 
 
-def add_labels(labels: dict[str, str], studies: Iterable[str], highest: int) -> dict[str, str]:
+def add_labels(labels: Mapping[str, str], studies: Iterable[str], highest: int) -> dict[str, str]:
     """Return `labels` with one more for each study that has none; none up to `highest` is used again."""
     number = max([highest, *(int(label.removeprefix("E-")) for label in labels.values())])
     # In an order that tells nothing of who was examined when.
     new = sorted(set(studies) - labels.keys(), key=lambda uid: sha256(uid.encode()).digest())
-    return labels | {uid: f"E-{number + place:04}" for place, uid in enumerate(new, start=1)}
+    return {**labels, **{uid: f"E-{number + place:04}" for place, uid in enumerate(new, start=1)}}
 
 
 def write_labels(restricted: Path, labels: Mapping[str, str]) -> None:
