@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from exactcopy.assess import conclude, load_controls
 from exactcopy.checks import finding_id
 from exactcopy.checks.actions import carried, resolved, to_do
-from exactcopy.checks.common import CHECKS, Checked
+from exactcopy.checks.common import CHECKS, DECIDE_INCIDENT, Checked
 from exactcopy.decisions import Acceptance, Assignment, Decisions, Incident
 from exactcopy.decisions.apply import EXACT, Affected, decide
 from exactcopy.model import Severity
-from exactcopy.results import Decision, Finding, NotChecked
-from tests.test_safeguard_checks import evidence, store
+from exactcopy.results import Decision, Evidence, Finding, NotChecked
+from tests.test_safeguard_checks import NOW, evidence, store
 
 TODAY = date(2026, 11, 24)
 CONTROLS = load_controls()
@@ -168,6 +168,56 @@ def test_an_incident_decision_is_of_all_that_is_affected_or_of_none() -> None:
     assert decide(found(), said, [Affected("E-0001"), Affected(None)], TODAY).incident is None
     later = found(first_seen=datetime(2027, 1, 1, tzinfo=UTC).isoformat())
     assert decide(later, said, [Affected("E-0001")], TODAY).incident is None, "it was of another change"
+
+
+def asked(check: str, seen: Evidence, *results: Finding | NotChecked) -> Finding | NotChecked | None:
+    """Ask one check about what others said."""
+    said: Finding | NotChecked | None = CHECKS[check].ask(
+        seen, [Checked(each.check, each.target, each) for each in results]
+    )
+    return said
+
+
+def test_a_failed_restore_has_a_month_to_be_given_its_cause() -> None:
+    failed = found("restore-succeeded", severity=Severity.CRITICAL)
+    name, seen = "failed-restores-have-a-cause", evidence(store("nas"))
+    assert asked(name, seen) is None
+    assert isinstance(asked(name, seen, failed), NotChecked)
+    untested = NotChecked(check="restore-was-tested", target="nas", reason="It was away.")
+    assert isinstance(asked(name, seen, untested), NotChecked)
+    late = asked(name, replace(seen, actions=tuple(to_do([failed]))), failed)
+    assert isinstance(late, Finding)
+    assert failed.id in late.message
+    answered = replace(failed, cause="A bad cable.")
+    assert asked(name, replace(seen, actions=tuple(to_do([answered]))), answered) is None
+
+
+def test_an_unexplained_change_and_an_addressable_exception_are_decided_within_a_month() -> None:
+    seen = replace(evidence(store("nas")), addressable=frozenset({"encrypted-at-rest"}))
+    for name, new, done in (
+        (
+            "changes-have-an-incident-decision",
+            found("no-silent-alteration", "pacs", remedy=(DECIDE_INCIDENT,)),
+            {"incident": decided(incident=False)},
+        ),
+        ("addressable-decisions-are-documented", found("encrypted-at-rest"), {"assigned": decided()}),
+        ("addressable-decisions-are-documented", found("encrypted-at-rest"), {"state": "accepted"}),
+    ):
+        assert isinstance(asked(name, seen, new), NotChecked)
+        late = asked(name, seen, replace(new, times_seen=2))
+        assert isinstance(late, Finding)
+        assert new.id in late.message
+        assert asked(name, seen, replace(new, times_seen=2, **done)) is None
+        assert isinstance(asked(name, seen, NotChecked(check=new.check, target="x", reason="Away.")), NotChecked)
+
+
+def test_what_is_accepted_needs_no_owner_and_what_could_not_be_asked_again_does() -> None:
+    name, seen = "findings-are-treated", evidence(store("nas"))
+    assert asked(name, seen, found()) is None
+    for untreated in (found(owner=None), found(due=None), found(due=NOW.date() - timedelta(days=1))):
+        assert isinstance(asked(name, seen, untreated), Finding)
+        assert asked(name, seen, replace(untreated, state="accepted")) is None
+        assert isinstance(asked(name, replace(seen, actions=tuple(to_do([untreated])))), Finding)
 
 
 def test_nothing_is_closed_before_an_audit_asked_again() -> None:

@@ -340,8 +340,10 @@ def _summary(said: Mapping[str, Any], folder: Path, config: Path) -> list[str]:
             f"  {finding['id']}  {finding['severity']:<8}  {finding['title']}"
             f" ({finding['owner'] or 'no owner yet'}, by {finding['due'] or 'no date'})"
             for finding in said["findings"]
-            if finding["severity"] != "info"
+            if finding["severity"] != "info" and finding["state"] == "open"
         ]
+        accepted = sum(finding["state"] != "open" for finding in said["findings"])
+        lines += [f"  Accepted, and still in the result: {accepted:,} of {len(said['findings']):,}"] if accepted else []
         lines.append(f"  Each of them: exactcopy explain FINDING{named}")
     pdf = folder / "report.pdf"
     lines += ["", f"Sign and keep: {pdf if pdf.exists() else folder / 'report.html'}"]

@@ -57,6 +57,7 @@ LOSSES = (
         "Damaged on the primary",
         "a whole copy is on a backup; which content is right was not judged",
     ),
+    ("disposed", "Disposed of", "gone with its whole study, which a recorded disposal explains"),
     ("changed_on_primary", "Changed on the primary", "other content than in the earlier record"),
     ("only_copy", "Only copy", "held by exactly one store"),
 )
@@ -242,5 +243,5 @@ def _loss(loss: View, name: str, means: str, compared: str | None, key: str) -> 
         "means": means,
         "studies": words.number(loss["studies"]) if known else "not checked",
         "instances": words.number(loss["instances"]) if known else "not checked",
-        "alarming": bool(loss["studies"]) and key != "only_copy",
+        "alarming": bool(loss["studies"]) and key not in {"only_copy", "disposed"},
     }
