@@ -39,7 +39,8 @@ def plain(text: str) -> str:
 def test_every_audit_is_told_with_its_result_coverage_and_restores(tmp_path: Path) -> None:
     text = plain(page(tmp_path))
     assert "8 audits, the newest first" in text
-    assert "No exceptions noted No exceptions noted Exact copies, weakest backup 38 of 40 on nas" in text
+    assert "25 Sep 2026 01:00 CDT · audit 2026-09-25T060000Z No exceptions noted Exact copies, weakest" in text
+    assert "weakest backup 38 of 40 on nas Test restores 76 of 76 restored Findings no finding Left to be done" in text
     assert "Not enough was checked to say Incomplete Exact copies, weakest backup 40 of 40 on nas (1 not ex" in text
     assert "Exact copies are not complete Exceptions noted, incomplete" in text
     assert "Test restores 89 of 91 restored" in text

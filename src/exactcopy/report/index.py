@@ -38,16 +38,17 @@ def write_index(facility: str, time_zone: str, entries: Sequence[Entry], folder:
 
 def _shown(entry: Entry, folder: Path, clock: words.Clock) -> View:
     started = entry.started.isoformat()
-    shown: View = {"id": entry.id, "day": clock.day(started), "time": clock.time(started), "facts": [], "links": []}
+    shown: View = {"id": entry.id, "day": clock.day(started), "hour": clock.hour(started), "facts": [], "links": []}
     if entry.audit is None:
         return shown | {"tone": "unchecked", "result": UNFINISHED[entry.state], "conclusion": ""}
     said = summary(entry.audit)
     headline, tone = HEADLINES[said["headline"]]
+    conclusion = brief.concluded(entry.audit).capitalize()
     left = brief.actions_left(entry.audit)
     return shown | {
         "tone": tone,
         "result": headline,
-        "conclusion": brief.concluded(entry.audit),
+        "conclusion": "" if conclusion == headline else conclusion,
         "facts": [
             {"name": "Exact copies, weakest backup", "value": brief.weakest(said)},
             {"name": "Test restores", "value": brief.restores(said)},

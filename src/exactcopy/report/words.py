@@ -160,8 +160,11 @@ class Clock:
 
     def time(self, stamp: str) -> str:
         """Give a day and a time with its zone."""
-        local = self._local(stamp)
-        return f"{self.day(stamp)}, {local:%H:%M} {self.zone_name(stamp)}"
+        return f"{self.day(stamp)}, {self.hour(stamp)}"
+
+    def hour(self, stamp: str) -> str:
+        """Give a time of the day with its zone."""
+        return f"{self._local(stamp):%H:%M} {self.zone_name(stamp)}"
 
     def span(self, start: str, end: str) -> str:
         """Give a time to a time; the day once where it is the same."""
