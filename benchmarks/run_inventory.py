@@ -17,6 +17,7 @@ def inventory(root: Path, workers: int, work: Path) -> float:
         from exactcopy.inventory.database import database
         from exactcopy.inventory.taking import take_inventory
         from exactcopy.model import Role, Target
+        from exactcopy.tokens import Ledger
 
         target = Target(name="bench", role=Role.PRIMARY, kind="folder", identity="bench", options={"path": str(root)})
         began = perf_counter()
@@ -30,6 +31,7 @@ def inventory(root: Path, workers: int, work: Path) -> float:
             [],
             (),
             time_ns(),
+            Ledger(folder=work / "tokens"),
             lambda *_: lambda *_: None,
         )
         seconds = perf_counter() - began

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.inventory import make_files
 from exactcopy.model import Role, Target
+from exactcopy.tokens import Ledger
 from tests.servers import ADMIN, Answer, S3Server, binary, rclone_s3, scripted
 
 # Seconds in all, and of reading alone.
@@ -208,6 +209,7 @@ def _inventory(endpoint: str, bucket: str, workers: int) -> Took:
             [],
             (),
             time_ns(),
+            Ledger(folder=work / "tokens"),
             lambda *_: lambda *_: None,
         )
         if found.matched is None:

@@ -50,4 +50,5 @@ def sample_audit(
 def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the reports, which take longest and are tested elsewhere."""
     monkeypatch.setattr("exactcopy.recording._key", lambda config: (None, []))
-    monkeypatch.setattr("exactcopy.recording.write_reports", lambda *_: [])
+    monkeypatch.setattr("exactcopy.recording.write_pages", lambda folder: None)
+    monkeypatch.setattr("exactcopy.recording.write_pdf", lambda *_: [])

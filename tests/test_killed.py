@@ -28,6 +28,7 @@ _MOMENT = {
     "copy_back_hours",
     "read_rate",
     "free",
+    "self_scan",
 }
 
 
@@ -36,8 +37,13 @@ def figures(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: figures(item) for key, item in value.items() if key not in _MOMENT}
     if isinstance(value, list):
-        return [figures(item) for item in value]
+        return [figures(item) for item in value if not _scan(item)]
     return value
+
+
+def _scan(item: Any) -> bool:
+    """Say whether this is about the self-scan: whose an image is that was read before a kill is forgotten."""
+    return isinstance(item, dict) and "report-holds-no-identifiers" in (item.get("check"), *item.get("checks", ()))
 
 
 def start(clinic: Clinic) -> subprocess.Popen[bytes]:

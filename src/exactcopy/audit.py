@@ -1,7 +1,7 @@
 """The straight line: list, plan, read, match, reconcile, restore, check, assess, record, report."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from exactcopy.records import History, Run
 from exactcopy.restore import Draw, draw_studies, frame_of, restore_drawn
 from exactcopy.results import RestoreTest
 from exactcopy.seal import open_key
+from exactcopy.selfscan import Scan, outside
 from exactcopy.selftest import self_test
 
 
@@ -51,10 +52,12 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
             # What was restored counts, and what came back wrong.
             find_studies(case)
             step("Writing the report", None, None)
-            evidence = gather(run, case, inventories, draws, tests, refusal.code if refusal else None, tested)
+            gathered = gather(run, case, inventories, draws, tests, refusal.code if refusal else None, tested)
+            scan = Scan(case, compared.ledger, list(outside(run.config, decisions, gathered.stores)))
+            evidence = replace(gathered, self_scan=scan.facts)
             timing = {"read_seconds": compared.read_seconds, "read_bytes": sum(item.read_bytes for item in inventories)}
             warnings = [*filter(None, (item.message for item in inventories)), *([str(refusal)] if refusal else [])]
-            return record(run, case, inventories, evidence, tests, timing, warnings)
+            return record(run, case, inventories, evidence, tests, timing, warnings, scan)
 
 
 def _test_restores(

@@ -346,7 +346,8 @@ def _summary(said: Mapping[str, Any], folder: Path, config: Path) -> list[str]:
         lines += [f"  Accepted, and still in the result: {accepted:,} of {len(said['findings']):,}"] if accepted else []
         lines.append(f"  Each of them: exactcopy explain FINDING{named}")
     pdf = folder / "report.pdf"
-    lines += ["", f"Sign and keep: {pdf if pdf.exists() else folder / 'report.html'}"]
+    page = pdf if pdf.exists() else folder / "report.html"
+    lines += ["", f"Sign and keep: {page}" if page.exists() else f"No report was made. The record: {folder}"]
     return lines
 
 

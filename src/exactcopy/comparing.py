@@ -26,6 +26,7 @@ from exactcopy.reconcile.facts import find_studies
 from exactcopy.reconcile.outcomes import find_outcomes
 from exactcopy.records import Run
 from exactcopy.stores import PACS, modules, served
+from exactcopy.tokens import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Compared:
 
     case: Case
     inventories: tuple[Inventory, ...]
+    ledger: Ledger
     read_seconds: float
 
 
@@ -58,7 +60,8 @@ def opened(config: Config) -> Iterator[tuple[Config, Pool, Path]]:
 def compare(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) -> Compared:
     """Take the inventory of every store, and find what every instance of a primary is on every backup."""
     begun = monotonic()
-    inventories = _take_inventories(db, pool, run, step)
+    ledger = Ledger(folder=records.scratch_folder(run.config) / "tokens")
+    inventories = _take_inventories(db, pool, run, ledger, step)
     seconds = round(monotonic() - begun, 3)
     stores = [examined(item, run.history) for item in inventories]
     case = open_case(db, stores, nanoseconds(run.unfinished.started), seen_studies(run.history))
@@ -66,7 +69,7 @@ def compare(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) -> Compare
     find_differences(case, pool, known, counter(step("Comparing what differs", None, None)))
     find_outcomes(case)
     find_studies(case)
-    return Compared(case=case, inventories=tuple(inventories), read_seconds=seconds)
+    return Compared(case=case, inventories=tuple(inventories), ledger=ledger, read_seconds=seconds)
 
 
 def counter(advance: Advance) -> Callable[[], None]:
@@ -88,7 +91,7 @@ def _with(config: Config, stores: Sequence[Target]) -> Config:
     )
 
 
-def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) -> list[Inventory]:
+def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, ledger: Ledger, step: Step) -> list[Inventory]:
     """Take the inventory of every store, primaries first: backups are matched against them.
 
     Backups that report checksums are listed before all: what a primary is read for depends on them. A PACS is not: it
@@ -120,6 +123,7 @@ def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) 
             [folder for folder in primaries if target.role is Role.BACKUP],
             _asked(db, run, target),
             nanoseconds(unfinished.started),
+            ledger,
             step,
         )
         taken.append(inventory)

@@ -223,6 +223,9 @@ def _absent_drives(case: Case, stores: Sequence[StoreFacts]) -> tuple[dict[str, 
 def _left_out(run: Run, case: Case) -> tuple[str, ...]:
     """Return the stores of any record that are no longer configured and were not disposed of."""
     known = {store.target.name for store in case.stores} | _retired(run)
+    for record in run.history.records:
+        # A name that held patient data was to be changed.
+        known |= {each["shown"] for each in record.audit.get("self_scan", {}).get("withheld", ())}
     before = {store["name"]: None for record in run.history.records for store in record.audit["stores"]}
     return tuple(name for name in before if name not in known)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exactcopy import records
 from exactcopy.assess import assess, citations, conclude, load_controls
@@ -33,11 +33,20 @@ from exactcopy.reconcile.differences import save_differences
 from exactcopy.reconcile.losses import save_known
 from exactcopy.reconcile.retention import STUDIES, save_studies
 from exactcopy.records import History, Record, Run, Unfinished, drifts, shown_key
-from exactcopy.records.document import Document, write_document
+from exactcopy.records.document import Document, document, write_document
 from exactcopy.records.timeline import earlier, timeline
 from exactcopy.restore import write_tests
 from exactcopy.results import Evidence, Finding, RestoreTest
 from exactcopy.seal import Key, open_key, seal
+from exactcopy.selfscan import Scan
+
+if TYPE_CHECKING:
+    from exactcopy import report
+
+_STOPPED = (
+    "The report was stopped: what was finished held the name or a number of a patient. The record is kept without a PDF"
+    " and without HTML, and what was found is withheld from audit.json. See the finding about it."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +65,13 @@ def record(
     tests: Sequence[RestoreTest],
     timing: Mapping[str, float],
     warnings: Sequence[str],
+    scan: Scan,
 ) -> Audited:
-    """Judge the evidence, write everything, and let the record appear; add to the `warnings` for a person."""
+    """Judge the evidence, write everything, and let the record appear; add to the `warnings` for a person.
+
+    What `scan` withholds is written nowhere but under restricted/. Where it finds patient data in what is finished, all
+    is written again without, and no page is kept.
+    """
     config, history, unfinished = run.config, run.history, run.unfinished
     previous = history.last
     controls = load_controls()
@@ -72,15 +86,14 @@ def record(
         key=lambda finding: (finding.severity.rank, finding.check not in deciding, -finding.count, finding.id),
     )
     concluded = conclude(findings, controls, evidence, examined_whole(evidence))
-    gaps, highest_label = _write_restricted(run, case, inventories, findings, tests, before)
+    gaps, highest_label = _write_restricted(run, case, inventories, findings, tests, before, scan)
     folder = unfinished.folder
     key, unsealed = _key(config)
     # pandas and jinja2 come with it: loaded while nothing waits.
     from exactcopy.report import write_gaps
 
-    write_gaps(gaps, folder / "gaps.csv")
-    write_document(
-        folder / "audit.json",
+    write_gaps(map(scan.withheld.applied, gaps), folder / "gaps.csv")
+    said = document(
         config,
         unfinished,
         previous,
@@ -115,13 +128,24 @@ def record(
             drift=drifts.since(drifts.read(config.state), previous, unfinished.started),
         ),
     )
+    write_document(folder / "audit.json", scan.withheld.applied(said))
+    if evidence.self_scan.stopped:
+        unsealed = [_STOPPED]
+    else:
+        pages = write_pages(folder)
+        if found := scan.texts_in(folder):
+            for name in ("report.html", "junit.xml"):
+                (folder / name).unlink()
+            scan.withhold(found)
+            stopped = replace(evidence, self_scan=replace(evidence.self_scan, stopped=True))
+            return record(run, case, inventories, stopped, tests, timing, warnings, scan)
+        unsealed += write_pdf(pages, folder, key, config.seal_timestamp)
     warnings = [*warnings, *unsealed]
     if previous and previous.restricted.exists() and not history.intact(previous):
         warnings.append(
             f"{previous.id}: restricted/ is not what its manifest says, so nothing was compared with it. Put it back"
             " from a copy; until then losses since that record do not show."
         )
-    warnings += write_reports(folder, key, config.seal_timestamp)
     sealed = records.seal(config, unfinished, previous)
     if config.anchor is not None:
         try:
@@ -132,7 +156,7 @@ def record(
                 f" {sealed.manifest_sha256}  {sealed.id}/{records.MANIFEST}"
             )
     warnings += write_index(config, [sealed, *history.records])
-    return Audited(record=sealed, warnings=tuple(warnings))
+    return Audited(record=sealed, warnings=tuple(map(scan.withheld.applied, warnings)))
 
 
 def _key(config: Config) -> tuple[Key | None, list[str]]:
@@ -164,17 +188,24 @@ def decided(finding: Finding, run: Run, case: Case, labels: Mapping[str, str]) -
     return decide(finding, decisions, named, run.unfinished.started.date())
 
 
-def write_reports(folder: Path, key: Key | None, timestamp: str | None = None) -> list[str]:
-    """Write what may travel, the PDF sealed; where that cannot be made the printable HTML stands in.
+def write_pages(folder: Path) -> "report.Record":
+    """Write what of the reports is text; return what all of them are made of."""
+    from exactcopy import report
+
+    pages = report.load_record(folder)
+    report.render(pages, ("html", "junit"), folder)
+    return pages
+
+
+def write_pdf(pages: "report.Record", folder: Path, key: Key | None, timestamp: str | None) -> list[str]:
+    """Write the PDF, and seal it; where it cannot be made the printable HTML stands in.
 
     Return what a person has to be told.
     """
     from exactcopy import report
 
-    record = report.load_record(folder)
-    report.render(record, ("html", "junit"), folder)
     try:
-        [pdf] = report.render(record, ("pdf",), folder)
+        [pdf] = report.render(pages, ("pdf",), folder)
         if key is not None and (reason := seal(pdf, key, timestamp)):
             return [
                 f"seal.timestamp: the service gave no time stamp ({reason}). The report is sealed without one. Next:"
@@ -224,6 +255,7 @@ def _write_restricted(
     findings: Sequence[Finding],
     tests: Sequence[RestoreTest],
     before: Mapping[str, str],
+    scan: Scan,
 ) -> tuple[list[dict[str, Any]], int]:
     """Write everything that names a patient's study, all under restricted/.
 
@@ -235,6 +267,9 @@ def _write_restricted(
     labels = records.add_labels(before, labelled_studies(case, tests), highest)
     records.write_labels(folder, labels)
     write_worklists(case, findings, labels, folder)
+    for worklist in folder.glob("worklist-*.csv"):
+        # The report names it.
+        worklist.rename(folder / scan.withheld.applied(worklist.name))
     for primary in case.primaries:
         save_known(case, primary, folder / "known" / f"{primary.target.name}.parquet")
     for primary, backup in case.pairs():

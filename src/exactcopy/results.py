@@ -415,6 +415,30 @@ class SelfTest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WithheldString:
+    """A string that held patient data: where it stands, and what is printed in its place."""
+
+    where: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfScan:
+    """What was held against patient data before it could travel.
+
+    `tokens` are of the patient data of `images`, which this audit read, `of_images` that the stores hold. `stopped`:
+    patient data was found in what was finished, so that no report was made of it.
+    """
+
+    strings: int = 0
+    tokens: int = 0
+    images: int = 0
+    of_images: int = 0
+    withheld: tuple[WithheldString, ...] = ()
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that the checks may look at."""
 
@@ -451,3 +475,4 @@ class Evidence:
     addressable: frozenset[str]
     # The checks of which people state the control today.
     stated: frozenset[str]
+    self_scan: SelfScan = SelfScan()

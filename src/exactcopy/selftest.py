@@ -24,6 +24,7 @@ from exactcopy.reconcile.outcomes import find_outcomes
 from exactcopy.restore import Task, restore_study
 from exactcopy.results import RestoreTest, SelfTest
 from exactcopy.stores import open_store
+from exactcopy.tokens import Ledger
 
 _PRIMARY, _BACKUP = "made-primary", "made-backup"
 
@@ -88,12 +89,12 @@ def _examine(
     db: duckdb.DuckDBPyConnection, pool: Pool, place: Path, plants: Sequence[Plant], started: int
 ) -> dict[int, Said]:
     primary, backup = _target(place, _PRIMARY, Role.PRIMARY), _target(place, _BACKUP, Role.BACKUP)
-    chunks = [Chunk(number, *_listed(target, started)) for number, target in enumerate((primary, backup))]
+    chunks = [Chunk(number, *_listed(target, place, started)) for number, target in enumerate((primary, backup))]
     found = []
-    for chunk, rows_read in pool.map(read_chunk, chunks):
+    for chunk, read in pool.map(read_chunk, chunks):
         target = chunk.reading.target
         folder = place / f"{target.name}-inventory"
-        save_rows(db, INVENTORY, [] if isinstance(rows_read, Died) else rows_read, folder / "inventory.parquet")
+        save_rows(db, INVENTORY, [] if isinstance(read, Died) else read.rows, folder / "inventory.parquet")
         found.append(Examined(target=target, inventory=folder, complete=True, absence_shows=True))
     case = open_case(db, found, started)
     find_differences(case, pool, None, lambda: None)
@@ -114,12 +115,14 @@ def _examine(
     }
 
 
-def _listed(target: Target, started: int) -> tuple[Reading, tuple[Listed, ...]]:
+def _listed(target: Target, place: Path, started: int) -> tuple[Reading, tuple[Listed, ...]]:
     with open_store(target) as store:
         copies = [item for part in store.partitions() for item in store.listing(part) if isinstance(item, Copy)]
     nothing = (None, None, None, None, None)
     listed = tuple((copy.key, copy.size, copy.modified, copy.inode, *nothing) for copy in copies)
-    return Reading(target=target, started=started), listed
+    # Nobody is the patient of a made image: what names them is held against nothing.
+    ledger = Ledger(folder=place)
+    return Reading(target=target, started=started, ledger=ledger), listed
 
 
 def _restore(case: Case, pool: Pool, place: Path, plants: Sequence[Plant]) -> list[RestoreTest]:

@@ -10,6 +10,7 @@ from exactcopy.dicom.header import HeaderReader
 from exactcopy.inventory.reading import Chunk, Reading, read_chunk
 from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import Problem, Role, Target
+from exactcopy.tokens import Ledger
 from tests.clinic import source
 
 CT = source("CT_small.dcm")
@@ -19,7 +20,8 @@ def read(folder: Path) -> dict[str, object]:
     """Read the one file of a folder and give its row."""
     target = Target(name="pacs", role=Role.PRIMARY, kind="folder", identity="", options={"path": str(folder)})
     listed_row = (b"image", len(CT), 0, None, None, None, None, None, None)
-    (row,) = read_chunk(Chunk(0, Reading(target=target, started=7), (listed_row,)))
+    reading = Reading(target=target, started=7, ledger=Ledger(folder=Path()))
+    (row,) = read_chunk(Chunk(0, reading, (listed_row,))).rows
     return dict(zip(INVENTORY, row, strict=True))
 
 

@@ -15,6 +15,7 @@ from exactcopy.inventory.reading import Chunk, Reading, read_chunk
 from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import Answer, Copy, Gap, Problem, Role, Safeguard, Seen, Target
 from exactcopy.stores import open_store
+from exactcopy.tokens import Ledger
 from tests.stores.contract import OBJECTS, StoreContract, content, listed
 from tests.stores.drives import in_memory, mount_memory
 
@@ -272,7 +273,8 @@ def test_a_real_input_output_error_is_told_and_gives_no_digest() -> None:
             with pytest.raises(OSError, match="Input/output error"):
                 content(stream)
     listed_row = (memory.key, memory.size, memory.modified, None, None, None, None, None, None)
-    (row,) = read_chunk(Chunk(0, Reading(target=target, started=1), (listed_row,)))
+    reading = Reading(target=target, started=1, ledger=Ledger(folder=Path()))
+    (row,) = read_chunk(Chunk(0, reading, (listed_row,))).rows
     known = dict(zip(INVENTORY, row, strict=True))
     assert (known["problem"], known["sha256"], known["read_at"]) == (Problem.IO_ERROR, None, None)
 

@@ -156,6 +156,46 @@ def faults_are_found(evidence: Evidence) -> Result:
     )
 
 
+@check("report-holds-no-identifiers", Scope.AUDIT, owner="official")
+def report_holds_no_identifiers(evidence: Evidence) -> Result:
+    """Nothing that may travel holds patient data that this audit read (45 CFR 164.502(b), 164.514(d))."""
+    scan = evidence.self_scan
+    if scan.stopped:
+        return finding(
+            Severity.CRITICAL,
+            1,
+            unit="reports",
+            title="The report was stopped: it held patient data",
+            message="What was finished held the name or a number of a patient. No PDF and no HTML was kept, and in "
+            "audit.json and gaps.csv the text is withheld.",
+            why="A report travels further than the images: to an auditor, an insurer, a lawyer.",
+            to_check=("Does a text of the configuration or of decisions.toml, or a medium's name, hold patient data?",),
+            remedy=(
+                "Write that text without the name or number, then audit again.",
+                "If there is none, report this to the makers of exactcopy, without the text.",
+            ),
+        )
+    if scan.withheld:
+        where = ". ".join(f"In {each.where}" for each in scan.withheld)
+        return finding(
+            Severity.CRITICAL,
+            len(scan.withheld),
+            unit="strings",
+            title="Patient data was withheld from this report",
+            message=f"{so_many(len(scan.withheld), 'string holds', 'strings hold')} the name or a number of a patient "
+            f"whose images were read. {where}.",
+            why="A report travels further than the images: to an auditor, an insurer, a lawyer.",
+            to_check=(
+                "Is it a patient's, or does a place only bear the same name?",
+                "Was the same text sent elsewhere, as in earlier reports?",
+            ),
+            remedy=("Write another text there. A store that is renamed begins without a baseline.", DECIDE_INCIDENT),
+        )
+    if not scan.tokens:
+        return not_checked("No patient data was read in this audit, so nothing could be held against it.")
+    return None
+
+
 @check("security-official-named", Scope.AUDIT, owner="official")
 def security_official_named(evidence: Evidence) -> Result:
     """The security official is named (45 CFR 164.308(a)(2))."""

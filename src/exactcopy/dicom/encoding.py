@@ -31,6 +31,19 @@ WANTED = {
     0x00282110: "CS",
     0x30040002: "CS",
 }
+# Whose an instance is. Nothing that is odd about these says anything of the image.
+PATIENT = {
+    0x00080005: "CS",
+    0x00080050: "SH",
+    0x00100010: "PN",
+    0x00100020: "LO",
+    0x00100030: "DA",
+    0x00101000: "LO",
+    0x00101001: "PN",
+    0x00101005: "PN",
+    0x00101060: "PN",
+}
+KEPT = WANTED | PATIENT
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 
@@ -63,7 +76,7 @@ def _encoding(name: str, order: str, *, implicit: bool) -> Encoding:
     def vrs(names: frozenset[str]) -> frozenset[int]:
         return frozenset(int.from_bytes(vr.encode(), "big" if order == ">" else "little") for vr in names)
 
-    wanted = {as_read(tag): (tag, min(vrs(frozenset({vr})))) for tag, vr in WANTED.items()}
+    wanted = {as_read(tag): (tag, min(vrs(frozenset({vr})))) for tag, vr in KEPT.items()}
     wanted |= {as_read(tag): (tag, -1) for tag in (*PIXEL_TAGS, ITEM, ITEM_END, SEQUENCE_END, 0)}
     return Encoding(
         name=name,

@@ -14,12 +14,14 @@ from exactcopy.dicom.encoding import (
     ENCAPSULATED,
     EXPLICIT,
     IMPLICIT,
+    KEPT,
     MOST_WANTED_BYTES,
     PIXEL_TAGS,
     WANTED,
     Buffer,
     upper,
 )
+from exactcopy.dicom.patient import Patient, patient_of
 from exactcopy.dicom.quiet import pydicom_quietly
 from exactcopy.dicom.terms import (
     DEFLATED,
@@ -62,6 +64,7 @@ class HeaderReader:
         self._size = 0
         self._head = bytearray()
         self._keeping = True
+        self.patient: Patient = ()
 
     def feed(self, chunk: Buffer) -> None:
         """Take the next bytes of the file; the caller may use their buffer again."""
@@ -79,10 +82,12 @@ class HeaderReader:
             self._keeping = len(self._head) < most
 
     def close(self) -> Identity:
-        """Say what the file is, once all of it was fed."""
+        """Say what the file is, once all of it was fed; `patient` is then whose it is, as its elements say."""
         walker = self._walker
         walker.finish()
-        return _identity(walker, self._head, self._size)
+        identity, values = _identity(walker, self._head, self._size)
+        self.patient = patient_of(values)
+        return identity
 
 
 def identify(data: Buffer) -> Identity:
@@ -92,12 +97,12 @@ def identify(data: Buffer) -> Identity:
     return reader.close()
 
 
-def _identity(walker: Walker, head: bytearray, size: int) -> Identity:
-    """Put together what was collected, with the worst problem."""
+def _identity(walker: Walker, head: bytearray, size: int) -> tuple[Identity, dict[int, bytes]]:
+    """Put together what was collected, with the worst problem; give the elements, too."""
     if not size:
-        return Identity(problem=Problem.EMPTY)
+        return Identity(problem=Problem.EMPTY), {}
     if not walker.begins:
-        return Identity(problem=Problem.ARCHIVE if is_archive(head) else Problem.NOT_DICOM)
+        return Identity(problem=Problem.ARCHIVE if is_archive(head) else Problem.NOT_DICOM), {}
     data_set, values, readable = walker.inner or walker, walker.values, True
     in_pixels = data_set.pixel_length is not None
     if walker.inner is not None:
@@ -128,7 +133,7 @@ def _identity(walker: Walker, head: bytearray, size: int) -> Identity:
     else:
         cut = walker.cut or data_set.cut
         problem = _damage(data_set, values, identity, cut=cut) or _remark(values, identity, mismatch=walker.mismatch)
-    return replace(identity, problem=problem) if problem is not None else identity
+    return replace(identity, problem=problem) if problem is not None else identity, values
 
 
 def _damage(data_set: Walker, values: dict[int, bytes], identity: Identity, *, cut: bool) -> Problem | None:
@@ -208,8 +213,8 @@ def _slowly(walker: Walker, head: bytes, size: int) -> tuple[Walker, dict[int, b
         return nothing  # pydicom inflates without a limit
     stream = BytesIO(head)
     try:
-        read = pydicom_quietly().dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*WANTED])
-        elements = [read.get_item(tag) for tag in WANTED if tag in read]
+        read = pydicom_quietly().dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*KEPT])
+        elements = [read.get_item(tag) for tag in KEPT if tag in read]
         elements += [read.file_meta.get_item(tag) for tag in WANTED if tag in read.file_meta]
     except (Exception, RecursionError, MemoryError):  # noqa: BLE001  a hostile file may raise anything
         return nothing
@@ -217,8 +222,8 @@ def _slowly(walker: Walker, head: bytes, size: int) -> tuple[Walker, dict[int, b
     regular = True
     for element in elements:
         value = element.value
-        if element.VR not in (None, "UN", WANTED[element.tag]) or not isinstance(value, str | bytes):
-            regular = False
+        if element.VR not in (None, "UN", KEPT[element.tag]) or not isinstance(value, str | bytes):
+            regular = regular and element.tag not in WANTED
         else:
             values[int(element.tag)] = value if isinstance(value, bytes) else value.encode("latin-1", "replace")
     rest = _pixel_walker(head[stream.tell() :], size - len(head))

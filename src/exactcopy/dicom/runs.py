@@ -7,7 +7,7 @@ from itertools import takewhile
 from struct import Struct
 from typing import Any
 
-from exactcopy.dicom.encoding import MOST_WANTED_BYTES, UNDEFINED, WANTED, Buffer, Encoding
+from exactcopy.dicom.encoding import KEPT, MOST_WANTED_BYTES, UNDEFINED, Buffer, Encoding
 
 RUN = 32  # elements: more are passed in one step, fewer miss when one of them differs
 MOST_MISSES = 4  # of a run, before another takes its place: learning costs as much as a few misses
@@ -74,7 +74,7 @@ def _run(encoding: Encoding, buf: Buffer, pos: int, most: int) -> Run:
             break
         asked, usual_vr = encoding.wanted.get(tag, (None, 0))
         if asked is not None:
-            usual = asked in WANTED and (encoding.implicit or vr == usual_vr) and length <= MOST_WANTED_BYTES
+            usual = asked in KEPT and (encoding.implicit or vr == usual_vr) and length <= MOST_WANTED_BYTES
             if not usual:
                 break
             wanted.append(asked)

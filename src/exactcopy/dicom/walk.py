@@ -18,7 +18,9 @@ from exactcopy.dicom.encoding import (
     ENCAPSULATED,
     EXPLICIT,
     IMPLICIT,
+    KEPT,
     MOST_WANTED_BYTES,
+    PATIENT,
     PIXEL_TAGS,
     UNDEFINED,
     WANTED,
@@ -77,7 +79,7 @@ def opening(buf: Buffer, pos: int) -> Step | None:
 
 
 class Walker:
-    """Takes a file in consecutive pieces and keeps what `WANTED` names, at top level only."""
+    """Takes a file in consecutive pieces and keeps what `KEPT` names, at top level only."""
 
     def __init__(self, step: Step = Step.PREAMBLE, encoding: Encoding = EXPLICIT) -> None:
         """Begin at `step`; `encoding` is that of the data set where the start of the file is not walked."""
@@ -279,6 +281,8 @@ class Walker:
     def _odd(self, buf: Buffer, pos: int, known: int, vr: int) -> int:
         """Pass a wanted element that is not of its usual VR, or enter the pixel data or trailing zeros."""
         encoding = self.encoding
+        if known in PATIENT:
+            return self._patient(buf, pos, known, vr)
         if known == 0 and not bytes(buf[pos : pos + 8]).strip(b"\0"):
             self.step = Step.ZEROS
             return pos
@@ -295,6 +299,25 @@ class Walker:
         if value + length > len(buf):
             return pos
         self.values[known] = bytes(buf[value : value + length])
+        return int(value + length)
+
+    def _patient(self, buf: Buffer, pos: int, known: int, vr: int) -> int:
+        """Pass an element about the patient that is of another VR than usual, or long."""
+        encoding = self.encoding
+        value, (_, _, length) = pos + 8, encoding.head(buf, pos)
+        if vr in encoding.long_vrs:
+            value = pos + 12
+            if value > len(buf):
+                return pos
+            length = encoding.long(buf, pos + 8)[0]
+            if length == UNDEFINED:
+                return self._open(buf, value, vr)
+        elif vr not in encoding.short_vrs:
+            return self._stop(buf)
+        if length <= MOST_WANTED_BYTES:
+            if value + length > len(buf):
+                return pos
+            self.values[known] = bytes(buf[value : value + length])
         return int(value + length)
 
     def _implicit(self, buf: Buffer, pos: int) -> int:
@@ -328,11 +351,14 @@ class Walker:
                 if known == 0 and length == 0:
                     self.step = Step.ZEROS
                     return pos
-                if known not in WANTED or length > MOST_WANTED_BYTES:
+                if known not in KEPT or (known in WANTED and length > MOST_WANTED_BYTES):
                     return self._stop(buf)
-                if value + length > size:
-                    return pos
-                values[known] = bytes(buf[value : value + length])
+                if length == UNDEFINED:
+                    return self._open(buf, value, None)
+                if length <= MOST_WANTED_BYTES:
+                    if value + length > size:
+                        return pos
+                    values[known] = bytes(buf[value : value + length])
             elif length == UNDEFINED:
                 return self._open(buf, value, None)
             pos = value + length

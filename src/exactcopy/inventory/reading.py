@@ -6,19 +6,21 @@ Workers import this module: what only the parent needs is imported where it is u
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from exactcopy.dicom.header import HeaderReader
+from exactcopy.dicom.patient import Patient, Token, tokens
 from exactcopy.digest import CONTENT, SHA256, hasher
 from exactcopy.errors import ObjectChanged, WindowClosed
 from exactcopy.inventory.schema import written
-from exactcopy.model import DAMAGED, UNSIZED, Checksum, Copy, Identity, Problem, Target
+from exactcopy.model import DAMAGED, UNREAD, UNSIZED, Checksum, Copy, Identity, Problem, Target
 from exactcopy.pool import Died, Pool
 from exactcopy.stores import PACS, Stream, kept_open
 from exactcopy.stores.bounded import readers, share
+from exactcopy.tokens import Ledger
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -39,6 +41,7 @@ _PART_ROWS = 50_000
 _PART_SECONDS = 5.0
 _TRIES = 3
 _STUDY = 5  # of a listed row
+_SOP_INSTANCE = 7  # of an inventory row
 
 Row = tuple[Any, ...]
 Listed = tuple[bytes, int | None, int | None, int | None, str | None, str | None, str | None, str | None, str | None]
@@ -50,11 +53,12 @@ class Reading:
     """How the objects of one store are read: `checksums` beside SHA-256, or no more than the first bytes.
 
     `started` (nanoseconds since 1970) is when the audit began: what it reads is known as of then, never as of
-    later.
+    later. Whose the images are goes into the `ledger`, as tokens.
     """
 
     target: Target
     started: int
+    ledger: Ledger
     checksums: tuple[Checksum, ...] = ()
     first_bytes: int | None = None
 
@@ -72,6 +76,14 @@ class Chunk:
     listed: tuple[Listed, ...]
 
 
+@dataclass(slots=True)
+class Read:
+    """What came of a chunk: an inventory row for each object, and the tokens of whose they are."""
+
+    rows: list[Row] = field(default_factory=list)
+    tokens: set[Token] = field(default_factory=set)
+
+
 def read_planned(
     db: "DuckDBPyConnection", pool: Pool, reading: Reading, todo: Path, parts: str, progress: Progress
 ) -> int:
@@ -81,28 +93,36 @@ def read_planned(
     how many bytes were read now.
     """
     from exactcopy.inventory.database import note_of, parquet, row, save_rows
-    from exactcopy.inventory.schema import INVENTORY
+    from exactcopy.inventory.schema import INVENTORY, TOKENS
 
     folder = todo.parent
     finished = {number for part in folder.glob(f"{parts}-*.parquet") for number in json.loads(note_of(db, part))}
     rows: list[Row] = []
+    named: set[Token] = set()
     numbers: list[int] = []
     since = monotonic()
     now = 0
     (rest,) = row(db, f"select coalesce(sum(size), 0)::bigint from {parquet(folder, todo.name)}")
 
     def flush() -> None:
-        path = folder / f"{parts}-{min(numbers):07}.parquet"
-        save_rows(db, INVENTORY, rows, path, note=json.dumps(numbers))
+        part = f"{parts}-{min(numbers):07}.parquet"
+        save_rows(db, INVENTORY, rows, folder / part, note=json.dumps(numbers))
+        # What is read whole after its beginning was counted with that.
+        counted = rows if parts != "rest" else []
+        images = sum(row[_SOP_INSTANCE] is not None and row[-1] not in UNREAD for row in counted)
+        save_rows(db, TOKENS, list(named), reading.ledger.folder / f"{reading.target.name}-{part}", note=str(images))
         rows.clear()
+        named.clear()
         numbers.clear()
 
     at_once = readers(reading.target, pool.workers)
     reading = replace(reading, target=share(reading.target, pool.workers))
     chunks = _chunks(_planned(db, todo), rest, reading, finished, progress)
     for chunk, result in pool.map(read_chunk, chunks, at_once=at_once):
-        done = list(_one_by_one(pool, chunk)) if isinstance(result, Died) else result
+        read = _one_by_one(pool, chunk) if isinstance(result, Died) else result
+        done = read.rows
         rows.extend(done)
+        named |= read.tokens
         numbers.append(chunk.number)
         # A PACS does not tell sizes before.
         size = sum(_cost(row[1], reading) for row in done if row[-1] != Problem.OVER_WINDOW)
@@ -116,14 +136,16 @@ def read_planned(
     return now
 
 
-def read_chunk(chunk: Chunk) -> list[Row]:
+def read_chunk(chunk: Chunk) -> Read:
     """Return an inventory row for each object of `chunk`; what is left when the window closes is `over_window`.
 
     Runs in a worker.
     """
-    rows: list[Row] = []
+    read = Read()
+    rows = read.rows
+    patients: set[Patient] = set()
     try:
-        _read_into(rows, chunk)
+        _read_into(rows, patients, chunk)
     except WindowClosed:
         done = Counter(row[0] for row in rows)
         for copy in map(_copy, chunk.listed):
@@ -131,20 +153,22 @@ def read_chunk(chunk: Chunk) -> list[Row]:
                 done[copy.key] -= 1
             else:
                 rows.append(_row(copy, Identity(problem=Problem.OVER_WINDOW)))
-    return rows
+    for patient in patients:
+        read.tokens.update(tokens(chunk.reading.ledger.key, patient))
+    return read
 
 
-def _read_into(rows: list[Row], chunk: Chunk) -> None:
+def _read_into(rows: list[Row], patients: set[Patient], chunk: Chunk) -> None:
     buffer = memoryview(bytearray(_BUFFER))
     reading = chunk.reading
     with kept_open(reading.target) as store:
         for copy, stream in store.read(list(map(_copy, chunk.listed)), reading.first_bytes):
-            row = _examine(copy, stream, buffer, reading)
+            row = _examine(copy, stream, buffer, reading, patients)
             for _ in range(_TRIES - 1):
                 if row[-1] != Problem.CHANGING:
                     break
                 for again in store.read([copy], reading.first_bytes):
-                    row = _examine(*again, buffer, reading)
+                    row = _examine(*again, buffer, reading, patients)
             rows.append(row)
 
 
@@ -163,11 +187,11 @@ def _copy(listed: Listed) -> Copy:
     )
 
 
-def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: Reading) -> Row:
+def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: Reading, patients: set[Patient]) -> Row:
     if isinstance(stream, Problem):
         return _row(copy, Identity(problem=stream))
     if reading.first_bytes is not None and reading.first_bytes < copy.size:
-        return _row(copy, _identify(stream, buffer[: reading.first_bytes]))
+        return _row(copy, _identify(stream, buffer[: reading.first_bytes], patients))
     digest = hasher(SHA256)
     others = [_computing(checksum) for checksum in reading.checksums]
     reader = HeaderReader()
@@ -196,7 +220,9 @@ def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: 
     written_digests = written({checksum: found for checksum, found in computed.items() if found is not None})
     if copy.size == UNSIZED:
         copy = replace(copy, size=length)
-    return _row(copy, reader.close(), digest.digest(), written_digests, reading.started)
+    identity = reader.close()
+    patients.add(reader.patient)
+    return _row(copy, identity, digest.digest(), written_digests, reading.started)
 
 
 def _computing(checksum: Checksum) -> "Hasher | ContentDigest":
@@ -208,7 +234,7 @@ def _computing(checksum: Checksum) -> "Hasher | ContentDigest":
     return ContentDigest()
 
 
-def _identify(stream: Stream, buffer: memoryview) -> Identity:
+def _identify(stream: Stream, buffer: memoryview, patients: set[Patient]) -> Identity:
     """Say what an object is by its beginning; whether it is whole does not show there."""
     reader = HeaderReader()
     length = 0
@@ -221,6 +247,7 @@ def _identify(stream: Stream, buffer: memoryview) -> Identity:
     except OSError:
         return Identity(problem=Problem.IO_ERROR)
     identity = reader.close()
+    patients.add(reader.patient)
     return replace(identity, problem=None) if identity.problem in DAMAGED else identity
 
 
@@ -296,11 +323,14 @@ def _planned(db: "DuckDBPyConnection", todo: Path) -> Iterator[Listed]:
         yield from batch
 
 
-def _one_by_one(pool: Pool, chunk: Chunk) -> Iterator[Row]:
+def _one_by_one(pool: Pool, chunk: Chunk) -> Read:
     """Read the objects of a chunk that killed its worker, so that only the guilty one stays unread."""
+    read = Read()
     singles = (Chunk(chunk.number, chunk.reading, (row,)) for row in chunk.listed)
     for single, result in list(pool.map(read_chunk, singles, at_once=chunk.reading.target.concurrency)):
         if isinstance(result, Died):
-            yield _row(_copy(single.listed[0]), Identity(problem=Problem.IO_ERROR))
+            read.rows.append(_row(_copy(single.listed[0]), Identity(problem=Problem.IO_ERROR)))
         else:
-            yield from result
+            read.rows += result.rows
+            read.tokens |= result.tokens
+    return read

@@ -50,6 +50,9 @@ INVENTORY = {
     "problem": "varchar",
 }
 
+# Of patient data, in scratch: a token, and that of the patient whose it is.
+TOKENS = {"token": "ubigint", "bearer": "ubigint"}
+
 
 def written(digests: Mapping[Checksum, bytes]) -> str | None:
     """Write checksums as a table holds them."""

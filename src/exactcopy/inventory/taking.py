@@ -19,6 +19,7 @@ from exactcopy.inventory.plan import HEAD_BYTES, Plan, bytes_read, plan_reads, p
 from exactcopy.inventory.reading import Reading, read_planned
 from exactcopy.model import Checksum, ReadPolicy, Role, Target
 from exactcopy.pool import Pool
+from exactcopy.tokens import Ledger
 
 Advance = Callable[[int, int], None]
 Step = Callable[[str, int | None, int | None], Advance]
@@ -54,12 +55,14 @@ def take_inventory(
     primaries: Sequence[Path],
     asked: tuple[Checksum, ...],
     started: int,
+    ledger: Ledger,
     step: Step,
 ) -> Inventory:
     """List, plan, read and match `target`; `work` keeps what a killed audit need not do again.
 
     `find_previous` gives the last inventory of the medium that a listing found, if there is one. `primaries`
-    are the inventories that a backup is matched against, `asked` the checksums that the store is read for.
+    are the inventories that a backup is matched against, `asked` the checksums that the store is read for. `ledger`
+    takes whose the images are, as tokens.
     """
     begun_anew = False
     while True:
@@ -79,9 +82,8 @@ def take_inventory(
                     ask_again(db, target, work, primaries)
             listing = replace(listing, asked=listing.asked + asked_again(db, work))
             plan = plan_reads(db, target, work, previous, started, asked, primaries)
-            rate = _read(
-                db, pool, target, work, plan, primaries, Reading(target=target, started=started, checksums=asked), step
-            )
+            reading = Reading(target=target, started=started, ledger=ledger, checksums=asked)
+            rate = _read(db, pool, target, work, plan, primaries, reading, step)
             matched = match(db, work, into, previous, primaries)
             ended = _ended(db, target, into)
             if target.role is Role.PRIMARY and not matched.images and ended:

@@ -114,10 +114,15 @@ def locked(config: "Config") -> Iterator[None]:
         yield
 
 
+def scratch_folder(config: "Config") -> Path:
+    """Return where scratch is while it is there."""
+    return config.state / "scratch"
+
+
 @contextmanager
 def scratch(config: "Config") -> Iterator[Path]:
-    """Give an empty folder for test restores, 0700; it is removed in every ending, at the latest by the next run."""
-    folder = config.state / "scratch"
+    """Give an empty folder, 0700, for test restores and tokens; it is gone in every ending, or else at the next run."""
+    folder = scratch_folder(config)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     try:
@@ -235,7 +240,8 @@ def note_head(anchor: Path, record: Record) -> None:
 def seal_restricted(unfinished: Unfinished) -> str:
     """Write the manifest of restricted/ and return its digest."""
     folder = unfinished.restricted
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    names = sorted(path for path in files if str(path) != MANIFEST)
     write_whole(folder / MANIFEST, "".join(f"{digest(folder / name)}  {name}\n" for name in names))
     return digest(folder / MANIFEST)
 

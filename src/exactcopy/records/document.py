@@ -84,9 +84,9 @@ class Document:
     drift: Mapping[str, Any]
 
 
-def write_document(path: Path, config: Config, unfinished: Unfinished, previous: Record | None, said: Document) -> None:
+def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Write audit.json."""
-    text = json.dumps(_document(config, unfinished, previous, said), indent=1, ensure_ascii=False, default=_plain)
+    text = json.dumps(document, indent=1, ensure_ascii=False, default=_plain)
     path.write_text(text + "\n", encoding="utf-8")
 
 
@@ -149,7 +149,8 @@ def self_test_failed(evidence: Evidence) -> str | None:
     return f"The self-test {' and '.join(said)}" if said else None
 
 
-def _document(config: Config, unfinished: Unfinished, previous: Record | None, said: Document) -> dict[str, Any]:
+def document(config: Config, unfinished: Unfinished, previous: Record | None, said: Document) -> dict[str, Any]:
+    """Return what audit.json says."""
     evidence = said.evidence
     primaries = [store.name for store in evidence.stores if store.role is Role.PRIMARY]
     losses = asdict(evidence.losses)
@@ -208,6 +209,7 @@ def _document(config: Config, unfinished: Unfinished, previous: Record | None, s
         "corrective_actions": [asdict(action) for action in said.corrective_actions],
         "resolved": [asdict(action) for action in said.resolved],
         "timing": said.timing,
+        "self_scan": asdict(evidence.self_scan),
         "seal": said.seal,
         "drift": said.drift,
         "evidence": {

@@ -125,6 +125,9 @@ def render(record: Record | Path, formats: Iterable[str], out: Path, *, attachme
     if unknown := [name for name in wanted if name not in FORMATS]:
         raise ConfigError([f"format: {name!r} is none. Use {', '.join(FORMATS)}." for name in unknown])
     loaded = load_record(record) if isinstance(record, Path) else record
+    if loaded.audit.get("self_scan", {}).get("stopped") and not {"json", "csv"}.issuperset(wanted):
+        message = f"{loaded.folder}: its pages held patient data and were stopped. Audit again, once that is mended."
+        raise RecordError(message)
     if not attachments:
         loaded = replace(loaded, attachments={})
     out.mkdir(parents=True, exist_ok=True)

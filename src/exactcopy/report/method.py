@@ -181,9 +181,26 @@ def _how(audit: View) -> list[View]:
     libraries = [f"{name} {version}" for name, version in run.get("libraries", {}).items()]
     rows = [*HOW, ("Made with", ", ".join([f"exactcopy {run['version']}", *libraries]))]
     rows.append(("Self-test", self_test(audit["evidence"]["self_test"])))
+    if scan := audit.get("self_scan"):
+        rows.append(("Self-scan", _self_scan(scan)))
     if reading := _reading(audit["policy"]):
         rows.insert(2, ("Read, by policy", f"{reading}."))
     return [{"name": name, "text": text} for name, text in rows]
+
+
+def _self_scan(scan: View) -> str:
+    """Say what was held against which patient data, so that none travels."""
+    if not scan["tokens"]:
+        return "This audit read no patient data, so nothing could be held against it."
+    said = (
+        f"{words.counted(scan['strings'], 'strings')} of the configuration, of decisions and of media, and these pages "
+        "were held against the names, numbers and days of birth of patients in "
+        f"{words.out_of(scan['images'], scan['of_images'])} images, those that this audit read. "
+    )
+    withheld = len(scan["withheld"])
+    if not withheld:
+        return said + "None holds any."
+    return said + f"{words.number(withheld)} {'holds one and is' if withheld == 1 else 'hold some and are'} withheld."
 
 
 def self_test(result: View | None) -> str:
