@@ -1,4 +1,4 @@
-"""What a reconciliation works on: the inventories of every store, as views of one database."""
+"""What a reconciliation works on: the inventories of every store, in one database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from exactcopy.inventory.database import literal, nothing, parquet
+from exactcopy.inventory.database import literal, nothing, parquet, row
 from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import DAMAGED, UNREAD, Copy, Role, Target
 
@@ -80,6 +80,8 @@ _SEEN = {
     "last_seen": "bigint",
     "stores": "varchar",
 }
+# To plan a statement over Parquet takes longer than to run it over so few: some 35 MB.
+_FEW_ROWS = 100_000
 _KNOWN = {"study": "varchar", "sop": "varchar", "first_seen": "bigint", "contents": "blob[]"}
 
 
@@ -99,30 +101,40 @@ def copy_of(row: Mapping[str, Any]) -> Copy:
 def open_case(
     db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], started: int, studies: Path | None = None
 ) -> Case:
-    """Return the case over `stores`: views `objects`, `before` (last record), `known` and `seen` (all records).
+    """Return the case over `stores`: `objects`, those `before` (last record), what is `known` and `seen` (all records).
 
     `studies` is the file of the studies that were seen on any store; a record of an older version has none.
-    What was deleted is no object: it stands in the view `deleted`, as far as a store keeps it.
+    What was deleted is no object: it stands in `deleted`, as far as a store keeps it.
     """
-    kept, gone = "problem is distinct from 'deleted'", "problem = 'deleted'"
-    for view, attribute, which in (
-        ("objects", "inventory", kept),
-        ("before", "previous", kept),
-        ("deleted", "inventory", gone),
-    ):
-        selects = []
-        for store in stores:
-            folder: Path | None = getattr(store, attribute)
-            source = parquet(folder) if folder else nothing(INVENTORY)
-            selects.append(f"select {literal(store.target.name)} as store, {_COLUMNS} from {source} where {which}")
-        db.execute(f"create or replace view {view} as {' union all '.join(selects)}")
-    known = [
-        f"select {literal(store.target.name)} as store, * from"
-        f" {parquet(store.known.parent, store.known.name) if store.known else nothing(_KNOWN)}"
+    inventories = {store.target.name: _source(store.inventory) for store in stores}
+    previous = {store.target.name: _source(store.previous) for store in stores}
+    known = {
+        store.target.name: parquet(store.known.parent, store.known.name) if store.known else nothing(_KNOWN)
         for store in stores
         if store.target.role is Role.PRIMARY
-    ]
-    db.execute(f"create or replace view known as {' union all by name '.join(known)}")
+    }
+    _define(db, "objects", inventories, _COLUMNS, "problem is distinct from 'deleted'")
+    _define(db, "before", previous, _COLUMNS, "problem is distinct from 'deleted'")
+    _define(db, "deleted", inventories, _COLUMNS, "problem = 'deleted'")
+    _define(db, "known", known)
     seen = parquet(studies.parent, studies.name) if studies else nothing(_SEEN)
     db.execute(f"create or replace view seen as select * from {seen}")
     return Case(db, tuple(stores), started)
+
+
+def _source(folder: Path | None) -> str:
+    return parquet(folder) if folder else nothing(INVENTORY)
+
+
+def _define(
+    db: duckdb.DuckDBPyConnection, name: str, sources: Mapping[str, str], columns: str = "*", which: str = "true"
+) -> None:
+    """Define the view `name` of what `sources` hold, by the names of the stores; where it is little, it is read now."""
+    held = " union all by name ".join(
+        f"select {literal(store)} as store, {columns} from {source} where {which}" for store, source in sources.items()
+    )
+    (count,) = row(db, "select " + " + ".join(f"(select count(*) from {source})" for source in sources.values()))
+    if count <= _FEW_ROWS:
+        db.execute(f"create or replace table few_{name} as {held}")
+        held = f"from few_{name}"
+    db.execute(f"create or replace view {name} as {held}")
