@@ -25,7 +25,7 @@ PHONE: "ViewportSize" = {"width": 360, "height": 740}
 DESK: "ViewportSize" = {"width": 1280, "height": 900}
 # CSS pixels below which nobody reads a line on a phone.
 LEAST_TEXT = 11
-REPORTS = ("year", "hostile")
+REPORTS = ("year", "decided", "hostile")
 
 # Text that is too small, drawn text as it is scaled; and whether the page itself, not a table in it, is too wide.
 MEASURE = """least => {

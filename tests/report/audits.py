@@ -853,6 +853,97 @@ def year() -> tuple[Audit, Rows]:
     return out, rows
 
 
+def decision(reason: str, **changes: Any) -> Audit:
+    """Give what a person decided about a finding, as a finding bears it."""
+    base: Audit = {
+        "by": "Dana Reyes",
+        "title": "Security official",
+        "on": "2026-11-20",
+        "entered_by": "dreyes",
+        "reason": reason,
+        "expires": None,
+        "alternative": None,
+        "incident": None,
+    }
+    return base | changes
+
+
+def listed(kind: str, about: str, text: str, **changes: Any) -> Audit:
+    """Give a decision that is new in a record."""
+    signed = {key: decision("")[key] for key in ("by", "title", "on", "entered_by", "expires")}
+    return {"kind": kind, "about": about, "text": text, **signed, "sha256": digest(about + text)} | changes
+
+
+def action(each: Audit, **changes: Any) -> Audit:
+    """Give what has to be done about a finding."""
+    keys = ("id", "check", "target", "title", "severity", "owner", "due", "first_seen", "times_seen", "state")
+    return {**{key: each[key] for key in keys}, "cause": each.get("cause")} | changes
+
+
+def decided() -> tuple[Audit, Rows]:
+    """The first audit's gaps a month later: one is accepted in part, one judged, one assigned; others are carried."""
+    out, rows = first()
+    out |= {"previous": {"id": "2026-10-27T060000Z", "manifest_sha256": digest("previous")}}
+    out["audit"]["first"] = False
+    out["history"] = [month(1, nas=(30, 0, 8, 2), usb_drives=(40, 0, 0, 0))]
+    differ, *_, unread, _, unopened = out["findings"]
+    until = "2027-05-20"
+    differ |= {
+        "incident": decision("The altered header came from the migration of 3 November.", incident=False),
+        "accepted_count": 1,
+        "decision": decision("The description was corrected at the modality.", expires=until),
+    }
+    unread |= {
+        "cause": "The disk of the nas had 14 reallocated sectors.",
+        "assigned": decision("", by="Sam Ortiz", title="IT"),
+        "owner": "Sam Ortiz",
+        "due": "2026-12-04",
+        "times_seen": 2,
+        "raised": True,
+        "base_severity": "medium",
+    }
+    unopened |= {"state": "accepted", "decision": decision("The links lead to a cache.", expires=until)}
+    out["decisions"] = [
+        listed("accept", f"{differ['id']}, E-0003", "The description was corrected at the modality.", expires=until),
+        listed("incident", f"{differ['id']}, E-0003, E-0011", "No security incident. It came from the migration."),
+        listed("assign", unread["id"], "Owner: Sam Ortiz. Due: 2026-12-04. Cause: The disk of the nas."),
+        listed("review", "2026-10-27T060000Z", "The report was reviewed and signed."),
+    ]
+    carried = finding(
+        "restore-succeeded", "cloud", "high", 2, "2 studies did not come back whole from cloud", times_seen=3
+    )
+    gone = finding("no-uid-conflict", "pacs", "medium", 1, "1 image of pacs has several versions", times_seen=2)
+    earlier = {"first_seen": "2026-09-24T06:00:00+00:00"}
+    out["corrective_actions"] = [
+        *(action(each) for each in out["findings"]),
+        action(carried, state="not checked again", due="2026-10-31", **earlier),
+    ]
+    out["resolved"] = [action(gone, **earlier)]
+    return out, rows
+
+
+def accepted() -> tuple[Audit, Rows]:
+    """An audit whose every finding was accepted, with more new decisions than page one lists."""
+    out, rows = clouds()
+    for each in out["findings"]:
+        each |= {
+            "state": "accepted",
+            "accepted_count": each["count"],
+            "decision": decision(
+                "The studies are research copies that nobody treats by.",
+                expires="2027-05-20",
+                alternative="A second copy lies in the vault of the university.",
+            ),
+        }
+    out["decisions"] = [
+        *(listed("accept", each["id"], "Research copies.", expires="2027-05-20") for each in out["findings"]),
+        *(listed("attest", f"EC-SO-0{number}", "The policy of May 2026 says so.") for number in range(1, 5)),
+    ]
+    out["corrective_actions"] = [action(each) for each in out["findings"]]
+    out["resolved"] = []
+    return out, rows
+
+
 NEWER = {
     "problems",
     "host",
@@ -1039,6 +1130,8 @@ ALL: dict[str, Callable[[], tuple[Audit, Rows]]] = {
     "sound": sound,
     "clouds": clouds,
     "year": year,
+    "decided": decided,
+    "accepted": accepted,
     "old": old,
     "six": six,
     "tiny": tiny,

@@ -223,6 +223,14 @@ def crowded() -> tuple[audits.Audit, audits.Rows]:
     return audit, rows
 
 
+def decided_by_many() -> tuple[audits.Audit, audits.Rows]:
+    """The crowded audit, with as many new decisions as page one lists, by people of long names."""
+    audit, rows = crowded()
+    name = "Maximiliane Featherstonehaugh-Wolfeschlegelstein-Hausenbergerdorff"
+    audit["decisions"] = [audits.listed("accept", "F-78e9f662, 1,412 studies", "x", by=name, title=name)] * 4
+    return audit, rows
+
+
 @pytest.mark.parametrize(
     ("made", "paper"),
     [
@@ -233,6 +241,9 @@ def crowded() -> tuple[audits.Audit, audits.Rows]:
         (audits.clouds, "letter"),
         (audits.six, "letter"),
         (audits.six, "a4"),
+        (audits.decided, "letter"),
+        (decided_by_many, "letter"),
+        (decided_by_many, "a4"),
     ],
 )
 def test_page_one_stays_one_page(made: Callable[[], tuple[audits.Audit, audits.Rows]], paper: str) -> None:

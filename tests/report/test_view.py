@@ -292,6 +292,79 @@ def test_all_is_well(made: Make) -> None:
     assert view["verdict"]["figures"][3]["value"] == "53 d"
 
 
+def test_new_decisions_stand_above_the_signature_and_whole_in_section_2(made: Make) -> None:
+    view = made("decided").view()
+    assert view["verdict"]["decisions"] == [
+        "Accepted: F-78e9f662, E-0003. Dana Reyes, Security official, 20 Nov 2026, until 20 May 2027.",
+        "No security incident: F-78e9f662, E-0003, E-0011. Dana Reyes, Security official, 20 Nov 2026.",
+        "Assigned: F-cc148268. Dana Reyes, Security official, 20 Nov 2026.",
+        "Reviewed: 2026-10-27T060000Z. Dana Reyes, Security official, 20 Nov 2026.",
+    ]
+    told = view["gaps"]["decisions"][0]
+    assert (told["text"], told["expires"], told["entered_by"]) == (
+        "The description was corrected at the modality.",
+        "2027-05-20",
+        "dreyes",
+    )
+    many = made("accepted").view()["verdict"]
+    assert (many["decisions"], many["new_decisions"]) == ([], "6 new decisions")
+    assert '6 new decisions</b>, listed <a class="page" href="#decisions">in section 2' in html(made("accepted").view())
+
+
+def test_what_was_decided_stands_on_the_card_and_hides_nothing(made: Make) -> None:
+    view = made("decided").view()
+    cards = {each["id"]: each for each in view["gaps"]["cards"]}
+    assert len(cards) == 7
+    assert cards["F-78e9f662"]["decided"] == [
+        {
+            "name": "Accepted in part",
+            "text": "It covers 1 of 2 studies; what is new since is open. The description was corrected at the "
+            "modality. Dana Reyes, Security official, 20 Nov 2026, until 20 May 2027.",
+        },
+        {
+            "name": "Security incident",
+            "text": "No security incident. The altered header came from the migration of 3 November. "
+            "Dana Reyes, Security official, 20 Nov 2026.",
+        },
+    ]
+    assert [each["name"] for each in cards["F-cc148268"]["decided"]] == ["Cause found", "Assigned"]
+    assert cards["F-b827e25a"]["decided"][0]["text"].startswith("The links lead to a cache.")
+    assert "2 links in pacs were not followed" not in [each["title"] for each in view["verdict"]["actions"]]
+    said = made("accepted").view()["gaps"]["cards"][0]["decided"][0]["text"]
+    assert said.startswith(
+        "It covers 3 of 3 studies. The studies are research copies that nobody treats by. Instead: A second"
+    )
+
+
+def test_a_gap_is_carried_until_an_audit_asks_again(made: Make) -> None:
+    gaps_of = made("decided").view()["gaps"]
+    states = [(each["id"], each["state"], each["times"]) for each in gaps_of["actions"]]
+    assert len(states) == 8
+    assert ("F-300403d8", "not checked again", "3 times") in states
+    assert [each["state"] for each in gaps_of["resolved"]] == ["no longer found"]
+    audit, _ = audits.decided()
+    audit["findings"] = audit["findings"][:2]
+    assert made("decided", findings=audit["findings"]).view()["verdict"]["actions"][-1] == {
+        "id": "actions",
+        "title": "2 studies did not come back whole from cloud",
+        "tone": "unchecked",
+        "who": "Sam Ortiz",
+        "when": "by 31 Oct 2026",
+    }
+
+
+def test_all_accepted_is_said_beside_the_result_and_changes_no_color(made: Make) -> None:
+    verdict = made("accepted").view()["verdict"]
+    assert (verdict["headline"], verdict["tone"]) == ("Exact copies are not complete", "bad")
+    assert verdict["accepted"] == "exceptions noted, all accepted"
+    assert verdict["actions"] == []
+    assert made("decided").view()["verdict"]["accepted"] is None
+    low = audits.finding("kept-off-site", "nas", "medium", 1, "x", unit="stores", state="accepted")
+    other = made("sound", findings=[low], headline="other_exceptions", conclusion="exceptions noted").view()["verdict"]
+    assert other["sentence"].endswith("1 finding is accepted, and none is open.")
+    assert other["bars"][0]["status"] == "attention"
+
+
 def test_twelve_months_are_told_by_month_and_backup(made: Make) -> None:
     trend = made("year").view()["trend"]
     assert trend["months"][:3] == ["Dec '25", "Jan '26", "Feb"]

@@ -66,12 +66,15 @@ def line(sums: View) -> str:
 
 
 def status_of(sums: View, findings: Iterable[View]) -> str:
-    """Give the status word of one backup: the worst of its studies and of its open findings."""
-    own = [each for each in findings if each["target"] == sums["name"] and each["state"] == "open"]
+    """Give the status word of one backup: the worst of its studies and of its findings, accepted ones no exception."""
+    own = [each for each in findings if each["target"] == sums["name"]]
     deciding = [
         each
         for each in own
-        if each["decides"] and each["severity"] not in {"low", "info"} and each["check"] != "store-examined"
+        if each["state"] == "open"
+        and each["decides"]
+        and each["severity"] not in {"low", "info"}
+        and each["check"] != "store-examined"
     ]
     if sums["gap"] or deciding:
         return "exception"

@@ -84,6 +84,9 @@ class Parts:
     bars: list[View]
     words: str
     samples: list[View]
+    # A line for each; where there is none, a sentence says how many there are and where they stand.
+    decisions: list[str]
+    new_decisions: int
 
 
 def fit(parts: Parts) -> str:
@@ -101,6 +104,8 @@ def _give_way(parts: Parts, setting: Setting) -> bool:
     """Take one thing away; every part says how many more there are and where."""
     if len(parts.samples) > 1:
         parts.samples.pop()
+    elif parts.decisions:
+        parts.decisions.clear()
     elif len(parts.actions) > LEAST_ACTIONS and _right(parts, setting) >= _left(parts, setting):
         parts.actions.pop()
     elif len(parts.bars) > LEAST_BARS:
@@ -140,6 +145,8 @@ def _height(parts: Parts, setting: Setting) -> float:
     words = _lines(parts.words, WORDS) + _lines("Test restores. " + samples, WORDS)
     halves = max(_left(parts, setting), _right(parts, setting))
     legend = setting.under + 6
+    # The sentence that leads them, or stands for them, takes a line.
+    decisions = sum(_lines(each, FINE) for each in parts.decisions) + min(parts.new_decisions, 1)
     head = (_lines(parts.facility, FACILITY) - 1) * 13 + (
         max(_lines(each, NOTE) for each in parts.notes) - 1
     ) * setting.under
@@ -150,4 +157,5 @@ def _height(parts: Parts, setting: Setting) -> float:
         + halves
         + legend
         + words * setting.words
+        + decisions * setting.fine
     )

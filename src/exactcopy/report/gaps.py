@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from exactcopy.model import Severity
-from exactcopy.report import stores, words
+from exactcopy.report import decided, stores, words
 from exactcopy.report.controls import POLICY
 from exactcopy.report.coverage import linked, recoverable
 from exactcopy.report.fit import shortened
@@ -47,18 +47,27 @@ def tone(finding: View) -> str:
     return "bad" if finding["severity"] in {"critical", "high"} else "warn"
 
 
-def actions(findings: list[View], clock: words.Clock) -> list[View]:
-    """Give what has to happen: one line for every open finding, worst first."""
+def actions(audit: View, clock: words.Clock) -> list[View]:
+    """Give what has to happen: one line for every open finding, worst first, then what could not be asked again."""
+    found = [
+        (each, each["id"], tone(each))
+        for each in worst_first(audit["findings"])
+        if each["state"] == "open" and each["severity"] != Severity.INFO
+    ]
+    carried = [
+        (each, "actions", "unchecked")
+        for each in audit.get("corrective_actions") or []
+        if each["state"] == "not checked again"
+    ]
     return [
         {
-            "id": each["id"],
+            "id": place,
             "title": each["title"],
-            "tone": tone(each),
+            "tone": color,
             "who": shortened(each["owner"] or NO_OWNER),
             "when": f"by {clock.day(each['due'])}" if each["due"] else NO_DATE,
         }
-        for each in worst_first(findings)
-        if each["state"] == "open" and each["severity"] != Severity.INFO
+        for each, place, color in [*found, *carried]
     ]
 
 
@@ -92,6 +101,7 @@ def _card(finding: View, audit: View, clock: words.Clock) -> View:
             [finding["owner"] or NO_OWNER, f"by {clock.day(finding['due'])}" if finding["due"] else NO_DATE]
         ),
         "worklist": finding["worklist"],
+        "decided": list(decided.on_card(finding, clock)),
     }
 
 

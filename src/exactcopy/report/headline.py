@@ -30,7 +30,7 @@ def explain(code: str, audit: View, sums: list[View], distinct_gaps: int | None)
         return _not_enough(sums)
     open_ones = [each for each in audit["findings"] if each["state"] == "open"]
     if code == "other_exceptions":
-        return f"{_copies(sums)} {_need(len(open_ones))}"
+        return f"{_copies(sums)} {_need(len(open_ones)) if open_ones else _accepted(len(audit['findings']))}"
     graver = [each for each in open_ones if each["severity"] in GRAVER]
     if not graver:
         return _copies(sums)
@@ -58,6 +58,10 @@ def _be(count: int) -> str:
 
 def _need(count: int) -> str:
     return f"{words.counted(count, 'findings')} {'needs' if count == 1 else 'need'} attention."
+
+
+def _accepted(count: int) -> str:
+    return f"{words.counted(count, 'findings')} {_be(count)} accepted, and none is open."
 
 
 def _lost(audit: View) -> str:

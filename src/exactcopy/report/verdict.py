@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from exactcopy.report import gaps, restores, stores, words
+from exactcopy.report import decided, gaps, restores, stores, words
 from exactcopy.report.coverage import STATES, by_backup, last_known, line
 from exactcopy.report.evidence import seal_line
 from exactcopy.report.fit import Parts, fit
-from exactcopy.report.headline import explain
+from exactcopy.report.headline import all_accepted, explain
 
 View = dict[str, Any]
 
@@ -39,7 +39,7 @@ def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: 
     code = audit["headline"]
     text, tone = HEADLINES[code]
     sums = by_backup(audit)
-    actions = gaps.actions(audit["findings"], clock)
+    actions = gaps.actions(audit, clock)
     samples = restores.page_one_sentences(audit)
     left_out = [words.sentence(each["text"]) for each in audit["not_examined"]]
     not_examined = " ".join([*left_out, stores.archives(audit["stores"])]).rstrip()
@@ -59,11 +59,14 @@ def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: 
         bars=[_bar(bar, each, clock) for bar, each in _worst_bars(backups, sums)],
         words=safeguards(audit, sums) + LINK,
         samples=samples[:SENTENCES_SHOWN],
+        decisions=decided.page_one(audit, clock),
+        new_decisions=len(audit.get("decisions") or []),
     )
     density = fit(parts)
     return {
         "headline": text,
         "tone": tone,
+        "accepted": "exceptions noted, all accepted" if all_accepted(audit) else None,
         "sentence": parts.explain,
         "not_examined": not_examined,
         "scope": scope,
@@ -81,6 +84,8 @@ def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: 
         "safeguards": safeguards(audit, sums),
         "samples": parts.samples,
         "more_samples": len(samples) - len(parts.samples),
+        "decisions": parts.decisions,
+        "new_decisions": words.counted(parts.new_decisions, "new decisions") if parts.new_decisions else None,
         "ticks": TICKS,
         "certifies": CERTIFIES,
         "seal": seal_line(audit.get("seal")),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from exactcopy.report import controls, coverage, evidence, gaps, method, side_by_side, trend, verdict, words
+from exactcopy.report import controls, coverage, decided, evidence, gaps, method, side_by_side, trend, verdict, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ def view(audit: Mapping[str, Any], rows: "pd.DataFrame | None", hashes: Mapping[
         "verdict": verdict.section(clean, covered["backups"], gaps.distinct_gaps(clean, rows), clock),
         "coverage": covered,
         "side_by_side": side_by_side.section(clean, clock),
-        "gaps": {"cards": cards, "lead": _lead(cards)},
+        "gaps": {"cards": cards, "lead": _lead(cards), **decided.section(clean, clock)},
         "studies": gaps.studies(clean, rows),
         "method": method.section(clean, clock),
         "controls": controls.section(clean, clock),
