@@ -103,6 +103,11 @@ def test_a_rule_of_retention_is_taken_as_the_facility_wrote_it(tmp_path):
     )
 
 
+def test_a_primary_that_purges_says_after_how_long(tmp_path):
+    config = load(tmp_path, TOP + NAS + PACS + 'keeps = "90d"')
+    assert [store.keeps for store in config.stores] == [timedelta(days=90), None]
+
+
 def test_the_smallest_cloud_stores_have_every_default(tmp_path):
     config = load(tmp_path, TOP + PACS + BUCKET + DRIVE)
     bucket, drive = config.backups
@@ -240,6 +245,10 @@ ZONE = ' is in no time zone. Write the one of the facility at the top: time_zone
 READERS = " is no number of readers. Write a whole number from 1 to 64, without quotes."
 RATE = ' is no rate. Write how much a second, a whole number and a unit: "500KB" or "20MB".'
 BACKUPS = " is a setting of backups only. Remove it."
+TOO_SHORT = (
+    " is no longer than the rpo of a backup, so images would go before their copies are due. Write a longer time, or a"
+    " shorter rpo."
+)
 YEARS = " is no number of years. Write a whole number from 1 to 100, without quotes."
 RULE = (
     SMALLEST
@@ -336,7 +345,10 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         (SMALLEST + 'max_rate = "20"', 'backup.nas.max_rate: "20"' + RATE),
         (SMALLEST + 'max_rate = "20MB/s"', 'backup.nas.max_rate: "20MB/s"' + RATE),
         (SMALLEST + "max_rate = 20", "backup.nas.max_rate: 20" + RATE),
-        (TOP + NAS + PACS + 'keeps = "1d"', "primary.pacs.keeps:" + LATER),
+        (TOP + NAS + PACS + 'keeps = "24h"', "primary.pacs.keeps:" + TOO_SHORT),
+        (TOP + NAS + 'rpo = "30d"\n' + PACS + 'keeps = "30d"', "primary.pacs.keeps:" + TOO_SHORT),
+        (TOP + NAS + PACS + "keeps = 30", "primary.pacs.keeps: 30" + DURATION),
+        (SMALLEST + 'keeps = "30d"', "backup.nas.keeps: is a setting of primaries only. Remove it."),
         (TOP + NAS + PACS + 'covers = ["pacs"]', "primary.pacs.covers:" + BACKUPS),
         (TOP + NAS + PACS + 'rpo = "1d"', "primary.pacs.rpo:" + BACKUPS),
         (TOP + NAS + PACS + 'schedule = "1d"', "primary.pacs.schedule:" + BACKUPS),
@@ -932,7 +944,7 @@ TABLES: tuple[type[Table], ...] = (
     tables.Attest,
 )
 KEYS = [key for table in TABLES for key in table.model_fields]
-WORDS = [*KEYS, "seal", "keeps", *stores.KINDS, "35d", "letter", "UTC", "all", "reported", "pacs"]
+WORDS = [*KEYS, "seal", *stores.KINDS, "35d", "letter", "UTC", "all", "reported", "pacs"]
 WORDS += [".", "EC-SO-01", "5GB", "gdrive:x", "https://x", "env:X", "file:x", "get", "move"]
 TEXTS = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 SCALARS = TEXTS | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.dates()

@@ -457,10 +457,10 @@ def test_what_a_recovery_pacs_cannot_be_is_told(tmp_path, text, expected):
     assert faults(tmp_path, text) == [expected]
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_the_typical_set_ups_load(tmp_path, number):
     blocks = re.findall(r"```toml\n(.*?)```", (DOC.parent / "set-ups.md").read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     config = load(tmp_path, blocks[number])
-    assert config.recovery is not None
+    assert (config.recovery is None) == (number == 3)
     assert len(config.stores) >= 2

@@ -24,7 +24,13 @@ NOT_CHECKED = "not checked"
 AGREEMENT = "EC-BA-01"
 # Strictest first: whether a finding may be accepted is for the strictest control of its check to say.
 _SPECIFICATIONS = ("required", "standard", "other law", "addressable", "facility policy", "proposed")
-_COPIES = {"every-instance-has-a-copy", "backup-is-complete", "copies-are-exact", "copies-are-readable"}
+_COPIES = {
+    "every-instance-has-a-copy",
+    "purged-studies-have-two-copies",
+    "backup-is-complete",
+    "copies-are-exact",
+    "copies-are-readable",
+}
 _RESTORES = {"restore-succeeded", "restored-images-open", "recovery-pacs-shows-studies"}
 
 

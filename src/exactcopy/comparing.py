@@ -14,8 +14,9 @@ from exactcopy import records
 from exactcopy.config import Config
 from exactcopy.digest import CONTENT, MD5
 from exactcopy.errors import StoreUnavailable
-from exactcopy.evidence import examined, last_differences, last_inventory, seen_studies
+from exactcopy.evidence import before, examined, last_differences, last_inventory, seen_studies
 from exactcopy.inventory.listing import list_store
+from exactcopy.inventory.remembered import remember, save_purged
 from exactcopy.inventory.reported import asked_of_primaries
 from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
 from exactcopy.model import Checksum, ReadPolicy, Role, Target
@@ -61,12 +62,12 @@ def compare(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) -> Compare
     """Take the inventory of every store, and find what every instance of a primary is on every backup."""
     begun = monotonic()
     ledger = Ledger(folder=records.scratch_folder(run.config) / "tokens")
-    inventories = _take_inventories(db, pool, run, ledger, step)
+    inventories, purged = _take_inventories(db, pool, run, ledger, step)
     seconds = round(monotonic() - begun, 3)
-    stores = [examined(item, run.history) for item in inventories]
+    stores = [replace(examined(item, run.history), purged=purged.get(item.target.name)) for item in inventories]
     case = open_case(db, stores, nanoseconds(run.unfinished.started), seen_studies(run.history))
-    known = last_differences(run.history)
-    find_differences(case, pool, known, counter(step("Comparing what differs", None, None)))
+    known, same = last_differences(run.history)
+    find_differences(case, pool, known, counter(step("Comparing what differs", None, None)), same=same)
     find_outcomes(case)
     find_studies(case)
     return Compared(case=case, inventories=tuple(inventories), ledger=ledger, read_seconds=seconds)
@@ -91,13 +92,18 @@ def _with(config: Config, stores: Sequence[Target]) -> Config:
     )
 
 
-def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, ledger: Ledger, step: Step) -> list[Inventory]:
-    """Take the inventory of every store, primaries first: backups are matched against them.
+def _take_inventories(
+    db: DuckDBPyConnection, pool: Pool, run: Run, ledger: Ledger, step: Step
+) -> tuple[list[Inventory], dict[str, Path]]:
+    """Take the inventory of every store, primaries first: backups are matched against them, and what they purged.
+
+    Return the inventories, and for each primary that purges the inventory of that.
 
     Backups that report checksums are listed before all: what a primary is read for depends on them. A PACS is not: it
     is asked about the studies of its primaries, and reports nothing but an MD5.
     """
     taken: list[Inventory] = []
+    purged: dict[str, Path] = {}
     unfinished = run.unfinished
     for backup in run.config.backups:
         if backup.read is ReadPolicy.REPORTED and backup.kind not in PACS:
@@ -120,14 +126,31 @@ def _take_inventories(db: DuckDBPyConnection, pool: Pool, run: Run, ledger: Ledg
             unfinished.work / target.name,
             unfinished.restricted / "inventory" / target.name,
             partial(last_inventory, run.history),
-            [folder for folder in primaries if target.role is Role.BACKUP],
+            [*primaries, *(purged[name] for name in target.covers if name in purged)]
+            if target.role is Role.BACKUP
+            else [],
             _asked(db, run, target),
             nanoseconds(unfinished.started),
             ledger,
             step,
         )
         taken.append(inventory)
-    return taken
+        if target.role is Role.PRIMARY and (folder := _remember(db, run, inventory)):
+            purged[target.name] = folder
+    return taken, purged
+
+
+def _remember(db: DuckDBPyConnection, run: Run, item: Inventory) -> Path | None:
+    """Write down what a primary no longer shows; return the inventory of what it purged, if it does purge."""
+    if item.folder is None:
+        return None
+    name, restricted = item.target.name, run.unfinished.restricted
+    gone, store = restricted / "gone" / f"{name}.parquet", examined(item, run.history)
+    remember(db, item.folder, before(run.history, name), store.absence_shows, nanoseconds(run.unfinished.started), gone)
+    if item.target.keeps is None:
+        return None
+    save_purged(db, gone, store.known, item.target.keeps, restricted / "purged" / name)
+    return restricted / "purged" / name
 
 
 def _asked(db: DuckDBPyConnection, run: Run, target: Target) -> tuple[Checksum, ...]:

@@ -14,11 +14,13 @@ from exactcopy.config import Config
 from exactcopy.decisions import Decisions, attestation
 from exactcopy.decisions.apply import assign
 from exactcopy.errors import RecordError, StoreUnavailable
+from exactcopy.inventory.remembered import Before
 from exactcopy.inventory.taking import Inventory
 from exactcopy.model import Role, Severity, Target
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.facts import LastKnown, compare_facts, store_facts
 from exactcopy.reconcile.losses import find_disposed, find_losses
+from exactcopy.reconcile.purged import find_purged
 from exactcopy.reconcile.retention import STUDIES, find_absent
 from exactcopy.records import History, Record, Run
 from exactcopy.records.document import method
@@ -40,6 +42,8 @@ def gather(
 ) -> Evidence:
     """Return the evidence of this audit; `refused` is why nothing was put into the recovery PACS."""
     config, history = run.config, run.history
+    disposed = find_disposed(case, run.decisions.disposals, history.labels())
+    find_purged(case)
     last = {item.target.name: _last_known(history, item.target.name) for item in inventories}
     stores = tuple(
         store_facts(case, examined, item, last[item.target.name])
@@ -48,7 +52,6 @@ def gather(
     tolerated, overdue = _absent_drives(case, stores)
     today = datetime.fromtimestamp(case.started / 1e9, UTC)
     controls = load_controls()
-    disposed = find_disposed(case, run.decisions.disposals, history.labels())
     return Evidence(
         started=today,
         first=history.last is None,
@@ -168,6 +171,20 @@ def examined(item: Inventory, history: History) -> Examined:
     )
 
 
+def before(history: History, name: str) -> Before | None:
+    """Return what the last record that examined a primary knew of it."""
+    record = next(history.holding(f"inventory/{name}"), None)
+    if record is None:
+        return None
+    gone = record.restricted / "gone" / f"{name}.parquet"
+    began = datetime.fromisoformat(record.audit["audit"]["started"])
+    return Before(
+        inventory=record.restricted / "inventory" / name,
+        gone=gone if gone.exists() else None,
+        started=int(began.timestamp()) * 10**9,
+    )
+
+
 def last_inventory(history: History, target: Target, medium: str | None) -> Path | None:
     """Return the last inventory of this very store on this very medium; of a medium that shows no name, none."""
     for record in history.holding(f"inventory/{target.name}"):
@@ -177,11 +194,12 @@ def last_inventory(history: History, target: Target, medium: str | None) -> Path
     return None
 
 
-def last_differences(history: History) -> Path | None:
-    """Return what the last record found of pairs of contents, if the same program compared them."""
+def last_differences(history: History) -> tuple[Path | None, bool]:
+    """Return what the last record found of pairs of contents, and whether the same program compared them."""
     record = next(history.holding("differences.parquet"), None)
-    same = record is not None and method().items() <= record.audit["audit"].items()
-    return record.restricted / "differences.parquet" if record and same else None
+    if record is None:
+        return None, False
+    return record.restricted / "differences.parquet", method().items() <= record.audit["audit"].items()
 
 
 def seen_studies(history: History) -> Path | None:

@@ -218,8 +218,8 @@ class RetentionRule:
 class Target:
     """One configured store. `options` are its kind's own settings, `identity` a digest of where it is.
 
-    It is examined within its `window` only, by so many at once as `concurrency` says, who read no more than `max_rate`
-    bytes a second together.
+    A primary that `keeps` images for a time purges them afterwards. A store is examined within its `window` only, by so
+    many at once as `concurrency` says, who read no more than `max_rate` bytes a second together.
     """
 
     name: str
@@ -232,6 +232,7 @@ class Target:
     offsite: bool | None = None
     covers: tuple[str, ...] = ()
     rpo: timedelta = timedelta(hours=24)
+    keeps: timedelta | None = None
     read: ReadPolicy = ReadPolicy.ALL
     reread: timedelta = timedelta(days=92)
     schedule: timedelta | None = None

@@ -28,7 +28,7 @@ from exactcopy.reconcile.affected import (
     labelled_studies,
     write_worklists,
 )
-from exactcopy.reconcile.case import Case
+from exactcopy.reconcile.case import Case, purged_from
 from exactcopy.reconcile.differences import save_differences
 from exactcopy.reconcile.losses import save_known
 from exactcopy.reconcile.retention import STUDIES, save_studies
@@ -278,6 +278,13 @@ def _write_restricted(
             f"""select * from outcomes where primary_store = {literal(primary.target.name)}
                 and backup = {literal(backup.target.name)} and outcome <> 'identical'""",
             folder / "comparison" / f"{primary.target.name}--{backup.target.name}.parquet",
+        )
+    for primary, backup in case.purging():
+        save(
+            case.db,
+            f"""select * from outcomes where primary_store = {literal(purged_from(primary.target))}
+                and backup = {literal(backup.target.name)} and outcome <> 'identical'""",
+            folder / "comparison" / f"{purged_from(primary.target)}--{backup.target.name}.parquet",
         )
     save_studies(case, folder / STUDIES)
     save_differences(case, folder / "differences.parquet")

@@ -62,6 +62,7 @@ class Draw:
     frame: int
     left_out: int
     left_out_why: Mapping[str, int]
+    purged: int
     random: tuple[str, ...]
     certainty: tuple[str, ...]
 
@@ -86,6 +87,8 @@ class Task:
 def draw_studies(case: Case, backup: Examined, sample: str, previous: str | None, failed: Iterable[str]) -> Draw:
     """Return the draw for `backup`: of the studies that have no known gap there, wholly present.
 
+    What a primary purged is among them: it is nowhere but on backups.
+
     `previous` is the manifest digest of the last record, `failed` the studies whose restore failed then.
     """
     name = literal(backup.target.name)
@@ -107,9 +110,14 @@ def draw_studies(case: Case, backup: Examined, sample: str, previous: str | None
             f"""select case when bool_or(state = 'gap') then 'gap'
                 when bool_or(state = 'not_checked') then 'not_checked'
                 when bool_or(state = 'pending') then 'pending' else 'damaged' end as why, count(*)
-                from (select study, state from study_states where backup = {name}) s
+                from (select study, state from study_states where backup = {name} and not purged) s
                 anti join ({_frame(name)}) f using (study) group by study""",
         )
+    )
+    (purged,) = row(
+        case.db,
+        f"""select count(*) from (select study from study_states where backup = {name} and study in ({_frame(name)})
+            group by study having bool_and(purged))""",
     )
     digest = frame_digest(frame)
     start = seed(previous, digest)
@@ -126,6 +134,7 @@ def draw_studies(case: Case, backup: Examined, sample: str, previous: str | None
         frame=len(frame),
         left_out=left_out.total(),
         left_out_why={why: left_out[why] for why in ("gap", "pending", "not_checked", "damaged")},
+        purged=purged,
         random=tuple(chosen),
         certainty=tuple(beside),
     )
@@ -242,6 +251,7 @@ def summarize(
             frame_sha256=drawn.frame_sha256,
             frame=drawn.frame,
             left_out=drawn.left_out,
+            purged=drawn.purged,
             # What could not be tested may fail: it counts as if it did.
             upper_limit=(
                 upper_limit(drawn.frame, len(drawn.random), len(random) - counts["restored"], drawn.confidence)
@@ -412,7 +422,7 @@ def _objects(case: Case, backup: str, studies: Sequence[str]) -> Iterator[tuple[
            from drawn d join members m using (study)
            join outcomes o on o.backup = $backup and m.store = o.primary_store and m.sop = o.sop
            join objects c on c.store = o.backup and c.key = o.backup_key
-           left join objects p on p.store = o.primary_store and p.key = o.primary_key
+           left join judged p on p.store = o.primary_store and p.key = o.primary_key
            order by d.turn, o.backup_key""",
         {"studies": list(studies), "backup": backup},
     )

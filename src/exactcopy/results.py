@@ -197,6 +197,23 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """The studies that a primary purged since a record first saw them, by how many backups hold them exactly, whole.
+
+    `young_when_last_seen` of them were younger than the primary keeps them when the last record saw them: whether they
+    went in time or too early cannot be told. Those that are `disposed` of are in no other figure.
+    """
+
+    purged: int
+    on_two: int
+    on_one: int
+    on_none: int
+    not_checked: int
+    young_when_last_seen: int
+    disposed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFacts:
     """What was found of one store. `error` is a code; None means that it was examined."""
 
@@ -260,6 +277,9 @@ class StoreFacts:
     asked: int = 0
     # What was deleted there and is kept for now: in a trash folder, or as an earlier version.
     deleted: int = 0
+    # How long a primary keeps its studies, if not for ever, and what became of those that it purged.
+    keeps_hours: float | None = None
+    purged: Purged | None = None
     no_exact_copy: Count = Count()
     copies_undetermined: Count = Count()
 
@@ -270,6 +290,8 @@ class Extra:
 
     not_known_on_primary: Count
     lost_from_primary: Count
+    # Explained, and in neither of the two.
+    purged_from_primary: Count = Count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +367,8 @@ class Sample:
     frame: int
     left_out: int
     upper_limit: int | None
+    # Of the frame, the studies that are only on backups any more: a primary purged them.
+    purged: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,56 @@ def test_what_was_not_listed_whole_is_named_and_nothing_is_said_to_be_there(made
 
 
 def test_without_a_rule_the_report_has_no_such_part(made: Make) -> None:
-    assert "Kept for years" in html(made("sound", retention=RULE).view())
+    assert "Kept beyond the primary" in html(made("sound", retention=RULE).view())
     for record in (made("sound"), made("sound", retention=None)):
         assert record.view()["coverage"]["kept"] == []
-        assert "Kept for years" not in html(record.view())
+        assert "Kept beyond the primary" not in html(record.view())
+
+
+def test_what_a_console_purged_is_counted_beside_how_it_is_known(made: Make) -> None:
+    record = made("sound")
+    primary = next(store for store in record.audit["stores"] if store["role"] == "primary")
+    counts = {
+        "purged": 12,
+        "on_two": 9,
+        "on_one": 1,
+        "on_none": 1,
+        "not_checked": 1,
+        "young_when_last_seen": 3,
+        "disposed": 2,
+    }
+
+    def said(purged: dict[str, int] | None) -> list[str]:
+        primary.update(keeps_hours=2160.0, purged=purged)
+        lines: list[str] = record.view()["coverage"]["kept"]
+        return lines
+
+    name = primary["name"]
+    assert said(None) == [f"{name} keeps studies for 90 d. It was not examined, so what it purged was not checked."]
+    before = f"What went before the first record of {name} cannot be known."
+    assert said(dict.fromkeys(counts, 0)) == [
+        f"{name} keeps studies for 90 d. No study that a record saw there was purged since. {before}"
+    ]
+    assert said(counts) == [
+        f"{name} keeps studies for 90 d, as its configuration says. Of 12 studies that it purged since, 9 are whole "
+        "and exact on two backups or more, 1 on one, 1 on none; 1 could not be checked; of 2 more a disposal is on "
+        "record. 3 of 12 were younger than that "
+        f"when last seen: whether they went too early cannot be told. {before}"
+    ]
+
+
+def test_page_one_says_what_is_not_on_two_backups(made: Make) -> None:
+    record = made("sound", headline="incomplete_copies")
+    primary = next(store for store in record.audit["stores"] if store["role"] == "primary")
+    counts = {
+        "purged": 12,
+        "on_two": 10,
+        "on_one": 1,
+        "on_none": 1,
+        "not_checked": 0,
+        "young_when_last_seen": 0,
+        "disposed": 0,
+    }
+    primary.update(keeps_hours=2160.0, purged=counts)
+    sentence = record.view()["verdict"]["sentence"]
+    assert sentence == "2 of 12 studies purged from a primary are not on two backups."

@@ -183,6 +183,9 @@ def extras_are_explained(evidence: Evidence, backup: StoreFacts) -> Result:
     unknown = extra.not_known_on_primary
     if not unknown.instances:
         return None
+    covered = {pair.primary for pair in pairs}
+    purging = [store.name for store in evidence.stores if store.keeps_hours and store.name in covered]
+    purged = (f"Did {' or '.join(purging)} purge these studies before a record saw them there?",) if purging else ()
     return finding(
         Severity.HIGH,
         unknown.studies,
@@ -193,6 +196,7 @@ def extras_are_explained(evidence: Evidence, backup: StoreFacts) -> Result:
         to_check=(
             "Were these studies deleted from the primary on purpose?",
             "Do they belong to another archive?",
+            *purged,
         ),
         remedy=("Look the studies up by the worklist before anything is deleted.",),
         worklist=f"worklist-{backup.name}.csv",

@@ -11,6 +11,7 @@ from exactcopy.checks.common import (
     not_checked,
     sentence,
     so_many,
+    span,
     studies,
     unexamined,
 )
@@ -50,6 +51,43 @@ def every_instance_has_a_copy(evidence: Evidence, primary: StoreFacts) -> Result
     unclear = primary.copies_undetermined
     if unclear.instances:
         return not_checked(f"Of {images(unclear.instances)} it cannot be told: a copy was not examined.")
+    return None
+
+
+@check("purged-studies-have-two-copies", Scope.PRIMARY)
+def purged_studies_have_two_copies(evidence: Evidence, primary: StoreFacts) -> Result:
+    """What the primary purged is whole and exact on two backups at least (45 CFR 164.308(a)(7)(ii)(A))."""
+    if primary.keeps_hours is None:
+        return None
+    purged = primary.purged
+    if primary.error or purged is None:
+        return unexamined(primary)
+    short = purged.on_one + purged.on_none
+    if short:
+        return finding(
+            Severity.CRITICAL if purged.on_none else Severity.HIGH,
+            short,
+            title=f"{studies(short)} purged from {primary.name} {'is' if short == 1 else 'are'} not on two backups",
+            message=f"{primary.name} purges studies after {span(primary.keeps_hours)}. Of {studies(purged.purged)} "
+            f"that went so, {purged.on_two:,} are whole and exact on two backups or more, {purged.on_one:,} on one, "
+            f"{purged.on_none:,} on none; {purged.not_checked:,} could not be checked.",
+            why="The primary cannot give them back: one more failure, and nothing is left of them.",
+            to_check=(
+                "Had the backup jobs copied these studies before they were purged?",
+                "Does a backup delete what is gone from the primary?",
+            ),
+            remedy=(
+                "Stop jobs that delete on the backups what is gone on the primary.",
+                "Copy the studies on the worklist to a second backup from the one that has them.",
+                AUDIT_AGAIN,
+            ),
+            worklist=f"worklist-{primary.name}.csv",
+        )
+    if purged.not_checked:
+        return not_checked(
+            f"Of {studies(purged.not_checked)} that {primary.name} purged it cannot be told whether they are on two"
+            " backups."
+        )
     return None
 
 

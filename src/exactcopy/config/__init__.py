@@ -125,6 +125,7 @@ def _target(file: "ConfigFile", base: Path, role: Role, name: str) -> Target:
         offsite=store.offsite,
         covers=covers if backup else (),
         rpo=store.rpo or file.policy.rpo,
+        keeps=store.keeps,
         # What a primary holds is the reference: it is read, whatever its provider reports.
         read=store.read if backup or store.read is not ReadPolicy.REPORTED else ReadPolicy.ALL,
         reread=store.reread,

@@ -12,6 +12,7 @@ from exactcopy.config.border import Fault, Where, dotted, nearest, shown
 from exactcopy.config.stores import (
     BACKUPS_ONLY,
     PRICES,
+    PRIMARIES_ONLY,
     S3,
     STORES_ONLY,
     Dicomweb,
@@ -50,6 +51,7 @@ def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iter
             if not any(place[:3] == (*where, beside) for place in faulted):
                 yield (*where, key), what
     yield from _names(file)
+    yield from _keeps(file)
     yield from _recovery(file)
     yield from _places(stores, base, faulted)
     folders = {
@@ -62,6 +64,7 @@ def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iter
 
 _OUT_OF_PLACE: Mapping[str, str] = {
     **dict.fromkeys(BACKUPS_ONLY, "is a setting of backups only. Remove it."),
+    **dict.fromkeys(PRIMARIES_ONLY, "is a setting of primaries only. Remove it."),
     **dict.fromkeys(STORES_ONLY, "is a setting of primaries and backups only. Remove it."),
     "cleanup": "is a setting of [recovery.NAME] only: nothing is ever removed from a primary or a backup. Remove it.",
 }
@@ -72,9 +75,9 @@ def _out_of_place(role: str) -> tuple[str, ...]:
         case "primary":
             return (*BACKUPS_ONLY, "cleanup")
         case "backup":
-            return ("cleanup",)
+            return (*PRIMARIES_ONLY, "cleanup")
         case _:
-            return (*BACKUPS_ONLY, *STORES_ONLY)
+            return (*BACKUPS_ONLY, *PRIMARIES_ONLY, *STORES_ONLY)
 
 
 def _recovery(file: ConfigFile) -> Iterator[Fault]:
@@ -99,6 +102,17 @@ def _names(file: ConfigFile) -> Iterator[Fault]:
                 meant = nearest(covered, file.primary)
                 remedy = f"Did you mean {shown(meant)}?" if meant else "Write the names of primaries."
                 yield ("backup", name, "covers"), f"{shown(covered)} is no primary. {remedy}"
+
+
+def _keeps(file: ConfigFile) -> Iterator[Fault]:
+    for name, primary in file.primary.items():
+        covering = (backup for backup in file.backup.values() if not backup.covers or name in backup.covers)
+        longest = max((backup.rpo or file.policy.rpo for backup in covering), default=file.policy.rpo)
+        if primary.keeps is not None and primary.keeps <= longest:
+            what = (
+                "is no longer than the rpo of a backup, so images would go before their copies are due. Write a longer"
+            )
+            yield ("primary", name, "keeps"), f"{what} time, or a shorter rpo."
 
 
 def _together(store: Store) -> Iterator[tuple[str, str, str]]:

@@ -51,6 +51,8 @@ from exactcopy.model import ReadPolicy
 
 # A primary has no use for these, and a setting without effect would be a lie.
 BACKUPS_ONLY = ("covers", "rpo", "schedule", "max_absent", "max_read", "cost")
+# A backup from which images are purged is none.
+PRIMARIES_ONLY = ("keeps",)
 # What receives test restores is neither compared nor read by a policy.
 STORES_ONLY = ("offsite", "read", "reread", "window", "concurrency", "max_rate")
 # The prices of which a cost names one.
@@ -97,13 +99,13 @@ class Store(Table):
 
     # Where credentials belong, since they do not belong here.
     credentials: ClassVar[str] = ""
-    later: ClassVar[frozenset[str]] = frozenset({"keeps"})
     kind: Annotated[str, PlainValidator(store_kind)] = ""
     site: Text | None = None
     held_by: Text = ""
     offsite: Flag | None = None
     covers: Names = ()
     rpo: Duration | None = None
+    keeps: Duration | None = None
     read: Annotated[ReadPolicy, choice(ReadPolicy)] = ReadPolicy.REPORTED
     reread: Duration = timedelta(days=92)
     schedule: Duration | None = None

@@ -46,7 +46,7 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
     never cleared, whatever is reported of it; what only cannot be read may be. What was deleted stays so: it is
     only told which instance it was.
     """
-    known = " union all ".join(f"select * from {parquet(folder)}" for folder in primaries) or (
+    known = " union all by name ".join(f"select * from {parquet(folder)}" for folder in primaries) or (
         f"select * from {nothing(INVENTORY)}"
     )
     told = ", ".join(literal(problem) for problem in (Problem.ARCHIVED, Problem.AMBIGUOUS, Problem.DELETED))

@@ -8,7 +8,7 @@ from typing import Any
 from exactcopy.dicom.compare import MOST_NAMES
 from exactcopy.inventory.database import literal, rows
 from exactcopy.model import Outcome
-from exactcopy.reconcile.case import Case, Examined
+from exactcopy.reconcile.case import PURGED, Case, Examined, purged_from
 from exactcopy.reconcile.facts import extra_objects, without_exact_copy
 from exactcopy.records import shown_key, write_csv
 from exactcopy.results import RETENTION_WORKLIST, Finding, Recovery, RestoreTest
@@ -48,6 +48,7 @@ _DO = {
     "damaged_on_primary": "Look at the whole copy; if it is right, replace the primary's file from it.",
     "changed_on_primary": "Compare it with the copies on the backups before those are replaced.",
     "no_exact_copy": "Copy it to a backup now.",
+    "purged": "Copy it to another backup from one that has it; if none has, look on drives that are not configured.",
     "uid_conflict": "Decide which version is right.",
     "archive": "Unpack it among the images, or move it away: what is in it is not examined.",
     "no_image": "If this was an image, restore it from a backup; else move it out of the archive.",
@@ -117,7 +118,12 @@ def _in_recovery(recovery: Recovery) -> str | None:
 def labelled_studies(case: Case, tests: Iterable[RestoreTest]) -> list[str]:
     """Return every study that a report, a worklist or a restore test has to name."""
     named = {study for (study,) in rows(case.db, "select distinct study from affected")}
-    named |= {study for (study,) in rows(case.db, "select distinct study from study_states where state <> 'protected'")}
+    named |= {
+        study
+        for (study,) in rows(
+            case.db, "select distinct study from study_states where state <> 'protected' and not purged"
+        )
+    }
     named |= {study for (study,) in rows(case.db, f"select distinct study from losses where {_UNEXPLAINED}")}
     for backup in case.backups:
         case.db.execute(extra_objects(case, backup))
@@ -243,6 +249,7 @@ def _backup_work(case: Case, backup: Examined) -> str:
           on h.key = o.primary_key and o.backup_key is null
         left join recoverable d on d.store = o.backup and d.sop = o.sop and o.outcome = 'missing'
         where o.backup = {name} and o.outcome not in ('identical', 'equivalent', 'pending')
+          and not ends_with(o.primary_store, '{PURGED}')
         union all
         select case when e.lost then 'lost_from_primary' else 'not_known_on_primary' end, null, e.study, b.series,
                e.sop, null, {name}, b.key, null, null, null, null, null
@@ -274,6 +281,8 @@ def _primary_work(case: Case, primary: Examined) -> str:
         select 'no_exact_copy', {name}, study, series, sop, primary_key, null, null, null, null, null, null, null
         from ({without_exact_copy(case, primary)}) where not open
         union all
+        {_purged_work(store_name=name, purged=literal(purged_from(primary.target)))}
+        union all
         select 'uid_conflict', {name}, study, series, sop, key, null, null, null, null, null, null,
                'one of several versions'
         from ({_conflicts(name)})
@@ -282,6 +291,18 @@ def _primary_work(case: Case, primary: Examined) -> str:
                null, null, null, null, problem
         from objects
         where store = {name} and (problem in ('empty', 'not_dicom', 'archive') or (damaged and sop is null))"""
+
+
+def _purged_work(store_name: str, purged: str) -> str:
+    exact = "filter (o.outcome in ('identical', 'equivalent') and not coalesce(o.backup_damaged, false))"
+    return f"""
+        select 'purged', {store_name}, p.study, min(p.series), p.sop, min(p.key),
+               arg_min(o.backup, o.backup_key) {exact}, min(o.backup_key) {exact}, null, null, null, null,
+               coalesce('exact copies on: ' || string_agg(distinct o.backup, ', ') {exact}, 'no exact copy')
+        from purged p semi join (from purged_states where state in ('on_one', 'on_none')) s
+          on s.store = p.store and s.study = p.study
+        left join outcomes o on o.primary_store = p.store and o.sop = p.sop
+        where p.store = {purged} group by p.study, p.sop"""
 
 
 def _conflicts(store: str) -> str:
@@ -293,7 +314,7 @@ def _conflicts(store: str) -> str:
 def _studies(case: Case, check: str, target: str) -> str | None:
     """Return the SQL of the studies that a finding of `check` is about; None where it is about none."""
     name = literal(target)
-    states = f"select study from study_states where backup = {name} and"
+    states = f"select study from study_states where backup = {name} and not purged and"
     recovering = f"select study from in_recovery where backup = {name} and what"
     lost = f"select study from losses where store = {name} and kind in"
     store = next((store for store in case.stores if store.target.name == target), None)
@@ -315,6 +336,8 @@ def _studies(case: Case, check: str, target: str) -> str | None:
         "no-unexplained-loss": f"{lost} ('gone_everywhere', 'lost_from_primary')",
         "no-mass-change": f"{lost} ('gone_everywhere', 'lost_from_primary', 'changed_on_primary')",
         "studies-within-retention-are-present": "select study from absent_in_retention",
+        "purged-studies-have-two-copies": f"select study from purged_states where store = '{target}{PURGED}'"
+        " and state in ('on_one', 'on_none')",
         "no-uid-conflict": f"select study from ({_conflicts(name)})",
         "file-times-are-plausible": "select study from study_states where state = 'pending'"
         f" and primary_store = {name}",

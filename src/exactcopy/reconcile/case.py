@@ -20,6 +20,8 @@ class Examined:
     `known_from` names the record that it is from. `complete`: every object was
     listed and read to its end. `absence_shows`: every object was listed, and what could not be read is at
     least known by its UID, so that what is not there can be said not to be there.
+
+    `purged` (primaries that keep images for a time only) is an inventory of what went after that time, as it last was.
     """
 
     target: Target
@@ -29,6 +31,7 @@ class Examined:
     known_from: str | None = None
     complete: bool = False
     absence_shows: bool = False
+    purged: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,10 @@ class Case:
         """Every primary with every backup that covers it."""
         return [(p, b) for p in self.primaries for b in self.backups if p.target.name in b.target.covers]
 
+    def purging(self) -> list[tuple[Examined, Examined]]:
+        """Every primary from which studies were purged, with every backup that covers it."""
+        return [(primary, backup) for primary, backup in self.pairs() if primary.purged]
+
     def covering(self, primary: Examined) -> list[Examined]:
         """The backups that cover `primary`."""
         return [backup for backup in self.backups if primary.target.name in backup.target.covers]
@@ -70,6 +77,7 @@ SETTLED = (
     "epoch(min(study_date) filter (study_date between '1900-01-01' and '2200-01-01') + interval 7 days)::bigint"
     " * 1000000000"
 )
+PURGED = "--purged"
 # No digital image is older: a study date before it is a placeholder.
 PLAUSIBLE = "'1970-01-01'"
 _SEEN = {
@@ -83,6 +91,11 @@ _SEEN = {
 # To plan a statement over Parquet takes longer than to run it over so few: some 35 MB.
 _FEW_ROWS = 100_000
 _KNOWN = {"study": "varchar", "sop": "varchar", "first_seen": "bigint", "contents": "blob[]"}
+
+
+def purged_from(primary: Target) -> str:
+    """Return by what name, as if it were a store, that stands which was purged from `primary`; no store has it."""
+    return f"{primary.name}{PURGED}"
 
 
 def copy_of(row: Mapping[str, Any]) -> Copy:
@@ -103,6 +116,7 @@ def open_case(
 ) -> Case:
     """Return the case over `stores`: `objects`, those `before` (last record), what is `known` and `seen` (all records).
 
+    What was purged from a primary stands in the view `purged`, and beside what is there in the view `judged`.
     `studies` is the file of the studies that were seen on any store; a record of an older version has none.
     What was deleted is no object: it stands in `deleted`, as far as a store keeps it.
     """
@@ -113,10 +127,17 @@ def open_case(
         for store in stores
         if store.target.role is Role.PRIMARY
     }
+    purged = {
+        purged_from(store.target): parquet(store.purged) if store.purged else nothing(INVENTORY | {"young": "boolean"})
+        for store in stores
+        if store.target.role is Role.PRIMARY
+    }
     _define(db, "objects", inventories, _COLUMNS, "problem is distinct from 'deleted'")
     _define(db, "before", previous, _COLUMNS, "problem is distinct from 'deleted'")
     _define(db, "deleted", inventories, _COLUMNS, "problem = 'deleted'")
     _define(db, "known", known)
+    _define(db, "purged", purged, f"{_COLUMNS}, young")
+    db.execute("create or replace view judged as from objects union all by name select * exclude (young) from purged")
     seen = parquet(studies.parent, studies.name) if studies else nothing(_SEEN)
     db.execute(f"create or replace view seen as select * from {seen}")
     return Case(db, tuple(stores), started)

@@ -34,16 +34,20 @@ class Pair:
     backup_sha256: bytes
 
 
-def find_differences(case: Case, pool: Pool, known: Path | None, progress: Callable[[], None]) -> None:
+def find_differences(
+    case: Case, pool: Pool, known: Path | None, progress: Callable[[], None], *, same: bool = True
+) -> None:
     """Fill the table `differences` with what differs in each pair of contents that could be one instance.
 
-    `known` are those that an earlier audit found by this same program: what differs between two contents stays. A pair
+    `known` are those that an earlier audit found, by this `same` program or another: what differs between two contents
+    stays. What another found counts only of what was purged since, for nobody can compare that again. A pair
     that cannot be read again as it was gets no row: its outcome stays unverified.
     """
     columns = "primary_sha256 blob, backup_sha256 blob, outcome varchar, elements varchar"
     case.db.execute(f"create or replace table differences ({columns})")
     if known:
-        case.db.execute(f"insert into differences from {parquet(known.parent, known.name)}")
+        which = "true" if same else "primary_sha256 in (select sha256 from purged)"
+        case.db.execute(f"insert into differences from {parquet(known.parent, known.name)} where {which}")
     # Any of them may be in the next pair.
     at_once = min(readers(store.target, pool.workers) for store in case.stores)
     for pair, difference in pool.map(_difference, _pairs(case, at_once), _LONGEST, at_once):
@@ -60,7 +64,7 @@ def save_differences(case: Case, path: Path) -> None:
     """Write what differs between contents that are still there, for the next audit."""
     save(
         case.db,
-        """select * from differences where primary_sha256 in (select sha256 from objects)
+        """select * from differences where primary_sha256 in (select sha256 from judged)
            and backup_sha256 in (select sha256 from objects)""",
         path,
     )

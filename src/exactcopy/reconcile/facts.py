@@ -20,7 +20,8 @@ from exactcopy.model import (
     Seen,
     Target,
 )
-from exactcopy.reconcile.case import Case, Examined
+from exactcopy.reconcile.case import PURGED, Case, Examined, purged_from
+from exactcopy.reconcile.purged import purged_studies
 from exactcopy.results import Assurance, Comparison, Count, Extra, Side, StoreFacts, StudyState
 
 _GAPS = "('altered', 'different', 'missing', 'unreadable')"
@@ -35,13 +36,17 @@ class LastKnown:
 
 
 def find_studies(case: Case) -> None:
-    """Fill the table `study_states`: what each study of a primary is on each backup, and how it is known."""
+    """Fill the table `study_states`: what each study of a primary is on each backup, and how it is known.
+
+    Of what was purged from a primary, too: `purged` tells those rows.
+    """
     case.db.execute(
         f"""
         create or replace table members as
-        select distinct store, study, sop from objects where sop is not null;
+        select distinct store, study, sop from judged where sop is not null;
         create or replace table study_states as
         select primary_store, backup, m.study as study, count(*) as instances,
+               ends_with(primary_store, '{PURGED}') as purged,
                case when bool_or(outcome in {_GAPS}) then 'gap'
                     when bool_or(outcome in ('unknown', 'unverified')) then 'not_checked'
                     when bool_or(outcome = 'pending') then 'pending' else 'protected' end as state,
@@ -181,6 +186,8 @@ def store_facts(case: Case, store: Examined, found: Inventory, last: LastKnown) 
         egress_cost=read_back_cost(cost, found.read_bytes),
         asked=listing.asked,
         deleted=row(case.db, f"select count(*) from deleted where {where}")[0],
+        keeps_hours=target.keeps.total_seconds() / 3600 if target.keeps else None,
+        purged=purged_studies(case, store) if target.keeps else None,
         no_exact_copy=nowhere,
         copies_undetermined=undetermined,
         complete=store.complete,
@@ -299,18 +306,32 @@ def _extra(case: Case, backup: Examined) -> Extra | None:
             case.db, "select lost, count(distinct study), count(*) from extra_objects group by lost"
         )
     }
-    return Extra(not_known_on_primary=found.get(False, Count()), lost_from_primary=found.get(True, Count()))
+    studies, instances = row(case.db, "select count(distinct study), count(*) from purged_extras")
+    return Extra(
+        not_known_on_primary=found.get(False, Count()),
+        lost_from_primary=found.get(True, Count()),
+        purged_from_primary=Count(studies=studies, instances=instances),
+    )
 
 
 def extra_objects(case: Case, backup: Examined) -> str:
-    """Return the SQL that makes the table `extra_objects` (study, sop, lost) of one backup."""
+    """Return the SQL that makes the table `extra_objects` (study, sop, lost) of one backup, and `purged_extras`.
+
+    What a primary purged, and none other lost, is explained: it is in the latter.
+    """
     names = ", ".join(literal(name) for name in backup.target.covers)
+    lost = f"""select sop from known k anti join purged p on p.store = k.store || '{PURGED}' and p.sop = k.sop
+        where k.store in ({names})"""
+    explained = " or ".join(f"store = {literal(purged_from(p.target))}" for p, b in case.purging() if b == backup)
     return f"""
-        create or replace table extra_objects as
-        select e.study, e.sop, e.sop in (select sop from known where store in ({names})) as lost
+        create or replace table all_extras as
+        select e.study, e.sop, e.sop in ({lost}) as lost,
+               e.sop in (select sop from purged where {explained or "false"}) as purged
         from (select sop, min(study) as study from objects
               where store = {literal(backup.target.name)} and sop is not null group by sop) e
-        anti join (select sop from objects where store in ({names}) and sop is not null) p using (sop)"""
+        anti join (select sop from objects where store in ({names}) and sop is not null) p using (sop);
+        create or replace table purged_extras as select study, sop from all_extras where purged and not lost;
+        create or replace table extra_objects as select study, sop, lost from all_extras where lost or not purged"""
 
 
 def _total(problems: Mapping[str, int], kinds: frozenset[Problem]) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from exactcopy.decisions import Disposal
 from exactcopy.inventory.database import literal, row, rows, save
-from exactcopy.reconcile.case import PLAUSIBLE, SETTLED, Case, Examined
+from exactcopy.reconcile.case import PLAUSIBLE, SETTLED, Case, Examined, purged_from
 from exactcopy.results import Count, Losses
 
 # In order of weight; an instance is counted once, `only_copy` and `changed_on_primary` beside the others.
@@ -37,7 +37,8 @@ def find_losses(case: Case) -> Losses:
     """Fill the table `losses` (store, study, sop, kind) and return its counts, once the disposals are known.
 
     A loss stays until it is explained: it is taken against all that any record saw on a primary, not only
-    the last one. Of a primary that could not be listed whole nothing is said to be lost.
+    the last one. What a primary purged is not lost from it, and may be gone everywhere. Of a primary that
+    could not be listed whole nothing is said to be lost.
     """
     case.db.execute(
         """
@@ -104,7 +105,9 @@ def _find_gone(case: Case, primary: Examined) -> None:
         left join presence p on p.sop = gone.sop;
         insert into losses
         select l.store, l.study, l.sop, 'only_copy' from losses l join presence p using (sop)
-        where l.store = {name} and l.kind = 'lost_from_primary' and p.sound_stores = 1
+        where l.store = {name} and l.kind = 'lost_from_primary' and p.sound_stores = 1;
+        delete from losses where store = {name} and kind = 'lost_from_primary'
+            and sop in (select sop from purged where store = {literal(purged_from(primary.target))})
         """
     )
 
@@ -144,15 +147,18 @@ def _find_damaged(case: Case, primary: Examined) -> None:
 
 
 def _find_changed(case: Case, primary: Examined) -> None:
-    """Find what is no longer what the first record that read it saw: it stays changed until it is explained."""
+    """Find what is no longer what the first record that read it saw: it stays changed until it is explained.
+
+    A purge is no explanation.
+    """
     name = literal(primary.target.name)
     case.db.execute(
         f"""
         insert into losses
         select {name}, min(o.study), o.sop, 'changed_on_primary'
-        from objects o join (select sop, contents from known where store = {name} and len(contents) > 0) k
+        from judged o join (select sop, contents from known where store = {name} and len(contents) > 0) k
           on k.sop = o.sop
-        where o.store = {name} and o.sha256 is not null
+        where o.store in ({name}, {literal(purged_from(primary.target))}) and o.sha256 is not null
         group by o.sop, k.contents having not bool_or(list_contains(k.contents, o.sha256))
         """
     )

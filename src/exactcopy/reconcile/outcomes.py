@@ -2,7 +2,8 @@
 
 from exactcopy.inventory.database import literal
 from exactcopy.model import Outcome
-from exactcopy.reconcile.case import SETTLED, Case, Examined
+from exactcopy.reconcile.case import SETTLED, Case, Examined, purged_from
+from exactcopy.stores import PACS
 
 # Best first. The outcome is the worst, over the primary's contents of a UID, of the best copy of each.
 # What is not known may still be exact: it ranks before what is known to be worse.
@@ -45,25 +46,31 @@ _COLUMNS = {
 def find_outcomes(case: Case) -> None:
     """Fill the table `outcomes`: a row for each primary, backup and instance of the primary.
 
-    And `recoverable`: of what is missing on a backup, the version that it keeps of what was deleted there. And
-    `restored`, empty: a test restore fills it.
+    What was purged from a primary is judged by what it last was, in rows of its own. And `recoverable`: of
+    what is missing on a backup, the version that it keeps of what was deleted there. And `restored`, empty: a
+    test restore fills it.
     """
     case.db.execute("create or replace table restored (backup varchar, study varchar)")
     case.db.execute(f"create or replace table outcomes ({', '.join(f'{n} {kind}' for n, kind in _COLUMNS.items())})")
     for primary, backup in case.pairs():
         case.db.execute(f"insert into outcomes by name {_outcomes(case, primary, backup)}")
+    for primary, backup in case.purging():
+        case.db.execute(f"insert into outcomes by name {_outcomes(case, primary, backup, purged=True)}")
     _find_recoverable(case)
     _tell_which_side_changed(case)
 
 
-def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
+def _outcomes(case: Case, primary: Examined, backup: Examined, *, purged: bool = False) -> str:
     ranks = {outcome.name.lower(): rank for outcome, rank in _RANK.items()}
-    name, other = literal(primary.target.name), literal(backup.target.name)
+    name = literal(purged_from(primary.target) if purged else primary.target.name)
+    other = literal(backup.target.name)
     settled = SETTLED if primary.known is None else "null"
     outcome_names = " ".join(f"when {rank} then '{outcome}'" for rank, outcome in enumerate(_BEST_FIRST))
     rpo = backup.target.rpo.total_seconds() / 3600
     if not backup.absence_shows:
         absent = "'unknown'"
+    elif purged:
+        absent = "'missing'"
     else:
         absent = f"case when age_hours <= {rpo} then 'pending' else 'missing' end"
     verdict = (
@@ -71,11 +78,14 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
         if backup.inventory is None
         else f"case rank when {_RANK[Outcome.MISSING]} then {absent} {outcome_names} end"
     )
+    # What is gone can be compared no further: only what may have come in other packaging is not known to differ.
+    repackaged = "c.same is null or b.same is null" if {primary.target.kind, backup.target.kind} & PACS else "false"
+    unlike = f"case when {repackaged} then {ranks['unverified']} else {ranks['different']} end"
     return f"""
     with contents as (
         select sop, sha256, min(study) as study, min(series) as series, min(key) as key, min(read_at) as read_at,
                bool_and(damaged) as damaged, bool_or(unread) as unread, min(content) as same
-        from objects where store = {name} and sop is not null group by sop, sha256),
+        from judged where store = {name} and sop is not null group by sop, sha256),
     copies as (
         select sop, sha256, min(key) as key, max(read_at) as read_at, max(modified) as modified,
                bool_and(damaged) as damaged, bool_or(unread) as unread, min(content) as same,
@@ -84,7 +94,7 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
     ages as (
         select o.sop, ({case.started} - least(min(least(o.modified, {case.started})), min(k.first_seen), {settled}))
                       / {_HOUR} as age_hours
-        from objects o left join (select sop, min(first_seen) as first_seen from known where store = {name}
+        from judged o left join (select sop, min(first_seen) as first_seen from known where store = {name}
                                   group by sop) k on k.sop = o.sop
         where o.store = {name} and o.sop is not null group by o.sop),
     paired as (
@@ -101,7 +111,7 @@ def _outcomes(case: Case, primary: Examined, backup: Examined) -> str:
                     when d.outcome = 'equivalent' then {ranks["equivalent"]}
                     when d.outcome = 'altered' then {ranks["altered"]}
                     when d.outcome = 'different' then {ranks["different"]}
-                    else {ranks["unverified"]} end as rank
+                    else {unlike if purged else ranks["unverified"]} end as rank
         from contents c left join copies b on b.sop = c.sop
         left join differences d on d.primary_sha256 = c.sha256 and d.backup_sha256 = b.sha256),
     best as (

@@ -133,7 +133,7 @@ def section(audit: View, clock: words.Clock) -> View:
         "recoverable": recoverable(audit["comparisons"]),
         "archives": stores.archives(audit["stores"]),
         "sides": _sides(audit["comparisons"]),
-        "kept": [line for line in (kept.retention(audit, clock),) if line],
+        "kept": [*kept.purged(audit["stores"]), *filter(None, [kept.retention(audit, clock)])],
     }
 
 
@@ -191,12 +191,19 @@ def _comparison(row: View, audit: View, clock: words.Clock) -> View:
         "extra_lost": words.number(extra["lost_from_primary"]["studies"])
         if extra and extra["lost_from_primary"]["studies"]
         else None,
+        "extra_purged": _purged_extras(extra) if extra else None,
         "newest_copy": clock.date(row["newest_copy"]),
         "oldest_read": clock.date(row["oldest_read_at"]),
         "waiting": words.age(late),
         "limit": f"limit {words.age(limit)}" if limit is not None and late is not None else None,
         "late": late is not None and limit is not None and late > limit,
     }  # fmt: skip
+
+
+def _purged_extras(extra: View) -> str | None:
+    # An older record does not know of them.
+    studies = extra.get("purged_from_primary", {}).get("studies")
+    return words.number(studies) if studies else None
 
 
 def _outcomes(row: View) -> View:

@@ -30,6 +30,7 @@ FOUND = {
     "extras-are-explained": "not on the primary",
     "no-unexplained-loss": "gone",
     "studies-within-retention-are-present": "in no store",
+    "purged-studies-have-two-copies": "not on two backups",
     "no-silent-alteration": "changed",
     "every-instance-has-a-copy": "no exact copy",
 }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from exactcopy.report import words
+from exactcopy.report import kept, words
 
 View = dict[str, Any]
 
@@ -91,6 +91,9 @@ def _incomplete(audit: View, sums: list[View], distinct_gaps: int | None) -> str
     if len(shown) > MOST_NAMED:
         rest = [each for each in short if each not in with_gap[:2]]
         shown = [*(_short_of(each) for each in with_gap[:2]), f"more on {len(rest)} other backups"]
+    purged = kept.short_of_two(audit["stores"])
+    if purged and not with_gap:
+        return purged
     if len(short) == 1:
         [only] = short
         share = words.percent(only["gap"], only["total"])
@@ -114,7 +117,7 @@ def _incomplete(audit: View, sums: list[View], distinct_gaps: int | None) -> str
     )
     if uncovered:
         text += f" In {words.counted(uncovered, 'studies')}, at least one image has an exact copy on no backup."
-    return text
+    return f"{text} {purged}".rstrip()
 
 
 def _short_of(sums: View) -> str:

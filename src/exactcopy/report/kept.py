@@ -1,5 +1,6 @@
-"""What is said of studies that are kept for years, in words: the facility's own rule, and what it did not find."""
+"""What is said of studies that a primary no longer has: what the facility's own rule asks for, what was purged."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from exactcopy.report import words
@@ -33,3 +34,43 @@ def retention(audit: View, clock: words.Clock) -> str:
         f"{rule}; of {studies} {seen}, {words.number(kept['absent'])} {are} absent from all stores{disposed}. "
         "What was gone before the first record cannot be seen."
     )
+
+
+def purged(stores: Iterable[View]) -> list[str]:
+    """Say of each primary that purges what became of the studies that it no longer has."""
+    # An older record does not know how long one keeps.
+    return [_purged(store) for store in stores if store.get("keeps_hours")]
+
+
+def short_of_two(stores: Iterable[View]) -> str:
+    """Say how many of the studies that were purged fewer than two backups hold; empty for none."""
+    counts = [store["purged"] for store in stores if store.get("purged")]
+    short = sum(each["on_one"] + each["on_none"] for each in counts)
+    total = sum(each["purged"] for each in counts)
+    are = "is" if short == 1 else "are"
+    return f"{words.out_of(short, total)} studies purged from a primary {are} not on two backups." if short else ""
+
+
+def _purged(store: View) -> str:
+    name, counts = store["name"], store["purged"]
+    keeps = f"{name} keeps studies for {words.age(store['keeps_hours'])}"
+    if counts is None:
+        return f"{keeps}. It was not examined, so what it purged was not checked."
+    before = f"What went before the first record of {name} cannot be known."
+    if not counts["purged"] and not counts["disposed"]:
+        return f"{keeps}. No study that a record saw there was purged since. {before}"
+    total, young = counts["purged"], counts["young_when_last_seen"]
+    disposed = f"; of {words.number(counts['disposed'])} more a disposal is on record" if counts["disposed"] else ""
+    found = (
+        f"Of {words.counted(total, 'studies')} that it purged since, {words.number(counts['on_two'])} are whole and "
+        f"exact on two backups or more, {words.number(counts['on_one'])} on one, {words.number(counts['on_none'])} on "
+        "none; "
+        f"{words.number(counts['not_checked'])} could not be checked{disposed}."
+    )
+    early = (
+        f" {words.out_of(young, total)} were younger than that when last seen: whether they went too early cannot be "
+        "told."
+        if young
+        else ""
+    )
+    return f"{keeps}, as its configuration says. {found}{early} {before}"

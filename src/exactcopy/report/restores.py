@@ -68,6 +68,9 @@ def statement(test: View) -> str:
         why = _why(test)
         count = words.counted(sample["left_out"], "studies")
         parts.append(f"{count} {was} left out of the list{f': {words.listed(why)}' if why else ''}.")
+    if sample.get("purged"):
+        which = "has been purged from its primary" if sample["purged"] == 1 else "have been purged from their primary"
+        parts.append(f"{words.number(sample['purged'])} of the list {which} and must come back from a backup.")
     if certainty["planned"]:
         apart = "; they are not part of the estimate" if sample["method"] == "random" else ""
         came = [f"{words.out_of(certainty['restored'], certainty['planned'])} restored", *_otherwise(certainty)]
