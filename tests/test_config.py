@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exactcopy.config import Config, load_config, stores, tables
+from exactcopy.config import Alert, Config, load_alert, load_config, stores, tables
 from exactcopy.config.border import Table
 from exactcopy.decisions import load_decisions
 from exactcopy.errors import ConfigError
@@ -204,7 +204,9 @@ def test_the_example_in_the_guide_loads_and_holds_every_key(tmp_path):
 def test_the_guide_names_every_key_that_is_accepted():
     documented = set(re.findall(r"`([a-z_]+)`", DOC.read_text()))
     assert (
-        set(KEYS) - {"primary", "backup", "recovery", "policy", "retention", "people", "seal", "attest"} - set(Severity)
+        set(KEYS)
+        - {"primary", "backup", "recovery", "policy", "retention", "people", "seal", "alert", "attest"}
+        - set(Severity)
         <= documented
     )
 
@@ -310,7 +312,25 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
             SMALLEST + '[seal]\ntimestamp = "https://me:secret@tsa.example"',
             "seal.timestamp: holds a sign-in before the @. Name a service of time stamps that asks for none.",
         ),
-        (SMALLEST + "[alert]", "alert:" + LATER),
+        ('workers = "tcp://x"\n' + SMALLEST, "workers:" + LATER),
+        (SMALLEST + "[alert]\nmail = 1", "alert.mail: is no known key. Remove it."),
+        (
+            SMALLEST + '[alert]\nnotify = "env:URL"',
+            'alert.notify: is no list of references. Write them in brackets: ["env:TEAMS_URL"].',
+        ),
+        (
+            SMALLEST + '[alert]\nnotify = ["mailto://me:secret@example.com"]',
+            "alert.notify: is no reference, and no secret may stand in this file. Name the variable or the file that "
+            'holds it: "env:PACS_TOKEN" or "file:/etc/exactcopy/token".',
+        ),
+        (
+            SMALLEST + '[alert]\nping = "hc-ping.com/secret"',
+            'alert.ping: is no address. Write it as in "https://hc-ping.com/…", or name where it is: "env:PING_URL".',
+        ),
+        (
+            SMALLEST + '[alert]\nmetrics = "nas/exactcopy.prom"',
+            "alert.metrics: lies inside backup.nas. Write a file outside it: a store is never written to.",
+        ),
         (SMALLEST + "[recovery.x]", "recovery.x.kind" + NO_KIND),
         (RULE.replace("years = 7", "years = 0"), "policy.retention.years: 0" + YEARS),
         (RULE.replace("years = 7", 'years = "7"'), 'policy.retention.years: "7"' + YEARS),
@@ -828,6 +848,21 @@ def test_the_anchor_is_no_part_of_a_store_and_not_among_the_records(tmp_path):
         assert faults(tmp_path, f'{SMALLEST}\n[seal]\nanchor = "{anchor}"') == [f"seal.anchor: {fault}"]
     assert load(tmp_path, f'{SMALLEST}\n[seal]\nanchor = "usb/heads.txt"').anchor == tmp_path / "usb" / "heads.txt"
     assert load(tmp_path, SMALLEST).anchor is None
+
+
+def test_whom_to_tell_is_known_even_where_the_rest_is_faulty(tmp_path):
+    text = (
+        f'{SMALLEST}\n[alert]\nnotify = ["env:TEAMS", "file:mail"]\nping = "https://hc-ping.com/1/"\n'
+        'metrics = "m/exactcopy.prom"\nremind = "3d"'
+    )
+    alert = load(tmp_path, text).alert
+    assert alert.notify == ("env:TEAMS", f"file:{tmp_path}/mail")
+    assert (alert.ping, alert.remind) == ("https://hc-ping.com/1", timedelta(days=3))
+    assert alert.metrics == tmp_path / "m" / "exactcopy.prom"
+    assert faults(tmp_path, text.replace('kind = "folder"', 'kind = "tape"') + "\nmistake = 1")
+    assert load_alert(tmp_path / "exactcopy.toml") == ("Riverside Imaging", alert)
+    faults(tmp_path, "facility = ")
+    assert load_alert(tmp_path / "exactcopy.toml") == load_alert(tmp_path / "none.toml") == ("", Alert())
 
 
 def test_a_fault_cannot_steer_the_terminal(tmp_path):

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from exactcopy.assess import read_decisions
 from exactcopy.checks import finding_id
 from exactcopy.config import load_config
-from exactcopy.decisions import load_decisions
 from exactcopy.drift import lines, run_drift
 from exactcopy.errors import RecordError, RunLocked
 from exactcopy.records import begin, chain, drifts, locked
@@ -36,7 +36,7 @@ def clinic(tmp_path: Path) -> Clinic:
 def drift_at(clinic: Clinic, now: datetime) -> dict[str, Any]:
     """Check for drift as if it were `now`, in this process."""
     config = load_config(clinic.configure())
-    decisions = load_decisions(config.decisions, set(), now.date())
+    decisions = read_decisions(config, now.date())
     return dict(run_drift(config, decisions, now, lambda name, objects, size: lambda count, read: None).said)
 
 

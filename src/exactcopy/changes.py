@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from exactcopy.checks import finding_id
+from exactcopy.errors import EXCEPTIONS, INCOMPLETE
 from exactcopy.model import Severity
 
 # Something that was not examined is as grave as the finding that says so of a store.
@@ -51,19 +52,21 @@ class Change:
 class Standing:
     """What stands open by id; which checks were `asked` (their findings' ids), and which of them gave an answer.
 
-    `whole`: every check there is was asked, so that what was not is asked no more.
+    `examined`: all else that could stand open was looked at. `whole`: every check there is was asked, so that what
+    was not is asked no more.
     """
 
     items: Mapping[str, Item]
-    asked: frozenset[str]
-    answered: frozenset[str]
-    whole: bool
+    asked: frozenset[str] = frozenset()
+    answered: frozenset[str] = frozenset()
+    examined: bool = False
+    whole: bool = False
 
     def outcome(self, item: Item) -> Kind | None:
         """Say what became of an item that stood open before and does not now; None where nothing could tell."""
-        if item.id.startswith("N-") or item.id in self.answered:
+        if item.id in self.answered or (self.examined and item.id.startswith("N-")):
             return Kind.RESOLVED
-        return Kind.DROPPED if self.whole and item.id not in self.asked else None
+        return Kind.DROPPED if self.whole and item.id.startswith("F-") and item.id not in self.asked else None
 
 
 def standing(said: Mapping[str, Any]) -> Standing:
@@ -86,8 +89,14 @@ def standing(said: Mapping[str, Any]) -> Standing:
         answered=frozenset(
             finding_id(asked["check"], asked["target"]) for asked in checks if asked["status"] != "not_checked"
         ),
+        examined=True,
         whole="controls" in said,
     )
+
+
+def result(said: Mapping[str, Any]) -> int:
+    """Return the exit code of a run that came to its end: incomplete wins over exceptions."""
+    return INCOMPLETE if not said["complete"] else EXCEPTIONS if said["conclusion"] == "exceptions noted" else 0
 
 
 def changes(before: Mapping[str, Item], now: Standing) -> Iterator[Change]:

@@ -16,13 +16,12 @@ from typer.main import get_command
 
 from exactcopy import __version__
 from exactcopy.cli_decisions import decisions as decision_commands
+from exactcopy.errors import EXCEPTIONS, FAULT, USAGE, ExactCopyError, exit_code, no_room
 
 if TYPE_CHECKING:
     from exactcopy.config import Config
     from exactcopy.decisions import Decisions
 
-# FAULT is sysexits.h's EX_SOFTWARE: a fault of the program is none of the results of an audit.
-EXCEPTIONS, USAGE, INCOMPLETE, LOCKED, FAULT = 1, 2, 3, 4, 70
 _ABOUT = """Show, study by study, whether a DICOM archive has retrievable exact copies.
 
 Once a month: exactcopy audit clinic.toml. It reads the archive and its backups, restores a sample for real
@@ -71,19 +70,26 @@ def audit(
 ) -> None:
     """Audit the archive and its backups, and write the record with the PDF to sign."""
     os.umask(0o077)
-    settings, decisions = _load(config)
-    from exactcopy.audit import run_audit
-    from exactcopy.planning import plan_audit
+    from exactcopy.alert import telling
+    from exactcopy.changes import result
     from exactcopy.progress import shown
 
-    with shown() as step:
-        if plan:
-            lines = list(plan_audit(settings, datetime.now(UTC), step))
-        else:
-            audited = run_audit(settings, decisions, datetime.now(UTC), step)
+    now = datetime.now(UTC)
     if plan:
+        settings, _ = _load(config)
+        from exactcopy.planning import plan_audit
+
+        with shown() as step:
+            lines = list(plan_audit(settings, now, step))
         typer.echo("\n".join(lines))
         return
+    with telling(config, "audit", now, _warn) as tell:
+        settings, decisions = _load(config)
+        from exactcopy.audit import run_audit
+
+        with shown() as step:
+            audited = run_audit(settings, decisions, now, step)
+        tell(audited.record.audit)
     for warning in audited.warnings:
         typer.echo(warning, err=True)
     said = audited.record.audit
@@ -91,7 +97,7 @@ def audit(
         typer.echo((audited.record.folder / "audit.json").read_text(encoding="utf-8"), nl=False)
     else:
         typer.echo("\n".join(_summary(said, audited.record.folder, config)))
-    raise typer.Exit(_result(said))
+    raise typer.Exit(result(said))
 
 
 @app.command(epilog=_CODES)
@@ -104,19 +110,25 @@ def drift(
     It restores nothing and makes no record: what it found stands in the next one.
     """
     os.umask(0o077)
-    settings, decisions = _load(config)
-    from exactcopy import drift as drifting
+    from exactcopy.alert import telling
+    from exactcopy.changes import result
     from exactcopy.progress import shown
 
-    with shown() as step:
-        drifted = drifting.run_drift(settings, decisions, datetime.now(UTC), step)
+    now = datetime.now(UTC)
+    with telling(config, "drift", now, _warn) as tell:
+        settings, decisions = _load(config)
+        from exactcopy import drift as drifting
+
+        with shown() as step:
+            drifted = drifting.run_drift(settings, decisions, now, step)
+        tell(drifted.said)
     for warning in drifted.warnings:
         typer.echo(warning, err=True)
     if format is AuditFormat.JSON:
         typer.echo(json.dumps(drifted.said, indent=1, ensure_ascii=False))
     else:
         typer.echo("\n".join(drifting.lines(drifted.said)))
-    raise typer.Exit(_result(drifted.said))
+    raise typer.Exit(result(drifted.said))
 
 
 @app.command()
@@ -143,13 +155,18 @@ def report(
 
 
 @app.command()
-def check(config: ConfigPath = Path("exactcopy.toml")) -> None:
+def check(
+    config: ConfigPath = Path("exactcopy.toml"),
+    alert: Annotated[
+        bool, typer.Option("--alert", help="Also send a test message to every channel of [alert].")
+    ] = False,
+) -> None:
     """Say what an audit would need: ✓, or what to do next."""
     from exactcopy.preflight import needs
 
     settings, decisions = _load(config)
     missing = 0
-    for need in needs(settings, decisions, datetime.now(UTC).date()):
+    for need in needs(settings, decisions, datetime.now(UTC).date(), test_alerts=alert):
         typer.echo(f"{'✓' if need.good else '✗'} {need.text}")
         missing += not need.good
     if missing:
@@ -265,8 +282,6 @@ def keys(
 
 def main() -> NoReturn:
     """Run the command line. No error ever shows a traceback: it could hold patient data."""
-    from exactcopy.errors import ExactCopyError, RunLocked, no_room
-
     stopped: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
@@ -280,12 +295,9 @@ def main() -> NoReturn:
     try:
         # Called as a command and not as the app: that would put its own excepthook in place of ours.
         get_command(app)(prog_name="exactcopy")
-    except RunLocked as error:
-        typer.echo(str(error), err=True)
-        sys.exit(LOCKED)
     except ExactCopyError as error:
         typer.echo(str(error), err=True)
-        sys.exit(USAGE)
+        sys.exit(exit_code(error))
     except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback shows patient data
         if stopped:
             # A library turned the exit that the signal asked for into an error of its own.
@@ -306,9 +318,8 @@ def _load(path: Path) -> "tuple[Config, Decisions]":
     return config, read_decisions(config, datetime.now(UTC).date())
 
 
-def _result(said: Mapping[str, Any]) -> int:
-    """Return the exit code of what was found."""
-    return INCOMPLETE if not said["complete"] else EXCEPTIONS if said["conclusion"] == "exceptions noted" else 0
+def _warn(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 def _summary(said: Mapping[str, Any], folder: Path, config: Path) -> list[str]:

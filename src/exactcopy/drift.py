@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from exactcopy import __version__, records
@@ -69,9 +69,11 @@ def run_drift(config: Config, decisions: Decisions, now: datetime, step: Step) -
             evidence = gather(run, compared.case, compared.inventories, (), (), None, tested)
             find_restored(compared.case, ())
             labels = history.labels()
-            said = _judge(config, evidence, last, lambda found: decided(found, run, compared.case, labels))
+            log = drifts.read(config.state)
+            newest = log.entries[-1] if log.entries and log.entries[-1]["record"]["id"] == last.id else None
+            said = _judge(config, evidence, last, newest, lambda found: decided(found, run, compared.case, labels))
         said["read_bytes"] = sum(item.read_bytes for item in compared.inventories)
-        said["changes"] = _changes(standing(said), last, drifts.read(config.state))
+        said["changes"] = _changes(standing(said), last, newest)
         drifts.append(config.state, _line(said))
         return Drifted(said=said, warnings=tuple(item.message for item in compared.inventories if item.message))
 
@@ -135,9 +137,16 @@ def _last(history: History, config: Config) -> Record:
     return last
 
 
-def _judge(config: Config, evidence: Evidence, last: Record, decide: Callable[[Finding], Finding]) -> dict[str, Any]:
-    """Ask the checks of the audit, keep what only an audit can answer, and conclude.
+def _judge(
+    config: Config,
+    evidence: Evidence,
+    last: Record,
+    newest: Mapping[str, Any] | None,
+    decide: Callable[[Finding], Finding],
+) -> dict[str, Any]:
+    """Ask the checks of the audit, keep what nothing can answer today, and conclude.
 
+    `newest` is the last drift check since the record: what that found, or no longer found, is later knowledge.
     `decide` adds what people decided to a finding that bears its dates.
     """
     started = evidence.started.isoformat()
@@ -149,12 +158,16 @@ def _judge(config: Config, evidence: Evidence, last: Record, decide: Callable[[F
         if CHECKS[item.check].scope is not Scope.FINDINGS
     ]
     answered = {finding_id(item.check, item.target) for item in asked if not isinstance(item.result, NotChecked)}
-    findings = [
-        *(item.result for item in asked if isinstance(item.result, Finding)),
-        *(_kept(found) for name, found in known.items() if name not in answered),
+    today = evidence.started.date()
+    # Each with the day on which its acceptance ends.
+    found = [
+        *((item.result, _expiry(item.result)) for item in asked if isinstance(item.result, Finding)),
+        *(_kept(each, today) for each in (newest or last.audit)["findings"] if each["id"] not in answered),
     ]
     left_out = [*not_examined(evidence), *_left_to_audit(evidence, last)]
-    concluded = conclude(findings, load_controls(), evidence, examined_whole(evidence) and not left_out)
+    concluded = conclude(
+        [each for each, _ in found], load_controls(), evidence, examined_whole(evidence) and not left_out
+    )
     return {
         "schema": records.SCHEMA,
         "facility": config.facility,
@@ -171,8 +184,8 @@ def _judge(config: Config, evidence: Evidence, last: Record, decide: Callable[[F
         "not_examined": left_out,
         "comparisons": _rows(map(asdict, evidence.comparisons)),
         "findings": [
-            {**{key: getattr(found, key) for key in _FINDING}, "asked": found.id in answered}
-            for found in sorted(findings, key=lambda found: (found.severity.rank, -found.count, found.id))
+            {key: getattr(each, key) for key in _FINDING} | {"expires": expires, "asked": each.id in answered}
+            for each, expires in sorted(found, key=lambda pair: (pair[0].severity.rank, -pair[0].count, pair[0].id))
         ],
         "checks": [_check(item) for item in asked],
     }
@@ -193,10 +206,19 @@ def _remembered(finding: Finding, before: Mapping[str, Any] | None, started: str
     )
 
 
-def _kept(before: Mapping[str, Any]) -> Finding:
-    """Return a finding of the last record that could not be asked for today."""
-    names = ("id", "check", "target", "count", "title", "message", "why", "unit", "state", "first_seen", "times_seen")
-    return Finding(**{name: before[name] for name in names}, severity=Severity(before["severity"]))
+def _kept(before: Mapping[str, Any], today: date) -> tuple[Finding, str | None]:
+    """Return a finding that stood and could not be asked for today; an acceptance of it may have expired."""
+    names = ("id", "check", "target", "count", "unit", "title", "message", "state", "first_seen")
+    kept = Finding(**{name: before[name] for name in names}, severity=Severity(before["severity"]), why="")
+    expires = before.get("expires") or (before.get("decision") or {}).get("expires")
+    if expires and date.fromisoformat(expires) < today:
+        return replace(kept, state="open"), None
+    return kept, expires
+
+
+def _expiry(finding: Finding) -> str | None:
+    decision = finding.decision
+    return decision.expires.isoformat() if decision and decision.expires else None
 
 
 def _left_to_audit(evidence: Evidence, last: Record) -> Iterator[dict[str, str]]:
@@ -208,10 +230,9 @@ def _left_to_audit(evidence: Evidence, last: Record) -> Iterator[dict[str, str]]
         yield {"target": "audit", "reason": "audit_overdue", "text": text}
 
 
-def _changes(now: Standing, last: Record, log: drifts.Log) -> dict[str, Any]:
+def _changes(now: Standing, last: Record, newest: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what changed since the last audit, and since the drift check after it, if there was one."""
     audited = standing(last.audit).items
-    newest = log.entries[-1] if log.entries and log.entries[-1]["record"]["id"] == last.id else None
     drifted = standing(newest).items if newest else audited
     return {
         "since_audit": _listed(audited, now),
@@ -236,7 +257,7 @@ def _listed(before: Mapping[str, Item], now: Standing) -> list[dict[str, Any]]:
 def _line(said: Mapping[str, Any]) -> dict[str, Any]:
     """Return what drift.jsonl keeps of it."""
     kept = ("at", "version", "conclusion", "headline", "complete", "comparisons")
-    level = ("id", "check", "target", "severity", "count", "title", "state")
+    level = (*_FINDING, "expires")
     return {
         **{key: said[key] for key in kept},
         "record": {key: said["record"][key] for key in ("id", "manifest_sha256")},

@@ -10,6 +10,10 @@ from collections.abc import Sequence
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+# What a run ends with. FAULT is sysexits.h's EX_SOFTWARE: a fault of the program is none of the results of an audit.
+EXCEPTIONS, USAGE, INCOMPLETE, LOCKED, FAULT = 1, 2, 3, 4, 70
+
+
 class ExactCopyError(Exception):
     """Anything that ends the command; its text is for the user's eyes."""
 
@@ -51,6 +55,15 @@ class RunLocked(ExactCopyError):
 
 class RecordError(ExactCopyError):
     """A record is missing, damaged or of a schema that this version cannot read."""
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the code that a run ends with after `error`."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else FAULT
+    if isinstance(error, RunLocked):
+        return LOCKED
+    return USAGE if isinstance(error, ExactCopyError) or (isinstance(error, Exception) and no_room(error)) else FAULT
 
 
 def no_room(error: Exception) -> bool:

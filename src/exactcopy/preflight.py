@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
+from exactcopy.alert import channels
 from exactcopy.assess import AGREEMENT
 from exactcopy.config import Config
 from exactcopy.decisions import Decisions, attestation
@@ -27,8 +28,11 @@ class Need:
     text: str
 
 
-def needs(config: Config, decisions: Decisions, today: date) -> Iterator[Need]:
-    """Yield everything that an audit of `config` needs; nothing is written but empty folders of our own."""
+def needs(config: Config, decisions: Decisions, today: date, *, test_alerts: bool = False) -> Iterator[Need]:
+    """Yield everything that an audit of `config` needs; nothing is written but empty folders of our own.
+
+    `test_alerts`: each channel is sent a message that says it is a test.
+    """
     yield Need(
         True,
         f"{config.path.name} is complete: {len(config.primaries)} primaries, {len(config.backups)} backups.",
@@ -45,6 +49,8 @@ def needs(config: Config, decisions: Decisions, today: date) -> Iterator[Need]:
                 f"{target.name}: no current agreement with {target.held_by} is on record. Record it in decisions.toml:"
                 " [[attest]] with control EC-BA-01 and party as in held_by.",
             )
+    for usable, said in channels(config, test=test_alerts):
+        yield Need(usable, said)
     for name, folder in (("records", config.records), (".exactcopy", config.state)):
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

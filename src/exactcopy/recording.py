@@ -32,7 +32,7 @@ from exactcopy.reconcile.case import Case, purged_from
 from exactcopy.reconcile.differences import save_differences
 from exactcopy.reconcile.losses import save_known
 from exactcopy.reconcile.retention import STUDIES, save_studies
-from exactcopy.records import History, Record, Run, Unfinished, drifts, shown_key
+from exactcopy.records import History, Record, Run, Unfinished, alerts, drifts, shown_key
 from exactcopy.records.document import Document, document, write_document
 from exactcopy.records.timeline import earlier, timeline
 from exactcopy.restore import write_tests
@@ -125,6 +125,7 @@ def record(
             decisions=new_since(run.decisions, (record.audit for record in history.records)),
             corrective_actions=[*to_do(findings), *carried(evidence.actions, checked)],
             resolved=resolved(evidence.actions, checked),
+            alerts=alerts.read(config.state)["sent"],
             drift=drifts.since(drifts.read(config.state), previous, unfinished.started),
         ),
     )

@@ -22,6 +22,16 @@ DECISIONS = "decisions.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Who is told of what changed. `notify` and perhaps `ping` are references, never an address with a secret in it."""
+
+    notify: tuple[str, ...] = ()
+    ping: str | None = None
+    metrics: Path | None = None
+    remind: timedelta = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """One configuration, checked and complete. `digest` covers every setting but the operator."""
 
@@ -48,6 +58,7 @@ class Config:
     seal_passphrase: str | None
     seal_timestamp: str | None
     anchor: Path | None
+    alert: Alert
     digest: str
 
     @property
@@ -78,6 +89,30 @@ def load_config(path: Path) -> Config:
     return _config(file, path)
 
 
+def load_alert(path: Path) -> tuple[str, Alert]:
+    """Return the facility and whom to tell, as far as they can be read: a file that is faulty elsewhere tells of it."""
+    from exactcopy.config.border import parse, validate
+    from exactcopy.config.tables import ConfigFile
+
+    try:
+        file, _ = validate(ConfigFile, parse(path.name, path.read_bytes()))
+    except (OSError, ConfigError):
+        return "", Alert()
+    return file.facility, _alert(file, Path(os.path.abspath(path)).parent)
+
+
+def _alert(file: "ConfigFile", base: Path) -> Alert:
+    from exactcopy.config.access import absolute, reference
+
+    metrics = absolute(base, file.alert.metrics)
+    return Alert(
+        notify=tuple(filter(None, (reference(base, written) for written in file.alert.notify))),
+        ping=reference(base, file.alert.ping),
+        metrics=Path(metrics) if metrics else None,
+        remind=file.alert.remind,
+    )
+
+
 def _config(file: "ConfigFile", path: Path) -> Config:
     from exactcopy.config.access import absolute, reference
 
@@ -106,6 +141,7 @@ def _config(file: "ConfigFile", path: Path) -> Config:
         seal_passphrase=reference(path.parent, file.seal.passphrase),
         seal_timestamp=file.seal.timestamp,
         anchor=Path(anchor) if anchor else None,
+        alert=_alert(file, path.parent),
         digest=_digest(file.model_dump(exclude={"operator"})),
     )
 

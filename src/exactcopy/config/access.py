@@ -146,6 +146,21 @@ def secret(value: object) -> str:
     raise ValueError(f"is no reference, and no secret may stand in this file. {REFERENCES}")
 
 
+def secrets(value: object) -> tuple[str, ...]:
+    """Take a list of references to secrets, at least one."""
+    if not isinstance(value, list) or not value:
+        raise ValueError('is no list of references. Write them in brackets: ["env:TEAMS_URL"].')
+    return tuple(dict.fromkeys(secret(reference) for reference in value))
+
+
+def ping(value: object) -> str:
+    """Take the address that is told of each run, or a reference to it."""
+    if isinstance(value, str) and (_refers(value) or _web_address(value)):
+        return value.rstrip("/")
+    # Not shown: whoever has it can ping as well.
+    raise ValueError('is no address. Write it as in "https://hc-ping.com/…", or name where it is: "env:PING_URL".')
+
+
 def headers(value: object) -> dict[str, str]:
     """Take what is sent with each request: texts and references; what signs in is a reference."""
     if not isinstance(value, dict):
@@ -194,6 +209,8 @@ Port = Annotated[int, PlainValidator(port)]
 AeTitle = Annotated[str, PlainValidator(ae_title)]
 User = Annotated[str, PlainValidator(user)]
 Secret = Annotated[str, PlainValidator(secret)]
+Secrets = Annotated[tuple[str, ...], PlainValidator(secrets)]
+Ping = Annotated[str, PlainValidator(ping)]
 Headers = Annotated[Mapping[str, str], PlainValidator(headers)]
 
 # --- one way to write each place --------------------------------------------------------------------------

@@ -58,6 +58,8 @@ def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iter
         where: resolved(base, store.path) for where, store in stores.items() if isinstance(store, Folder) and store.path
     }
     yield from _ours(folders, str(base), resolved(base, file.records), resolved(base, state))
+    if file.alert.metrics:
+        yield from _outside(folders, ("alert", "metrics"), resolved(base, file.alert.metrics))
     if file.seal.anchor:
         yield from _anchor(folders, resolved(base, file.seal.anchor), resolved(base, file.records))
 
@@ -271,14 +273,15 @@ def _ours(places: Mapping[Where, str], base: str, records: str, state: str) -> I
 
 
 def _anchor(places: Mapping[Where, str], anchor: str, records: str) -> Iterator[Fault]:
-    for where, path in places.items():
-        if _inside(anchor, path):
-            yield (
-                ("seal", "anchor"),
-                f"lies inside {dotted(where)}. Write a file outside it: a store is never written to.",
-            )
+    yield from _outside(places, ("seal", "anchor"), anchor)
     if _inside(anchor, records):
         yield ("seal", "anchor"), "lies among the records, with which it would be lost. Write a file on another disk."
+
+
+def _outside(places: Mapping[Where, str], key: Where, file: str) -> Iterator[Fault]:
+    for where, path in places.items():
+        if _inside(file, path):
+            yield key, f"lies inside {dotted(where)}. Write a file outside it: a store is never written to."
 
 
 def _inside(path: str, folder: str) -> bool:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, PlainValidator, SerializeAsAny
 
-from exactcopy.config.access import Secret, TimeStamps
+from exactcopy.config.access import Ping, Secret, Secrets, TimeStamps
 from exactcopy.config.border import (
     Day,
     Days,
@@ -112,6 +112,15 @@ class Seal(Table):
     anchor: Location | None = None
 
 
+class Alert(Table):
+    """[alert]: who is told of what changed."""
+
+    notify: Secrets = ()
+    ping: Ping | None = None
+    metrics: Location | None = None
+    remind: Duration = timedelta(days=7)
+
+
 class ConfigFile(Table):
     """exactcopy.toml."""
 
@@ -120,7 +129,7 @@ class ConfigFile(Table):
         "primary": "Name the archive to protect: [primary.NAME].",
         "backup": "Name a copy of it: [backup.NAME].",
     }
-    later: ClassVar[frozenset[str]] = frozenset({"alert", "workers"})
+    later: ClassVar[frozenset[str]] = frozenset({"workers"})
     facility: Text = ""
     time_zone: Annotated[str, PlainValidator(zone)] = "UTC"
     operator: Text | None = None
@@ -130,6 +139,7 @@ class ConfigFile(Table):
     policy: Policy = Policy()
     people: People = People()
     seal: Seal = Seal()
+    alert: Alert = Alert()
     primary: dict[str, AnyStore] = Field(default_factory=dict)
     backup: dict[str, AnyStore] = Field(default_factory=dict)
     recovery: dict[str, AnyStore] = Field(default_factory=dict)

@@ -82,6 +82,8 @@ class Document:
     resolved: Sequence[Action]
     # What the drift checks since the last record came to.
     drift: Mapping[str, Any]
+    # What became of the alerts since the last record.
+    alerts: Sequence[Mapping[str, Any]]
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
@@ -212,6 +214,7 @@ def document(config: Config, unfinished: Unfinished, previous: Record | None, sa
         "self_scan": asdict(evidence.self_scan),
         "seal": said.seal,
         "drift": said.drift,
+        "alerts": said.alerts,
         "evidence": {
             "restricted_manifest_sha256": said.restricted_manifest_sha256,
             "gaps_rows": said.gaps_rows,
