@@ -850,7 +850,36 @@ def year() -> tuple[Audit, Rows]:
         month(2, backblaze=(1_236, 0, 0, 0), dropbox=(1_236, 0, 0, 0), google_drive=(1_136, 0, 0, 100)),
         month(1, "no exceptions noted", backblaze=whole, dropbox=whole, google_drive=whole),
     ]
+    out["drift"] = {
+        "runs": 28,
+        "first": "2026-10-25T11:00:00+00:00",
+        "last": "2026-11-23T11:00:00+00:00",
+        "changed_runs": 3,
+        "days_without": 2,
+        "head_sha256": digest("drift"),
+        "faults": 0,
+        "cut_off": False,
+    }
+    out["alerts"] = [
+        alert("notify 1"),
+        alert("notify 1"),
+        alert("notify 2", "not_delivered"),
+        alert("ping", "answered_404"),
+    ]
     return out, rows
+
+
+def alert(channel: str, reason: str | None = None) -> Audit:
+    """Give what became of one message."""
+    told = {"new": 2, "worse": 1, "open_again": 0, "resolved": 1, "no_longer_asked": 0, "still_open": 4}
+    sent = {
+        "at": "2026-11-23T11:00:00+00:00",
+        "run": "drift",
+        "channel": channel,
+        "ok": reason is None,
+        "reason": reason,
+    }
+    return sent | ({} if channel == "ping" else {"told": told})
 
 
 def decision(reason: str, **changes: Any) -> Audit:

@@ -3,7 +3,19 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from exactcopy.report import controls, coverage, decided, evidence, gaps, method, side_by_side, trend, verdict, words
+from exactcopy.report import (
+    between,
+    controls,
+    coverage,
+    decided,
+    evidence,
+    gaps,
+    method,
+    side_by_side,
+    trend,
+    verdict,
+    words,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +49,7 @@ def view(audit: Mapping[str, Any], rows: "pd.DataFrame | None", hashes: Mapping[
         "controls": controls.section(clean, clock),
         "evidence": evidence.section(clean, hashes),
         "trend": trend.section(clean, clock),
+        "between": between.section(clean, clock),
     }
 
 
