@@ -116,6 +116,7 @@ def evidence(*backups: StoreFacts, primaries: tuple[StoreFacts, ...] = (), cover
         reviewed=False,
         addressable=frozenset(),
         stated=frozenset(),
+        mass_change={},
     )
 
 

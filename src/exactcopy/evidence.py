@@ -1,10 +1,11 @@
 """What the checks may look at: today's facts, beside what earlier records say of the same stores."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -18,6 +19,7 @@ from exactcopy.inventory.remembered import Before
 from exactcopy.inventory.taking import Inventory
 from exactcopy.model import Role, Severity, Target
 from exactcopy.reconcile.case import Case, Examined
+from exactcopy.reconcile.changes import find_changes
 from exactcopy.reconcile.facts import LastKnown, compare_facts, store_facts
 from exactcopy.reconcile.losses import find_disposed, find_losses
 from exactcopy.reconcile.purged import find_purged
@@ -26,7 +28,7 @@ from exactcopy.records import History, Record, Run
 from exactcopy.records.document import method
 from exactcopy.recovery import clean_up, tell_apart
 from exactcopy.restore import FAILED, Draw, read_tests, summarize
-from exactcopy.results import Action, Evidence, RestoreTest, SelfTest, StoreFacts
+from exactcopy.results import Action, Evidence, MassChange, RestoreTest, SelfTest, StoreFacts
 from exactcopy.stores.hosts import way_to
 from exactcopy.verify import verify
 
@@ -74,6 +76,7 @@ def gather(
         days_since_restore=_days_since_restore(history, today),
         record_faults=_record_faults(config) if history.records else None,
         self_test=self_test,
+        mass_change=_mass_change(case, inventories, stores, history),
         anchor_away=config.anchor is not None and not config.anchor.exists(),
         actions=tuple(_actions(run, history.last)) if history.last else (),
         reviewed=history.last is not None and _reviewed(run.decisions, history.last),
@@ -85,6 +88,35 @@ def gather(
             for check in control.checks
         ),
     )
+
+
+def _mass_change(
+    case: Case, inventories: Sequence[Inventory], facts: Sequence[StoreFacts], history: History
+) -> dict[str, MassChange]:
+    """Return what changed at once in each store.
+
+    A primary without an image is not examined; where the last record of the same place saw some, all of them went.
+    """
+    compared = {store.target.name: _found(history, store.previous_from, store.target.name) for store in case.stores}
+    known = {name: store["instances"] for name, store in compared.items() if store}
+    found = find_changes(case, facts, known)
+    for item in inventories:
+        name, store = item.target.name, compared[item.target.name]
+        if item.error == "no_instances" and store and store["instances"]:
+            found[name] = MassChange(
+                compared_with=next(examined.previous_from for examined in case.stores if examined.target.name == name),
+                known=store["instances"],
+                changed=0,
+                gone=store["instances"],
+                studies=store["studies"],
+            )
+    return found
+
+
+def _found(history: History, record: str | None, store: str) -> Mapping[str, Any] | None:
+    """Return what a record says of a store; None where there is no such record, or it did not examine it."""
+    audits = (each.audit for each in history.records if each.id == record)
+    return next((each for audit in audits for each in audit["stores"] if each["name"] == store), None)
 
 
 def _actions(run: Run, last: Record) -> Iterator[Action]:
@@ -158,12 +190,13 @@ def examined(item: Inventory, history: History) -> Examined:
     whole = item.listing is not None and not item.listing.gaps
     matched = item.matched
     known = next(history.holding(f"known/{name}.parquet"), None)
-    previous = next(history.holding(f"inventory/{name}"), None)
+    previous = _before(item, history)
     hidden = matched is not None and matched.outside > 0 and item.target.role is Role.PRIMARY
     return Examined(
         target=item.target,
         inventory=item.folder,
         previous=previous.restricted / "inventory" / name if previous else None,
+        previous_from=previous.id if previous else None,
         known=known.restricted / "known" / f"{name}.parquet" if known else None,
         known_from=known.id if known else None,
         complete=whole and matched is not None and not matched.unread and not hidden,
@@ -183,6 +216,18 @@ def before(history: History, name: str) -> Before | None:
         gone=gone if gone.exists() else None,
         started=int(began.timestamp()) * 10**9,
     )
+
+
+def _before(item: Inventory, history: History) -> Record | None:
+    """Return the last record that holds an inventory of a store; of drives that take turns, of the one there."""
+    name = item.target.name
+    for record in history.holding(f"inventory/{name}"):
+        if not item.target.options.get("volumes") or item.listing is None:
+            return record
+        stores = json.loads((record.restricted / "stores.json").read_text(encoding="utf-8"))
+        if stores.get(name, {}).get("medium") == item.listing.safeguards.medium:
+            return record
+    return None
 
 
 def last_inventory(history: History, target: Target, medium: str | None) -> Path | None:

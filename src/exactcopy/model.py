@@ -114,6 +114,8 @@ class Problem(StrEnum):
     EMPTY = "empty"
     NOT_DICOM = "not_dicom"
     DICOMDIR = "dicomdir"
+    # No DICOM, and its beginning looks random: encrypted, most likely.
+    SCRAMBLED = "scrambled"
     # A zip, tar or the like, which may hold images: it is not unpacked.
     ARCHIVE = "archive"
     # Begins like DICOM and is no whole instance.
@@ -144,7 +146,7 @@ UNREAD = frozenset(
         Problem.PLACEHOLDER,
     }
 )
-NO_INSTANCE = frozenset({Problem.EMPTY, Problem.NOT_DICOM, Problem.DICOMDIR, Problem.ARCHIVE})
+NO_INSTANCE = frozenset({Problem.EMPTY, Problem.NOT_DICOM, Problem.SCRAMBLED, Problem.DICOMDIR, Problem.ARCHIVE})
 DAMAGED = frozenset(
     {
         Problem.HEADER_UNREADABLE,

@@ -420,6 +420,26 @@ class RestoreSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MassChange:
+    """What of one store changed or went since the record `compared_with`, which knew `known` images there.
+
+    `studies` are those of what changed or went. `changed` and `gone` are None where that cannot be told. `lost_magic`
+    counts files that were images and are none under the same name, `renamed` those under a longer name, `notes` files
+    named like a demand for money, `high_entropy` files that are no DICOM and look random.
+    """
+
+    compared_with: str | None
+    known: int
+    changed: int | None
+    gone: int | None
+    studies: int = 0
+    lost_magic: int = 0
+    renamed: int = 0
+    notes: int = 0
+    high_entropy: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SelfTest:
     """What became of the faults that were planted for this audit, and of the sound copies beside them.
 
@@ -500,3 +520,5 @@ class Evidence:
     # The checks of which people state the control today.
     stated: frozenset[str]
     self_scan: SelfScan = SelfScan()
+    # Of each store that was examined, and of a primary without an image that had some before.
+    mass_change: Mapping[str, MassChange]

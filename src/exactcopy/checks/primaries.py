@@ -21,8 +21,6 @@ from exactcopy.results import Evidence, StoreFacts
 _NOTHING_BEFORE = "No earlier record shows what was there before; the next audit can compare."
 _STRANGE_FILES = 5
 _STRANGE_SHARE = 0.2
-_MASS_CHANGE_SHARE = 0.02
-_MASS_CHANGE_STUDIES = 20
 _PENDING_SHARE = 0.05
 _PENDING_STUDIES = 20
 
@@ -142,7 +140,7 @@ def files_are_images(evidence: Evidence, primary: StoreFacts) -> Result:
         return unexamined(primary)
     empty = primary.problems.get("empty", 0)
     # Ransomware leaves archives, too.
-    strange = empty + primary.problems.get("not_dicom", 0) + primary.problems.get("archive", 0)
+    strange = empty + sum(primary.problems.get(kind, 0) for kind in ("not_dicom", "scrambled", "archive"))
     many = strange >= _STRANGE_FILES and strange > _STRANGE_SHARE * primary.objects
     if not many and not empty:
         return None
@@ -240,31 +238,6 @@ def baseline_complete(evidence: Evidence, primary: StoreFacts) -> Result:
         message=f"{images(without)} of {primary.instances:,} could not be read in this audit.",
         why="Later change to them could not be noticed.",
         remedy=("See restricted/errors.log for the places that could not be read.",),
-    )
-
-
-@check("no-mass-change", Scope.PRIMARY)
-def no_mass_change(evidence: Evidence, primary: StoreFacts) -> Result:
-    """No large share of the archive changed or vanished at once (45 CFR 164.308(a)(5)(ii)(B))."""
-    if primary.error:
-        return unexamined(primary)
-    lost = evidence.losses.by_primary[primary.name]
-    kinds = ("gone_everywhere", "lost_from_primary", "changed_on_primary")
-    studies = sum(lost[kind].studies for kind in kinds)
-    instances = sum(lost[kind].instances for kind in kinds)
-    before = primary.instances + lost["gone_everywhere"].instances + lost["lost_from_primary"].instances
-    if studies <= _MASS_CHANGE_STUDIES or instances <= _MASS_CHANGE_SHARE * before:
-        if primary.baseline_record is None:
-            return not_checked(_NOTHING_BEFORE)
-        return None if primary.complete else not_checked(_some_unread(primary))
-    return finding(
-        Severity.CRITICAL,
-        studies,
-        title=f"A large part of {primary.name} changed or vanished",
-        message=f"{images(instances)} of {before:,} changed or went since they were first recorded.",
-        why="Ransomware, a failing disk and a botched migration look like this.",
-        to_check=("Can the images still be opened?", "Did a migration or a conversion run this month?"),
-        remedy=(*INCIDENT, "Disconnect backups that could still be overwritten.", AUDIT_AGAIN),
     )
 
 

@@ -8,7 +8,7 @@ from io import BytesIO
 from operator import length_hint
 from struct import unpack
 
-from exactcopy.dicom.archives import TELLING, is_archive
+from exactcopy.dicom.archives import is_archive
 from exactcopy.dicom.encoding import (
     BIG,
     ENCAPSULATED,
@@ -23,6 +23,7 @@ from exactcopy.dicom.encoding import (
 )
 from exactcopy.dicom.patient import Patient, patient_of
 from exactcopy.dicom.quiet import pydicom_quietly
+from exactcopy.dicom.randomness import TELLING_BYTES, looks_random
 from exactcopy.dicom.terms import (
     DEFLATED,
     DIRECTORY,
@@ -76,8 +77,8 @@ class HeaderReader:
                 self._keeping = False
                 self._head.clear()
                 return
-            # What is no DICOM may be an archive: a few bytes tell.
-            most = MOST_HEAD if walker.begins or walker.step is Step.PREAMBLE else TELLING
+            # What is no DICOM may be an archive, or encrypted: its beginning tells.
+            most = MOST_HEAD if walker.begins or walker.step is Step.PREAMBLE else TELLING_BYTES
             self._head += chunk[: max(most - len(self._head), 0)]
             self._keeping = len(self._head) < most
 
@@ -102,7 +103,9 @@ def _identity(walker: Walker, head: bytearray, size: int) -> tuple[Identity, dic
     if not size:
         return Identity(problem=Problem.EMPTY), {}
     if not walker.begins:
-        return Identity(problem=Problem.ARCHIVE if is_archive(head) else Problem.NOT_DICOM), {}
+        if is_archive(head):
+            return Identity(problem=Problem.ARCHIVE), {}
+        return Identity(problem=Problem.SCRAMBLED if looks_random(head) else Problem.NOT_DICOM), {}
     data_set, values, readable = walker.inner or walker, walker.values, True
     in_pixels = data_set.pixel_length is not None
     if walker.inner is not None:

@@ -290,7 +290,8 @@ def _primary_work(case: Case, primary: Examined) -> str:
         select case problem when 'archive' then problem else 'no_image' end, {name}, null, null, null, key, null, null,
                null, null, null, null, problem
         from objects
-        where store = {name} and (problem in ('empty', 'not_dicom', 'archive') or (damaged and sop is null))"""
+        where store = {name}
+          and (problem in ('empty', 'not_dicom', 'scrambled', 'archive') or (damaged and sop is null))"""
 
 
 def _purged_work(store_name: str, purged: str) -> str:
@@ -334,7 +335,7 @@ def _studies(case: Case, check: str, target: str) -> str | None:
         "primary-is-sound": f"{lost} ('no_sound_copy', 'damaged_on_primary')",
         "no-silent-alteration": f"{lost} ('changed_on_primary')",
         "no-unexplained-loss": f"{lost} ('gone_everywhere', 'lost_from_primary')",
-        "no-mass-change": f"{lost} ('gone_everywhere', 'lost_from_primary', 'changed_on_primary')",
+        "no-mass-change": f"select study from changes where store = {name}",
         "studies-within-retention-are-present": "select study from absent_in_retention",
         "purged-studies-have-two-copies": f"select study from purged_states where store = '{target}{PURGED}'"
         " and state in ('on_one', 'on_none')",

@@ -14,7 +14,8 @@ from exactcopy.model import DAMAGED, UNREAD, Copy, Role, Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """One store as it was examined. `inventory` is None where it could not be; `previous` is its last one.
+    """One store as it was examined. `inventory` is None where it could not be; `previous` is its last one,
+    of the record `previous_from`; of drives that take turns, that of the same drive.
 
     `known` (primaries only) lists every instance that a record ever saw on it, with its first contents;
     `known_from` names the record that it is from. `complete`: every object was
@@ -27,6 +28,7 @@ class Examined:
     target: Target
     inventory: Path | None
     previous: Path | None = None
+    previous_from: str | None = None
     known: Path | None = None
     known_from: str | None = None
     complete: bool = False

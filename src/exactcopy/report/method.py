@@ -129,6 +129,7 @@ def section(audit: View, clock: words.Clock) -> View:
         "losses": [
             _loss(losses[key], name, means, compared, key) for key, name, means in LOSSES if key in losses
         ],
+        "mass_change": _mass_change(audit.get("mass_change", {})),
         "limits": LIMITS,
     }  # fmt: skip
 
@@ -251,6 +252,25 @@ def _reported(row: View) -> View:
         "pair": f"{row['backup']} · {row['primary']}",
         "text": " ".join(filter(None, [f"{told}. A provider may report what it was told at the upload.", caution])),
     }
+
+
+def _mass_change(stores: View) -> str:
+    """Say what changed or went at once, store by store; nothing where the record is older than the question."""
+    told = [f"{name}: {_at_once(seen)}" for name, seen in stores.items()]
+    return f"Changed or gone at once, since the record before: {'; '.join(told)}." if told else ""
+
+
+def _at_once(seen: View) -> str:
+    if seen["compared_with"] is None:
+        said = ["not compared"]
+    else:
+        gone = "not checked for what is gone" if seen["gone"] is None else f"{words.number(seen['gone'])} gone"
+        said = [f"{words.number(seen['changed'])} changed, {gone} of {words.counted(seen['known'], 'images')}"]
+    if turned := seen["lost_magic"] + seen["renamed"]:
+        said.append(f"{words.number(turned)} files were images")
+    if seen["high_entropy"]:
+        said.append(f"{words.number(seen['high_entropy'])} files look encrypted")
+    return ", ".join(said)
 
 
 def _loss(loss: View, name: str, means: str, compared: str | None, key: str) -> View:
