@@ -48,7 +48,11 @@ def sample_audit(
 
 @pytest.fixture
 def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the reports, which take longest and are tested elsewhere."""
+    """Leave the reports empty, which take longest and are tested elsewhere."""
+
+    def empty(folder: Path) -> None:
+        (folder / "report.html").touch()
+
     monkeypatch.setattr("exactcopy.recording._key", lambda config: (None, []))
-    monkeypatch.setattr("exactcopy.recording.write_pages", lambda folder: None)
+    monkeypatch.setattr("exactcopy.recording.write_pages", empty)
     monkeypatch.setattr("exactcopy.recording.write_pdf", lambda *_: [])

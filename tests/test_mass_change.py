@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exactcopy.checks.alarm import no_mass_change
+from exactcopy.checks.common import Result
+from exactcopy.checks.primaries import baseline_complete, no_silent_alteration, no_unexplained_loss
 from exactcopy.dicom.header import identify
 from exactcopy.dicom.randomness import TELLING_BYTES, looks_random
 from exactcopy.model import Problem, Role, Severity
-from exactcopy.results import Finding, MassChange, NotChecked
+from exactcopy.results import Evidence, Finding, MassChange, NotChecked, StoreFacts
 from tests.clinic import Clinic, audit_at, findings, source, store
 from tests.test_safeguard_checks import evidence
 from tests.test_safeguard_checks import store as facts
@@ -91,6 +94,30 @@ def test_a_first_audit_compares_nothing_and_still_sees_what_is_encrypted() -> No
 def _asked(seen: MassChange, objects: int) -> Any:
     pacs = facts("pacs", Role.PRIMARY, objects=objects)
     return no_mass_change(replace(evidence(primaries=(pacs,)), mass_change={"pacs": seen}), pacs)
+
+
+@pytest.mark.parametrize("check", [no_silent_alteration, no_unexplained_loss, baseline_complete])
+@pytest.mark.parametrize("hidden", [{"unlisted": 1}, {"unread": 1}], ids=["a folder not listed", "a file not read"])
+def test_where_not_all_was_seen_no_integrity_control_is_without_exception(
+    check: Callable[[Evidence, StoreFacts], Result], hidden: dict[str, Any]
+) -> None:
+    whole = facts(
+        "pacs", Role.PRIMARY, instances=40, baseline=40, baseline_record="2026-10-24T060000Z", content_before=True
+    )
+    made = replace(evidence(primaries=(whole,)), previous="2026-10-24T060000Z")
+    assert check(made, whole) is None
+    assert isinstance(check(made, replace(whole, complete=False, **hidden)), NotChecked)
+
+
+@pytest.mark.parametrize("check", [no_silent_alteration, no_unexplained_loss])
+def test_what_only_an_older_record_shows_is_not_checked_since_the_last(
+    check: Callable[[Evidence, StoreFacts], Result],
+) -> None:
+    older = facts("pacs", Role.PRIMARY, baseline_record="2026-09-24T060000Z", content_before=True)
+    made = replace(evidence(primaries=(older,)), previous="2026-10-24T060000Z")
+    answer = check(made, older)
+    assert isinstance(answer, NotChecked)
+    assert "2026-09-24T060000Z" in answer.reason
 
 
 def test_a_month_a_migration_and_an_attack(tmp_path: Path, without_pages: None) -> None:

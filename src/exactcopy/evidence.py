@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,9 @@ from duckdb import DuckDBPyConnection
 
 from exactcopy import records
 from exactcopy.assess import AGREEMENT, addressable, load_controls
-from exactcopy.config import Config
 from exactcopy.decisions import Decisions, attestation
 from exactcopy.decisions.apply import assign
-from exactcopy.errors import RecordError, StoreUnavailable
+from exactcopy.errors import StoreUnavailable
 from exactcopy.inventory.remembered import Before
 from exactcopy.inventory.taking import Inventory
 from exactcopy.model import Role, Severity, Target
@@ -30,7 +30,9 @@ from exactcopy.recovery import clean_up, tell_apart
 from exactcopy.restore import FAILED, Draw, read_tests, summarize
 from exactcopy.results import Action, Evidence, MassChange, RestoreTest, SelfTest, StoreFacts
 from exactcopy.stores.hosts import way_to
-from exactcopy.verify import verify
+from exactcopy.upkeep import place_of, upkeep
+
+_YEAR = timedelta(days=366)
 
 
 def gather(
@@ -73,8 +75,10 @@ def gather(
         overdue_drives=overdue,
         recovery=config.recovery,
         way_to_recovery=way_to(config.recovery) if config.recovery else None,
-        days_since_restore=_days_since_restore(history, today),
-        record_faults=_record_faults(config) if history.records else None,
+        days_between_restores=_days_between_restores(case, history, today),
+        upkeep=upkeep(config, history, today),
+        records_at=place_of(config.records),
+        anchor_at=place_of(config.anchor) if config.anchor else None,
         self_test=self_test,
         mass_change=_mass_change(case, inventories, stores, history),
         anchor_away=config.anchor is not None and not config.anchor.exists(),
@@ -143,15 +147,6 @@ def _retired(run: Run) -> set[str]:
     """Return the stores that are no longer configured, and whose disposal is on record."""
     configured = {target.name for target in run.config.stores}
     return {each.store for each in run.decisions.disposals if each.store is not None} - configured
-
-
-def _record_faults(config: Config) -> int:
-    """Count what was altered in the records, as far as they and the anchor, if it is there, show."""
-    anchor = config.anchor
-    try:
-        return len(verify(config.records, [str(anchor)] if anchor and anchor.exists() else [], config.state).faults)
-    except RecordError:
-        return 1
 
 
 def refusal_of(run: Run, case: Case) -> StoreUnavailable | None:
@@ -293,12 +288,17 @@ def _left_out(run: Run, case: Case) -> tuple[str, ...]:
     return tuple(name for name in before if name not in known)
 
 
-def _days_since_restore(history: History, started: datetime) -> dict[str, int]:
-    """Return, for each backup, how many days ago the last record restored a study from it."""
-    days: dict[str, int] = {}
-    for record in reversed(history.records):
-        age = started - datetime.fromisoformat(record.audit["audit"]["started"])
-        days |= {test["backup"]: age.days for test in record.audit["restore_tests"] if test["restored"]}
+def _days_between_restores(case: Case, history: History, started: datetime) -> dict[str, tuple[int, ...]]:
+    """Return, for each backup, the days from one record that restored a study from it to the next, from today back."""
+    days: dict[str, tuple[int, ...]] = {}
+    for backup in case.backups:
+        name = backup.target.name
+        tested = [started] + [
+            datetime.fromisoformat(record.audit["audit"]["started"])
+            for record in history.records
+            if any(test["backup"] == name and test["restored"] for test in record.audit["restore_tests"])
+        ]
+        days[name] = tuple((one - other).days for one, other in pairwise(tested) if started - one < _YEAR)
     return days
 
 

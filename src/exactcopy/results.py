@@ -440,6 +440,34 @@ class MassChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What holds a folder: its file system, the disk under it, the other computer; None where it does not show."""
+
+    device: str | None
+    disk: str | None
+    host: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upkeep:
+    """What became of the earlier records, six years back at most (45 CFR 164.316(b)(2)(i)).
+
+    `faults` counts what was altered in them, `unfinished` the audits since the last record that left none, `away` the
+    records that were sealed and are not here. `missing` are the months since the first record in which no audit began,
+    of `months` in all, this one among them; `recently_missing` of these are of the last twelve.
+    """
+
+    faults: int
+    last_whole: bool
+    last_readable: bool
+    unfinished: int
+    away: int
+    months: int
+    missing: tuple[str, ...]
+    recently_missing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SelfTest:
     """What became of the faults that were planted for this audit, and of the sound copies beside them.
 
@@ -504,10 +532,13 @@ class Evidence:
     # The PACS that receives test restores, and who holds it.
     recovery: Target | None
     way_to_recovery: Seen | None
-    days_since_restore: Mapping[str, int]
+    # Of each backup, the days between one test restore and the next in the last twelve months, from today back.
+    days_between_restores: Mapping[str, tuple[int, ...]]
     retention: Retention | None
-    # What was altered in earlier records; None where there is none.
-    record_faults: int | None
+    # None where there is no record yet.
+    upkeep: Upkeep | None
+    records_at: Place
+    anchor_at: Place | None
     # There is no file where the configuration says that the anchor is.
     anchor_away: bool
     # What the last record left to be done, with what was decided about it since; whether its report was reviewed.

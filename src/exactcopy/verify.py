@@ -25,12 +25,14 @@ _PUT_BACK = "Put it back from a copy of the records"
 class Verified:
     """What was found. `records` are oldest first, `faults` whole sentences, `months` those between without an audit.
 
-    `stamps` say which report a service of time stamps saw, and when.
+    `broken` names the records with a fault of their own. `stamps` say which report a service of time stamps saw, and
+    when.
     """
 
     records: tuple[str, ...]
     head: str | None
     faults: tuple[str, ...]
+    broken: frozenset[str]
     archived: tuple[str, ...]
     months: tuple[str, ...]
     anchored: bool
@@ -85,6 +87,7 @@ def verify(records: Path, anchors: Sequence[str], state: Path | None = None) -> 
         records=tuple(name for _, name in dated),
         head=heads[0].manifest if len(heads) == 1 else None,
         faults=tuple(faults),
+        broken=frozenset(name for name, each in found.items() if each.faults),
         archived=tuple(each.name for each in found.values() if each.archived),
         months=tuple(_months_without([moment for moment, _ in dated])),
         anchored=bool(hashes),

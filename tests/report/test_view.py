@@ -453,3 +453,33 @@ def test_evidence_prints_the_hashes_of_the_files_themselves(made: Make) -> None:
     assert [each["sha256"] for each in files[:2]] == [record.hashes["audit.json"], record.hashes["gaps.csv"]]
     assert files[3]["sha256"] == audits.digest("previous")
     assert "not a certification" in DISCLAIMER
+
+
+def test_section_4_says_what_the_self_test_found_and_what_changed_at_once(made: Make) -> None:
+    sound = made("sound")
+    how = {each["name"]: each["text"] for each in sound.view()["method"]["how"]}
+    assert how["Self-test"].startswith("16 of 16 planted faults were found; 4 of 4 sound copies were seen as sound.")
+    assert how["Records"] == "13 of 14 months since the first record have an audit, six years back at most"
+
+    failed = {"planted": 16, "found": 15, "missed": ["cut off"], "sound": 4, "alarms": ["a deflated copy"]}
+    sound.audit["evidence"]["self_test"] = failed
+    changes = sound.audit["mass_change"]
+    name = next(iter(changes))
+    others = list(changes)[1:]
+    changes[name] |= {"changed": 3, "gone": 1_400, "known": 30_000, "renamed": 1_400, "high_entropy": 1_402}
+    changes[others[0]] |= {"compared_with": None, "changed": None, "gone": None}
+    method = sound.view()["method"]
+    said = next(each["text"] for each in method["how"] if each["name"] == "Self-test")
+    assert said.startswith("15 of 16 planted faults were found (missed: cut off); 3 of 4 sound copies")
+    assert (
+        f"{name}: 3 changed, 1,400 gone of 30,000 images, 1,400 files were images, 1,402 files look encrypted;"
+        in method["mass_change"]
+    )
+    assert f"{others[0]}: not compared" in method["mass_change"]
+
+
+def test_a_record_of_before_says_nothing_of_it(made: Make) -> None:
+    method = made("old").view()["method"]
+    assert method["mass_change"] == ""
+    assert "Records" not in {each["name"] for each in method["how"]}
+    assert next(each["text"] for each in method["how"] if each["name"] == "Self-test") == "not made"

@@ -8,14 +8,14 @@ from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
-from exactcopy.checks import alarm, backups, decided, facility, primaries, restores, safeguards, stores
+from exactcopy.checks import alarm, backups, decided, facility, primaries, restores, safeguards, stores, upkeep
 from exactcopy.checks.common import CHECKS, Check, Checked, Result, Scope
 from exactcopy.results import Evidence, Finding, NotChecked
 
 __all__ = ["CHECKS", "Checked", "finding_id", "run_checks"]
 
 # Each of these registers its checks as it is imported, in this order.
-_MODULES = (stores, alarm, safeguards, primaries, backups, restores, facility, decided)
+_MODULES = (stores, alarm, safeguards, primaries, backups, restores, facility, upkeep, decided)
 
 
 def run_checks(evidence: Evidence, remember: Callable[[Finding], Finding]) -> list[Checked]:

@@ -13,6 +13,7 @@ from exactcopy.checks.common import (
     not_checked,
     pairs_of,
     sentence,
+    shared,
     so_many,
     span,
     studies_with,
@@ -210,15 +211,15 @@ def separate_failure_domain(evidence: Evidence, backup: StoreFacts) -> Result:
         return unexamined(backup)
     covered = {pair.primary for pair in pairs_of(evidence, backup)}
     primaries = [store for store in evidence.stores if store.role is Role.PRIMARY and store.name in covered]
-    shared = {primary.name: place for primary in primaries if (place := _shared(primary, backup))}
-    if shared:
-        place = next(iter(shared.values()))
+    beside = {primary.name: place for primary in primaries if (place := shared(primary, backup))}
+    if beside:
+        place = next(iter(beside.values()))
         return finding(
             Severity.HIGH,
-            len(shared),
+            len(beside),
             unit="stores",
-            title=f"{backup.name} shares a {place} with {next(iter(shared))}",
-            message="; ".join(f"{backup.name} and {name} lie on one {place}" for name, place in shared.items()) + ".",
+            title=f"{backup.name} shares a {place} with {next(iter(beside))}",
+            message="; ".join(f"{backup.name} and {name} lie on one {place}" for name, place in beside.items()) + ".",
             why="What stops, infects or empties the one takes the other too.",
             remedy=("Keep this copy on another disk and under another account, best in another building.",),
         )
@@ -273,16 +274,6 @@ def copies_within_48_hours(evidence: Evidence, backup: StoreFacts) -> Result:
         message=f"The oldest image without a copy has waited {span(oldest)}.",
         why="A proposed rule would set 48 hours. It is not in force.",
     )
-
-
-def _shared(primary: StoreFacts, backup: StoreFacts) -> str | None:
-    """Return what takes both stores with it when it fails, as far as it shows."""
-    places = (
-        ("disk", primary.device, backup.device),
-        ("disk", primary.disk, backup.disk),
-        ("computer or account", primary.host, backup.host),
-    )
-    return next((place for place, one, other in places if one is not None and one == other), None)
 
 
 def _apart(primary: StoreFacts, backup: StoreFacts) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from exactcopy.model import Severity
-from exactcopy.results import Comparison, Evidence, Finding, NotChecked, RestoreSummary, StoreFacts
+from exactcopy.results import Comparison, Evidence, Finding, NotChecked, Place, RestoreSummary, StoreFacts
 
 Result = Finding | NotChecked | None
 DECIDE_INCIDENT = (
@@ -121,6 +121,16 @@ def total(pairs: Iterable[Comparison], *outcomes: str) -> int:
 def studies_with(pairs: Iterable[Comparison], outcome: str) -> int:
     """Return how many studies have an instance of that outcome."""
     return sum(pair.gap_studies.get(outcome, 0) for pair in pairs)
+
+
+def shared(one: StoreFacts, other: StoreFacts | Place) -> str | None:
+    """Return what takes both with it when it fails, as far as it shows."""
+    places = (
+        ("disk", one.device, other.device),
+        ("disk", one.disk, other.disk),
+        ("computer or account", one.host, other.host),
+    )
+    return next((place for place, here, there in places if here is not None and here == there), None)
 
 
 def so_many(count: int, one: str, many: str) -> str:

@@ -96,35 +96,6 @@ def studies_within_retention_are_present(evidence: Evidence) -> Result:
     )
 
 
-@check("records-are-intact", Scope.AUDIT, owner="official")
-def records_are_intact(evidence: Evidence) -> Result:
-    """Nothing in earlier records was altered, deleted or added since they were sealed (45 CFR 164.312(b))."""
-    if evidence.record_faults is None:
-        return not_checked("This is the first record; the next audit can show whether it was altered.")
-    if not evidence.record_faults:
-        if evidence.anchor_away:
-            return not_checked(
-                "The file of `[seal] anchor` is not there: whether the newest were cut off cannot be seen."
-            )
-        return None
-    return finding(
-        Severity.HIGH,
-        evidence.record_faults,
-        unit="faults",
-        title="Earlier records were altered",
-        message=f"{so_many(evidence.record_faults, 'fault', 'faults')} in the records: files or records that are "
-        "changed, gone or added. `exactcopy verify` names each.",
-        why="A record that can be altered unnoticed proves nothing, and what this audit carries on from earlier ones "
-        "may be wrong.",
-        to_check=("Was a file moved, opened and saved, or restored from a backup?", "Who may write to the records?"),
-        remedy=(
-            "Keep the records as they are, and put a copy beside them.",
-            DECIDE_INCIDENT,
-            "Put back what was altered from a copy of the records, and let `exactcopy verify` prove it.",
-        ),
-    )
-
-
 @check("faults-are-found", Scope.AUDIT)
 def faults_are_found(evidence: Evidence) -> Result:
     """What was planted to be found was found, and nothing else (45 CFR 164.312(c)(2))."""

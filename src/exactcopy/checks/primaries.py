@@ -166,6 +166,8 @@ def no_silent_alteration(evidence: Evidence, primary: StoreFacts) -> Result:
     if not changed.instances:
         if not primary.content_before:
             return not_checked(_NOTHING_BEFORE)
+        if primary.baseline_record != evidence.previous:
+            return not_checked(_older_baseline(primary))
         return not_checked(_some_unread(primary)) if primary.unread or primary.unlisted else None
     return finding(
         Severity.CRITICAL,
@@ -198,7 +200,7 @@ def no_unexplained_loss(evidence: Evidence, primary: StoreFacts) -> Result:
         if primary.baseline_record is None:
             return not_checked(_NOTHING_BEFORE)
         if primary.baseline_record != evidence.previous:
-            return not_checked(f"The last record that shows what was on {primary.name} is {primary.baseline_record}.")
+            return not_checked(_older_baseline(primary))
         return None if primary.complete else not_checked(_some_unread(primary))
     parts = []
     if gone.instances:
@@ -229,7 +231,8 @@ def baseline_complete(evidence: Evidence, primary: StoreFacts) -> Result:
         return unexamined(primary)
     without = primary.instances - primary.baseline
     if not without:
-        return None
+        # What was not listed, or is nameless and unread, may be images without one.
+        return not_checked(_some_unread(primary)) if primary.unread or primary.unlisted else None
     return finding(
         Severity.HIGH,
         without,
@@ -282,6 +285,10 @@ def mammography_is_lossless(evidence: Evidence, primary: StoreFacts) -> Result:
         why="FDA guidance asks for original or losslessly compressed mammograms; this is not a HIPAA rule.",
         remedy=("Ask your medical physicist or PACS vendor for the originals.",),
     )
+
+
+def _older_baseline(primary: StoreFacts) -> str:
+    return f"The last record that shows what was on {primary.name} is {primary.baseline_record}."
 
 
 def _some_unread(primary: StoreFacts) -> str:

@@ -237,21 +237,38 @@ def recovery_within_rto(evidence: Evidence, backup: StoreFacts) -> Result:
 
 @check("restores-are-periodic", Scope.BACKUP)
 def restores_are_periodic(evidence: Evidence, backup: StoreFacts) -> Result:
-    """The test restore before this one is no more than a month ago (45 CFR 164.308(a)(7)(ii)(D))."""
+    """Between one test restore and the next lies no more than a month (45 CFR 164.308(a)(7)(ii)(D)).
+
+    For twelve months back; what is too long from the last one to this audit weighs more.
+    """
     restore = restore_of(evidence, backup)
-    if backup.error or restore is None or not restore.restored:
+    tested = backup.error is None and restore is not None and restore.restored > 0
+    between = evidence.days_between_restores.get(backup.name, ())
+    if not tested and (not between or between[0] <= _PERIOD_DAYS):
         return not_checked(f"No test restore was made from {backup.name}.")
-    days = evidence.days_since_restore.get(backup.name)
-    if days is None:
+    if not between:
         return not_checked("One test restore does not show a period; the next audit can.")
-    if days <= _PERIOD_DAYS:
+    longest = max(between)
+    if longest <= _PERIOD_DAYS:
         return None
+    if between[0] <= _PERIOD_DAYS:
+        return finding(
+            Severity.LOW,
+            sum(days > _PERIOD_DAYS for days in between),
+            unit="times",
+            title=f"Test restores from {backup.name} were too far apart",
+            message=f"In the last twelve months up to {longest:,} days lay between two test restores; monthly is the "
+            "default of this program.",
+            why="Between two tests nobody knows whether the backup can be read.",
+            remedy=("Audit every month: this closes by itself a year after the gap.",),
+        )
     return finding(
         Severity.HIGH,
         1,
         unit="stores",
         title=f"Test restores from {backup.name} are too far apart",
-        message=f"The test restore before this one was {days} days ago; monthly is the default of this program.",
+        message=f"The test restore before this {'one' if tested else 'audit'} was {between[0]} days ago; monthly is "
+        "the default of this program.",
         why="Between two tests nobody knows whether the backup can be read.",
         remedy=("Audit every month: `exactcopy audit` makes the test restores.",),
     )

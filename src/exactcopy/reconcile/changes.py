@@ -5,11 +5,13 @@ from dataclasses import replace
 
 from exactcopy.inventory.database import literal, rows
 from exactcopy.model import Problem, Role
-from exactcopy.reconcile.case import Case, Examined
+from exactcopy.reconcile.case import PURGED, Case, Examined
 from exactcopy.results import MassChange, StoreFacts
 
 # What stands where an image stood and holds none. A zip with a password is one of the ways.
 _NO_IMAGE = (Problem.EMPTY, Problem.NOT_DICOM, Problem.SCRAMBLED, Problem.ARCHIVE)
+# What is changed or gone was a whole image, whose content was known.
+_SOUND = "sop is not null and sha256 is not null and not damaged"
 # How those who want money call the file that says so.
 _NOTE = (
     r"(decrypt|ransom|(recover|restore|unlock|get.?back).{0,12}(files|data)|(files|data).{0,12}(encrypted|back))[^/]*$"
@@ -19,8 +21,9 @@ _NOTE = (
 def find_changes(case: Case, facts: Sequence[StoreFacts], known: Mapping[str, int]) -> dict[str, MassChange]:
     """Fill the table `changes` (store, study, sop, kind) and return what changed in each store that was examined.
 
-    `known` says how many images the record showed that a store is compared with. What is disposed of did not go by
-    itself (the disposals have to be known before). A copy that was another and is an exact one now was mended; so was what was damaged and is whole.
+    `known` says how many images the record showed that a store is compared with. What is disposed of, or was purged
+    when its time had come, did not go by itself: the disposals have to be known before. A copy that was another and is
+    an exact one now was mended; so was what was damaged and is whole.
     """
     found = {
         store.target.name: MassChange(
@@ -54,23 +57,27 @@ def _find(case: Case, compared: Sequence[Examined]) -> None:
     names = ", ".join(literal(store.target.name) for store in compared)
     whole = ", ".join(literal(store.target.name) for store in compared if store.absence_shows) or "null"
     backups = ", ".join(literal(store.target.name) for store in compared if store.target.role is Role.BACKUP) or "null"
-    same = """o.store = w.store and o.sop = w.sop
-        and (o.sha256 is null or o.sha256 = w.sha256 or coalesce(o.content = w.content, false))"""
+    # Nearly all are as they were: a hash of 64 bits tells, before anything is joined by its UID.
     case.db.execute(
         f"""
+        create or replace table moved as
+        select store, study, sop, sha256, content from before b
+        anti join (select hash(store, sop, sha256) as same from objects) o on o.same = hash(b.store, b.sop, b.sha256)
+        where {_SOUND} and store in ({names});
+        create or replace table was as
+        select store, study, sop, sha256, content from before semi join moved using (store, sop) where {_SOUND};
+        create or replace table now as
+        select store, sop, sha256, content from objects semi join moved using (store, sop);
         insert into changes
-        with was as (select store, study, sop, sha256, content from before
-                     where store in ({names}) and sop is not null and sha256 is not null and not damaged),
-        other as (select * from was w anti join objects o on {same}),
-        kept as (select distinct w.store, w.sop from (select * from was semi join other using (store, sop)) w
-                 join objects o on {same}),
-        there as (select distinct o.store, o.sop from objects o semi join other using (store, sop))
-        select store, min(study) as study, sop, case when there.sop is null then 'gone' else 'changed' end as kind
-        from other anti join kept using (store, sop) left join there using (store, sop)
-        where not (there.sop is null and store not in ({whole}))
-        group by store, sop, there.sop;
+        select store, min(was.study), sop, case when count(now.sop) = 0 then 'gone' else 'changed' end
+        from was left join now using (store, sop) group by store, sop
+        having not coalesce(bool_or(now.sop is not null and (now.sha256 is null or now.sha256 = was.sha256
+                                                            or coalesce(now.content = was.content, false))), false)
+           and (count(now.sop) > 0 or store in ({whole}));
         delete from changes where kind = 'changed' and store in ({backups}) and (store, sop) in (
             select (backup, sop) from outcomes where outcome in ('identical', 'equivalent'));
+        delete from changes where kind = 'gone' and (store || '{PURGED}', sop) in (
+            select (store, sop) from purged where not young);
         delete from changes where kind = 'gone' and study in (
             select study from disposals where primary_store is null or primary_store = store or store in ({backups}))
         """
@@ -83,7 +90,7 @@ def _remains() -> str:
     return f"""
         with others as (select store, key, (regexp_replace(key::varchar, '\\.[^./]*$', ''))::blob as shorter
                         from objects where problem in ({kinds})),
-        images as (select distinct store, key from before where sop is not null and sha256 is not null and not damaged)
+        images as (select distinct store, key from before where {_SOUND})
         select o.store, count(*) filter (same.key is not null),
                count(*) filter (same.key is null and shorter.key is not null),
                count(*) filter (regexp_matches(lower(o.key::varchar), '{_NOTE}'))

@@ -190,6 +190,7 @@ def document(config: Config, unfinished: Unfinished, previous: Record | None, sa
         "people": {"security_official": config.security_official, "it": config.it},
         "history": said.history,
         "losses": losses,
+        "upkeep": asdict(evidence.upkeep) if evidence.upkeep else None,
         "mass_change": {name: asdict(seen) for name, seen in evidence.mass_change.items()},
         "retention": asdict(evidence.retention) if evidence.retention else None,
         "stores": [asdict(store) for store in evidence.stores],

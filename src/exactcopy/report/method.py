@@ -184,6 +184,8 @@ def _how(audit: View) -> list[View]:
     rows.append(("Self-test", self_test(audit["evidence"]["self_test"])))
     if scan := audit.get("self_scan"):
         rows.append(("Self-scan", _self_scan(scan)))
+    if upkeep := audit.get("upkeep"):
+        rows.append(("Records", _records(upkeep)))
     if reading := _reading(audit["policy"]):
         rows.insert(2, ("Read, by policy", f"{reading}."))
     return [{"name": name, "text": text} for name, text in rows]
@@ -213,6 +215,13 @@ def self_test(result: View | None) -> str:
         faults += f" (missed: {', '.join(result['missed'])})"
     sound = result["sound"] - len(result["alarms"])
     return f"{faults}; {sound} of {result['sound']} sound copies were seen as sound. Made images, examined like yours."
+
+
+def _records(upkeep: View) -> str:
+    months = words.counted(upkeep["months"], "months")
+    audited = f"{words.number(upkeep['months'] - len(upkeep['missing']))} of {months} since the first record"
+    six = ", six years back at most" if upkeep["missing"] or upkeep["months"] > 1 else ""
+    return f"{audited} have an audit{six}"
 
 
 def _reading(policy: View) -> str:
