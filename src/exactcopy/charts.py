@@ -105,7 +105,7 @@ def line(months: Sequence[Month], floor: int, *, width: float = 510.0, height: f
         if month.total:
             x, y = round(column * (place + 0.5), 2), round(EDGE + _depth(month, floor, height - 2 * EDGE), 2)
             path += f"{'L' if place and months[place - 1].total else 'M'}{x:g} {y:g}"
-            points.append({"x": x, "y": y, "whole": month.protected == month.total})
+            points.append({"x": x, "y": y, "state": month.state})
     return {
         "width": width,
         "height": height,

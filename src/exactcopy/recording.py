@@ -225,8 +225,10 @@ def write_index(config: Config, chain: Sequence[Record]) -> list[str]:
     from exactcopy.report.index import INDEX
     from exactcopy.report.index import write_index as write
 
+    # What was withheld from a record is withheld here: nothing of the configuration but its time zone.
+    facility = chain[0].audit["facility"] if chain else ""
     try:
-        write(config.facility, config.time_zone, timeline(config, chain), config.records, datetime.now(UTC))
+        write(facility, config.time_zone, timeline(config, chain), config.records, datetime.now(UTC))
     except OSError as error:
         return [f"{config.records / INDEX}: it could not be written ({error.strerror}). The records are not affected."]
     return []

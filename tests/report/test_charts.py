@@ -63,7 +63,7 @@ def test_a_line_is_at_the_top_only_where_all_is_protected_and_broken_where_nothi
     drawing = line(made, floor)
     known = [each for each in counts if each]
     for point, (_, short) in zip(drawing["points"], known, strict=True):
-        assert point["whole"] is (short == 0)
+        assert point["state"] == ("gap" if short else "all")
         assert point["y"] == EDGE if short == 0 else EDGE + LEAST - 0.01 <= point["y"] <= drawing["height"] - EDGE
     beginnings = sum(bool(each) and (not place or not counts[place - 1]) for place, each in enumerate(counts))
     assert (drawing["path"].count("M"), drawing["path"].count("L")) == (beginnings, len(known) - beginnings)
