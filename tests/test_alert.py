@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exactcopy.alert import Told, channels, tell, telling
+from exactcopy.alert import Told, channels, exposition, tell, telling
 from exactcopy.changes import Change, Item, Kind, Standing, standing
 from exactcopy.checks import finding_id
 from exactcopy.config import load_config
@@ -20,7 +22,7 @@ from exactcopy.errors import RunLocked
 from exactcopy.model import Severity
 from exactcopy.records import alerts
 from exactcopy.results import SelfTest
-from tests.clinic import Clinic, audit_at
+from tests.clinic import ROOT, Clinic, audit_at
 from tests.endpoints import Received, mail, web
 from tests.test_drift import drift_at
 
@@ -383,3 +385,19 @@ def test_without_channels_nothing_is_sent_or_written(tmp_path: Path) -> None:
     config = Clinic(tmp_path).configure()
     run_at(config, NOW, FOUND, [])
     assert not (tmp_path / ".exactcopy").exists()
+
+
+def test_the_guide_loads_and_names_the_metrics_that_are_written(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    [table] = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    alert = load_config(Clinic(tmp_path, settings=table).configure()).alert
+    assert (len(alert.notify), alert.ping) == (2, "env:EXACTCOPY_PING")
+    rules, *pipelines = (yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL))
+    assert [list(pipeline) for pipeline in pipelines] == [["name", True, "concurrency", "jobs"], ["drift", "audit"]]
+    run = {"ended": 1.0, "whole": 1.0, "code": 0}
+    findings = {severity.value: 0 for severity in Severity}
+    series = {"runs": {"drift": run}, "complete": 1, "findings": findings, "accepted": 0, "studies": []}
+    written = {line.split("{")[0].split()[0] for line in exposition(series) if not line.startswith("#")}
+    written |= {line.split()[2] for line in exposition(series) if line.startswith("# TYPE")}
+    asked = {name for rule in rules["groups"][0]["rules"] for name in re.findall(r"exactcopy_\w+", rule["expr"])}
+    assert asked <= written == set(re.findall(r"^\| `(exactcopy_\w+)`", guide, re.MULTILINE))

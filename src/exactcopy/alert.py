@@ -381,7 +381,7 @@ def _write_metrics(run: _Run, series: Mapping[str, Any]) -> dict[str, Any] | Non
         return None
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text("".join(f"{line}\n" for line in _exposition(series)), encoding="utf-8")
+        partial.write_text("".join(f"{line}\n" for line in exposition(series)), encoding="utf-8")
         partial.chmod(0o644)
         partial.replace(path)
     except OSError:
@@ -389,7 +389,7 @@ def _write_metrics(run: _Run, series: Mapping[str, Any]) -> dict[str, Any] | Non
     return None
 
 
-def _exposition(series: Mapping[str, Any]) -> Iterator[str]:
+def exposition(series: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of the text format of Prometheus; names of stores need no escapes."""
     runs = series["runs"]
     yield from _gauge(

@@ -50,6 +50,14 @@ class AuditFormat(StrEnum):
     JSON = "json"
 
 
+class Scheduler(StrEnum):
+    """What `schedule` writes for."""
+
+    SYSTEMD = "systemd"
+    CRON = "cron"
+    WINDOWS = "windows"
+
+
 class ReportFormat(StrEnum):
     """What `report` can write."""
 
@@ -246,6 +254,27 @@ def verify(
     verified = verifying.verify(records, anchors, state)
     typer.echo("\n".join(verifying.lines(verified)))
     raise typer.Exit(EXCEPTIONS if verified.faults else 0)
+
+
+@app.command()
+def schedule(
+    config: ConfigPath = Path("exactcopy.toml"),
+    format: Annotated[
+        Scheduler | None,
+        typer.Option(help="What is to start it; by default what this computer has.", show_default=False),
+    ] = None,
+    install: Annotated[
+        bool, typer.Option("--install", help="Install it for this account: systemd timers, or lines of its crontab.")
+    ] = False,
+) -> None:
+    """Print what runs the audit each month and the drift check on all other days, or install it."""
+    from exactcopy import schedule as scheduling
+    from exactcopy.config import load_config
+
+    both = scheduling.jobs(load_config(config))
+    chosen = scheduling.Scheduler((format or scheduling.here()).value)
+    for line in scheduling.install(chosen, both) if install else scheduling.lines(chosen, both):
+        typer.echo(line)
 
 
 @app.command()
