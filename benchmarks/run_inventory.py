@@ -1,6 +1,7 @@
 """One inventory, from listing to finished table: `python -m benchmarks.run_inventory FOLDER WORKERS WORK`."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from time import perf_counter, time_ns
 
@@ -10,10 +11,11 @@ def inventory(root: Path, workers: int, work: Path) -> float:
     # What workers run is imported before they are forked, as in an audit.
     from exactcopy.inventory import reading
     from exactcopy.pool import Pool
+    from exactcopy.stores import import_kinds
 
     del reading
 
-    with Pool(workers, ["exactcopy.stores.folder"]) as pool:
+    with Pool(workers, partial(import_kinds, ["folder"])) as pool:
         from exactcopy.inventory.database import database
         from exactcopy.inventory.taking import take_inventory
         from exactcopy.model import Role, Target

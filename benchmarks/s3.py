@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from email.message import Message
+from functools import partial
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from time import perf_counter, time_ns
@@ -191,9 +192,11 @@ def _inventory(endpoint: str, bucket: str, workers: int) -> Took:
     # What workers run is imported before they are forked, as in an audit.
     from exactcopy.inventory import reading
     from exactcopy.pool import Pool
+    from exactcopy.stores import import_kinds
 
     del reading
-    with Pool(workers, ["exactcopy.stores.s3"]) as pool, tempfile.TemporaryDirectory(prefix="exactcopy-bench-") as name:
+    prepare = partial(import_kinds, ["s3"])
+    with Pool(workers, prepare) as pool, tempfile.TemporaryDirectory(prefix="exactcopy-bench-") as name:
         from exactcopy.inventory.database import database
         from exactcopy.inventory.taking import take_inventory
 

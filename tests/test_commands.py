@@ -109,7 +109,7 @@ def test_explain_names_the_worklist_and_the_studies(audited: Clinic) -> None:
     done = audited.run("explain", name)
     assert done.returncode == 0
     assert "Owner: Sam Ortiz" in done.stdout
-    label = done.stdout.split("Studies: ")[1].split(",")[0].strip()
+    label = done.stdout.split("Studies: ")[1].split()[0].rstrip(",")
     study = audited.run("explain", label)
     assert study.returncode == 0
     assert "missing" in study.stdout

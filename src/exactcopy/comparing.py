@@ -1,6 +1,6 @@
 """List, plan, read, match, reconcile: the part of the straight line that an audit and a drift check have in common."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from exactcopy import records
 from exactcopy.config import Config
+from exactcopy.dicom.quiet import pydicom_quietly
 from exactcopy.digest import CONTENT, MD5
 from exactcopy.errors import StoreUnavailable
 from exactcopy.evidence import before, examined, last_differences, last_inventory, seen_studies
@@ -26,7 +27,7 @@ from exactcopy.reconcile.differences import find_differences
 from exactcopy.reconcile.facts import find_studies
 from exactcopy.reconcile.outcomes import find_outcomes
 from exactcopy.records import Run
-from exactcopy.stores import PACS, modules, served
+from exactcopy.stores import PACS, import_kinds, served
 from exactcopy.tokens import Ledger
 
 
@@ -49,7 +50,7 @@ def opened(config: Config) -> Iterator[tuple[Config, Pool, Path]]:
     # The pool is entered twice. Its workers start first: they are forked, and must not hold the lock when this
     # process is gone. And they end first: what they write must not outlive the removal of scratch.
     with (
-        Pool(modules=modules(config.stores)) as pool,
+        Pool(prepare=partial(_prepare, {store.kind for store in config.stores})) as pool,
         records.locked(config),
         records.scratch(config) as scratch,
         served(config.stores) as reached,
@@ -81,6 +82,12 @@ def counter(advance: Advance) -> Callable[[], None]:
 def nanoseconds(moment: datetime) -> int:
     """Return a moment as inventories hold it: nanoseconds since 1970, in whole seconds."""
     return int(moment.timestamp()) * 1_000_000_000
+
+
+def _prepare(kinds: Collection[str]) -> None:
+    """Import what every worker needs: its stores, and what opens an image."""
+    import_kinds(kinds)
+    pydicom_quietly()
 
 
 def _with(config: Config, stores: Sequence[Target]) -> Config:

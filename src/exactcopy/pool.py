@@ -6,13 +6,11 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from itertools import islice
 from multiprocessing import get_context
 from queue import SimpleQueue
@@ -31,13 +29,13 @@ class Died:
 class Pool:
     """Worker processes that end with their parent, however that ends."""
 
-    def __init__(self, workers: int | None = None, modules: Sequence[str] = ()) -> None:
-        """Start `workers` processes (default: one per core that is ours) at once, while nothing heavy is imported yet.
+    def __init__(self, workers: int | None = None, prepare: Callable[[], object] | None = None) -> None:
+        """Start `workers` processes (default: one per core that is ours) at once, while this one has a single thread.
 
-        They import `modules` while they have nothing else to do.
+        `prepare` imports what all of them need: once, before they are forked; where they cannot be, in each.
         """
         self.workers = workers or _cores()
-        self._modules = tuple(modules)
+        self._prepare = prepare
         self._executor = self._start()
 
     def __enter__(self) -> Self:
@@ -113,11 +111,13 @@ class Pool:
     def _start(self) -> ProcessPoolExecutor:
         # Forking is quick, and safe only while this process has a single thread.
         forks = sys.platform == "linux" and threading.active_count() == 1
+        if forks and self._prepare:
+            self._prepare()
         executor = ProcessPoolExecutor(
             self.workers,
             mp_context=get_context("fork" if forks else "spawn"),
             initializer=_begin,
-            initargs=(self._modules,),
+            initargs=(None if forks else self._prepare,),
         )
         executor.submit(os.getpid)
         return executor
@@ -139,12 +139,10 @@ def _within(function: Callable[[Task], Result], seconds: int, task: Task) -> Res
         signal.alarm(0)
 
 
-def _begin(modules: tuple[str, ...]) -> None:
+def _begin(prepare: Callable[[], object] | None) -> None:
     _end_with_parent()
-    for name in modules:
-        # What cannot be imported is told of where it is needed.
-        with suppress(Exception):
-            import_module(name)
+    if prepare:
+        prepare()
 
 
 def _end_with_parent() -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -214,9 +214,12 @@ def _let_go() -> None:
         store.__exit__(None, None, None)
 
 
-def modules(targets: Iterable[Target]) -> list[str]:
-    """Return the modules of the stores of `targets`, for workers to import before they are needed."""
-    return sorted({KINDS[target.kind].partition(":")[0] for target in targets})
+def import_kinds(kinds: Iterable[str]) -> None:
+    """Import the modules of stores before they are needed."""
+    for kind in kinds:
+        # What cannot be imported is told of where it is needed.
+        with suppress(Exception):
+            import_module(KINDS[kind].partition(":")[0])
 
 
 # Providers that let only so many requests through.
