@@ -88,6 +88,18 @@ def test_an_acceptance_ends_with_its_last_day_and_the_finding_says_so(
     assert ("expired" in seen.message) == (today > expires)
 
 
+@given(images=st.lists(st.integers(0, 4), min_size=1, max_size=5), accepted=st.none() | st.integers(0, 12))
+def test_more_images_of_the_same_studies_are_open_again(images: list[int], accepted: int | None) -> None:
+    names = LABELS[: len(images)]
+    studies = [Affected(name, images=count) for name, count in zip(names, images, strict=True)]
+    one = Acceptance(decision=decided(expires=TODAY), finding=found().id, labels=frozenset(names), images=accepted)
+    more = accepted is not None and sum(images) > accepted
+    seen = decide(found(), Decisions(acceptances=(one,)), studies, TODAY)
+    assert (seen.state == "open") == more == ("open again" in seen.message)
+    judged = Incident(decision=decided(), finding=found().id, labels=frozenset(names), images=accepted)
+    assert (decide(found(), Decisions(incidents=(judged,)), studies, TODAY).incident is None) == more
+
+
 @given(
     allowed=st.sets(st.sampled_from(ELEMENTS)),
     differing=st.lists(st.none() | st.sets(st.sampled_from(ELEMENTS)), min_size=1, max_size=5),

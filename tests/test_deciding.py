@@ -240,6 +240,7 @@ def test_the_commands_keep_what_stands_in_the_file_byte_for_byte(tmp_path: Path)
     assert "It counts from the next audit on." in done.stdout
     accepted = file.read_bytes()
     assert accepted.startswith(COMMENTED + b'\n\n[[accept]]\nfinding = "' + missing.encode())
+    assert f'labels = ["{label_of(clinic, 0)}"]\nimages = 1\n'.encode() in accepted
     assert file.stat().st_mode & 0o777 == 0o640
     cases: list[tuple[int, tuple[str, ...]]] = [
         (0, ("assign", missing, "--owner", "Kim", "--due", "2027-01-01", "--cause", "A cable.", *who)),

@@ -116,7 +116,7 @@ def evidence(*backups: StoreFacts, primaries: tuple[StoreFacts, ...] = (), cover
         anchor_away=False,
         actions=(),
         self_test=SelfTest(planted=16, found=16, missed=(), sound=4, alarms=()),
-        reviewed=False,
+        reviewed=None,
         addressable=frozenset(),
         stated=frozenset(),
         mass_change={},

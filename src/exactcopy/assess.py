@@ -22,6 +22,7 @@ NOT_APPLICABLE = "not applicable"
 NOT_CHECKED = "not checked"
 
 AGREEMENT = "EC-BA-01"
+REVIEW = "EC-AR-01"
 # Strictest first: whether a finding may be accepted is for the strictest control of its check to say.
 _SPECIFICATIONS = ("required", "standard", "other law", "addressable", "facility policy", "proposed")
 _COPIES = {
@@ -87,7 +88,6 @@ def assess(
     checked: Sequence[Checked], controls: Iterable[Control], decisions: Decisions, evidence: Evidence
 ) -> tuple[Assessment, ...]:
     """Return what can be said of each control. Not checked is never passed; attested is never tested."""
-    today = evidence.started.date()
     holders = {store.held_by for store in evidence.stores} | (
         {evidence.recovery.held_by} if evidence.recovery else set()
     )
@@ -97,7 +97,7 @@ def assess(
     return tuple(
         Assessment(control=control, status=NOT_APPLICABLE, observed="No store is held by anybody else.")
         if control.id == AGREEMENT and holders == {"us"}
-        else _assess(control, [item for name in control.checks for item in by_check.get(name, ())], decisions, today)
+        else _assess(control, [item for name in control.checks for item in by_check.get(name, ())], decisions, evidence)
         for control in controls
     )
 
@@ -130,7 +130,8 @@ def conclude(
     return Conclusion(conclusion=conclusion, headline=headline, complete=complete)
 
 
-def _assess(control: Control, checked: Sequence[Checked], decisions: Decisions, today: date) -> Assessment:
+def _assess(control: Control, checked: Sequence[Checked], decisions: Decisions, evidence: Evidence) -> Assessment:
+    today = evidence.started.date()
     findings = [item.result for item in checked if isinstance(item.result, Finding)]
     open_questions = [item.result for item in checked if isinstance(item.result, NotChecked)]
     stated = attestation(decisions, control.id, today) if control.may_be_attested else None
@@ -143,6 +144,9 @@ def _assess(control: Control, checked: Sequence[Checked], decisions: Decisions, 
         status, observed = ATTESTED, "An agreement with each holder is on record."
     elif stated is not None:
         status, observed = ATTESTED, stated.statement
+    elif control.id == REVIEW and evidence.reviewed is not None:
+        signed = evidence.reviewed
+        status, observed = NO_EXCEPTION, f"Reviewed by {signed.by}, {signed.title}, on {signed.on}."
     elif checked and not open_questions and control.kind != "attested":
         targets = _targets(item.target for item in checked)
         status, observed = NO_EXCEPTION, f"Examined on {targets}." if targets else "Examined in this audit."

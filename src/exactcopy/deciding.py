@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from exactcopy import records
@@ -50,8 +51,9 @@ def accept(
     """Record that a finding of the last record is accepted, with its studies of that day; yield what to tell."""
     record = records.last(config)
     finding = records.finding(record, name)
-    labels = records.labels_of(record, finding["id"])
-    said = {"finding": finding["id"], "labels": labels, "reason": reason, "alternative": alternative}
+    studies = _studies(record, finding)
+    labels = studies["labels"]
+    said = {"finding": finding["id"], **studies, "reason": reason, "alternative": alternative}
     written = _append(config, signed, "accept", {**said, "expires": expires})
     of = f" with its {len(labels):,} {'study' if len(labels) == 1 else 'studies'} of {record.id}" if labels else ""
     yield (
@@ -118,13 +120,8 @@ def incident(config: Config, signed: Signed, name: str, *, is_one: bool, reason:
     """Record whether what a finding of the last record saw is a security incident; yield what to tell."""
     record = records.last(config)
     finding = records.finding(record, name)
-    labels = records.labels_of(record, finding["id"])
-    _append(
-        config,
-        signed,
-        "incident",
-        {"finding": finding["id"], "labels": labels, "incident": is_one, "reason": reason},
-    )
+    said = {"finding": finding["id"], **_studies(record, finding), "incident": is_one, "reason": reason}
+    _append(config, signed, "incident", said)
     yield (
         f"Recorded in {config.decisions.name}: {finding['id']} is {'a' if is_one else 'no'} security incident. "
         f"{finding['title']}."
@@ -217,6 +214,14 @@ def _action(record: Record, name: str) -> Mapping[str, object]:
     carried = record.audit.get("corrective_actions", ())
     found: Mapping[str, object] | None = next((each for each in carried if each["id"].lower() == name.lower()), None)
     return found or records.finding(record, name)
+
+
+def _studies(record: Record, finding: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a decision says of the studies of a finding: their labels, and how many images have a gap."""
+    studies = records.studies_of(record, finding["id"])
+    backups = {each["name"] for each in record.audit["stores"] if each["role"] == "backup"}
+    counted = bool(studies) and finding["target"] in backups
+    return {"labels": sorted(studies), "images": sum(studies.values()) if counted else None}
 
 
 def _known_labels(record: Record, named: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ from exactcopy.records import History, Record, Run
 from exactcopy.records.document import method
 from exactcopy.recovery import clean_up, tell_apart
 from exactcopy.restore import FAILED, Draw, read_tests, summarize
-from exactcopy.results import Action, Evidence, MassChange, RestoreTest, SelfTest, StoreFacts
+from exactcopy.results import Action, Decision, Evidence, MassChange, RestoreTest, SelfTest, StoreFacts
 from exactcopy.stores.hosts import way_to
 from exactcopy.upkeep import place_of, upkeep
 
@@ -83,7 +83,7 @@ def gather(
         mass_change=_mass_change(case, inventories, stores, history),
         anchor_away=config.anchor is not None and not config.anchor.exists(),
         actions=tuple(_actions(run, history.last)) if history.last else (),
-        reviewed=history.last is not None and _reviewed(run.decisions, history.last),
+        reviewed=_reviewed(run.decisions, history.last) if history.last else None,
         addressable=addressable(controls),
         stated=frozenset(
             check
@@ -137,10 +137,11 @@ def _actions(run: Run, last: Record) -> Iterator[Action]:
             yield assign(Action(**{**named, "severity": severity, "due": due}), run.decisions)
 
 
-def _reviewed(decisions: Decisions, last: Record) -> bool:
-    """Whether a review names the last record, and the hash of what it is today: its audit.json, or its manifest."""
+def _reviewed(decisions: Decisions, last: Record) -> Decision | None:
+    """Return the last review that names the last record, and the hash of its audit.json or its manifest as it is."""
     hashes = (records.digest(last.folder / "audit.json"), last.manifest_sha256)
-    return any(each.record == last.id and each.sha256 in hashes for each in decisions.reviews)
+    found = [each.decision for each in decisions.reviews if each.record == last.id and each.sha256 in hashes]
+    return found[-1] if found else None
 
 
 def _retired(run: Run) -> set[str]:
@@ -162,7 +163,7 @@ def refusal_of(run: Run, case: Case) -> StoreUnavailable | None:
             "no_agreement",
             recovery.name,
             f"no agreement with {recovery.held_by} is on record, so nothing was put there",
-            "Record it in decisions.toml: [[attest]] with control EC-BA-01 and party as in held_by.",
+            f'Record it: `exactcopy attest EC-BA-01 "…" --party "{recovery.held_by}"`.',
         )
     # Else what a killed test left would make the PACS look like a store that has just these studies.
     clean_up(recovery, run.config.state)

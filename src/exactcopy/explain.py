@@ -38,6 +38,7 @@ def explain(config: Config, name: str) -> Iterator[str]:
         finding = records.finding(record, name)
         yield from _finding(record, finding)
         yield from _decisions(finding, judges(load_controls(), config))
+        yield from _studies(record, finding)
     else:
         yield from _label(record, name.upper())
 
@@ -89,7 +90,10 @@ def _finding(record: Record, finding: Mapping[str, Any]) -> Iterator[str]:
     yield f"Owner: {finding['owner'] or 'No owner yet'}, by {finding['due'] or 'no date'}"
     if finding["worklist"]:
         yield f"Worklist: {record.restricted / finding['worklist']}"
-    labels = records.labels_of(record, finding["id"])
+
+
+def _studies(record: Record, finding: Mapping[str, Any]) -> Iterator[str]:
+    labels = sorted(records.studies_of(record, finding["id"]))
     if labels:
         more = f" and {len(labels) - _MOST_LABELS:,} more in gaps.csv" if len(labels) > _MOST_LABELS else ""
         yield f"Studies: {', '.join(labels[:_MOST_LABELS])}{more}"

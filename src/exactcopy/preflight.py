@@ -46,8 +46,8 @@ def needs(config: Config, decisions: Decisions, today: date, *, test_alerts: boo
         if target.held_by != "us" and not attestation(decisions, AGREEMENT, today, target.held_by):
             yield Need(
                 False,
-                f"{target.name}: no current agreement with {target.held_by} is on record. Record it in decisions.toml:"
-                " [[attest]] with control EC-BA-01 and party as in held_by.",
+                f"{target.name}: no current agreement with {target.held_by} is on record. Record it:"
+                f' `exactcopy attest EC-BA-01 "…" --party "{target.held_by}"`.',
             )
     for usable, said in channels(config, test=test_alerts):
         yield Need(usable, said)

@@ -24,6 +24,7 @@ from exactcopy.reconcile.affected import (
     altered_elements,
     find_affected,
     find_restored,
+    gap_images,
     gap_rows,
     labelled_studies,
     write_worklists,
@@ -184,8 +185,13 @@ def decided(finding: Finding, run: Run, case: Case, labels: Mapping[str, str]) -
     studies: list[str] | None = []
     if decisions.acceptances or decisions.incidents:
         studies = affected_studies(case, finding.check, finding.target)
+    images = gap_images(case, finding.target) if studies else {}
     differing = altered_elements(case, finding.target) if studies and finding.check == EXACT else {}
-    named = None if studies is None else [Affected(labels.get(each), differing.get(each)) for each in studies]
+    named = (
+        None
+        if studies is None
+        else [Affected(labels.get(each), differing.get(each), images.get(each, 0)) for each in studies]
+    )
     return decide(finding, decisions, named, run.unfinished.started.date())
 
 

@@ -541,11 +541,11 @@ class Evidence:
     anchor_at: Place | None
     # There is no file where the configuration says that the anchor is.
     anchor_away: bool
-    # What the last record left to be done, with what was decided about it since; whether its report was reviewed.
+    # What the last record left to be done, with what was decided about it since; who reviewed its report.
     actions: tuple[Action, ...]
     # None: it could not be made.
     self_test: SelfTest | None
-    reviewed: bool
+    reviewed: Decision | None
     # The checks by which an addressable specification is judged, and no stricter one.
     addressable: frozenset[str]
     # The checks of which people state the control today.

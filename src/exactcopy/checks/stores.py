@@ -172,6 +172,6 @@ def _agreed(evidence: Evidence, name: str, held_by: str) -> Result:
         to_check=("Is there a signed agreement that was only not recorded, or that has expired?",),
         remedy=(
             f"Find or sign the business associate agreement with {held_by}.",
-            "Record it in decisions.toml: [[attest]] with control EC-BA-01 and party as in held_by.",
+            f'Record it: `exactcopy attest EC-BA-01 "…" --party "{held_by}"`.',
         ),
     )

@@ -202,6 +202,13 @@ def labels(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def count(value: object) -> int:
+    """Take a whole number, none below 0."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError(f"{shown(value)} is no count. Write a whole number, without quotes.")
+
+
 def names(value: object) -> tuple[str, ...]:
     """Take a list of different texts, at least one."""
     if not isinstance(value, list):
@@ -254,6 +261,7 @@ Day = Annotated[date, PlainValidator(day)]
 Days = Annotated[int, PlainValidator(days)]
 Years = Annotated[int, PlainValidator(years)]
 Names = Annotated[tuple[str, ...], PlainValidator(names)]
+Count = Annotated[int, PlainValidator(count)]
 Labels = Annotated[tuple[str, ...], PlainValidator(labels)]
 FindingId = Annotated[str, matching(r"F-[0-9a-f]{8}", "finding", 'its id as the report has it: "F-1a2b3c4d"')]
 RecordId = Annotated[str, matching(r"\d{4}-\d\d-\d\dT\d{6}Z", "record", 'the name of its folder: "2026-11-24T060000Z"')]

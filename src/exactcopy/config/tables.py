@@ -10,6 +10,7 @@ from pydantic import Field, PlainValidator, SerializeAsAny
 
 from exactcopy.config.access import Ping, Secret, Secrets, TimeStamps
 from exactcopy.config.border import (
+    Count,
     Day,
     Days,
     Digest,
@@ -185,6 +186,7 @@ class Accept(Decision):
     }
     finding: FindingId | None = None
     labels: Labels = ()
+    images: Count | None = None
     backup: Text | None = None
     elements: Names = ()
     reason: LongText = ""
@@ -232,6 +234,7 @@ class Incident(Decision):
     }
     finding: FindingId = ""
     labels: Labels = ()
+    images: Count | None = None
     incident: Flag = False
     reason: LongText = ""
 

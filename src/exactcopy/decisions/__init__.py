@@ -20,11 +20,15 @@ LASTS = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """A `finding` that is accepted as it was: its studies of that day, by label. Or what may differ on a `backup`."""
+    """A `finding` that is accepted as it was: its studies of that day, by label. Or what may differ on a `backup`.
+
+    `images` of those studies had a gap on that day, where it was counted.
+    """
 
     decision: Decision
     finding: str | None = None
     labels: frozenset[str] = frozenset()
+    images: int | None = None
     backup: str | None = None
     elements: frozenset[str] = frozenset()
 
@@ -59,6 +63,7 @@ class Incident:
     decision: Decision
     finding: str
     labels: frozenset[str] = frozenset()
+    images: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +162,7 @@ def _decisions(file: "tables.DecisionsFile", content: bytes) -> Decisions:
                 ),
                 finding=table.finding,
                 labels=frozenset(table.labels),
+                images=table.images,
                 backup=table.backup,
                 elements=frozenset(map(element, table.elements)),
             )
@@ -188,6 +194,7 @@ def _decisions(file: "tables.DecisionsFile", content: bytes) -> Decisions:
                 decision=_decision(table, table.reason, incident=table.incident),
                 finding=table.finding,
                 labels=frozenset(table.labels),
+                images=table.images,
             )
             for table in file.incident
         ),

@@ -21,18 +21,21 @@ Item = TypeVar("Item", Acceptance, Assignment, Incident)
 class Affected:
     """A study that a finding is about. `label`: the one it bore before this audit, None if it is new.
 
-    `elements` names all that differs in its copy, where it differs in named elements only; else None.
+    `elements` names all that differs in its copy, where it differs in named elements only; else None. `images` of it
+    have a gap on the backup that the finding is about.
     """
 
     label: str | None
     elements: frozenset[str] | None = None
+    images: int = 0
 
 
 def decide(finding: Finding, decisions: Decisions, affected: Sequence[Affected] | None, today: date) -> Finding:
     """Return `finding` with what people decided about it; `affected` is None where it is about no studies.
 
     It is accepted where every one of its studies is covered, and counts those that are covered where not. What is new
-    since an acceptance is open, and so is what has expired.
+    since an acceptance is open: studies that it does not list, and those that it lists where more of their images have
+    a gap than on its day. So is what has expired.
     """
     since = _begun(finding.first_seen)
     return _judged(_assigned(_accepted(finding, decisions, affected, today), decisions, since), decisions, affected)
@@ -51,6 +54,12 @@ def covers(acceptance: Acceptance, finding: Finding, study: Affected) -> bool:
     )
 
 
+def outgrown(decided: Acceptance | Incident, affected: Iterable[Affected]) -> bool:
+    """Whether more images of the studies that a decision lists have a gap today than when it was made."""
+    listed = sum(study.images for study in affected if study.label in decided.labels)
+    return decided.images is not None and listed > decided.images
+
+
 def assign(action: Action, decisions: Decisions) -> Action:
     """Return what has to be done with the owner, the day and the cause that people decided since."""
     mine = _mine(decisions.assignments, action.id, _begun(action.first_seen))
@@ -64,15 +73,18 @@ def _accepted(finding: Finding, decisions: Decisions, affected: Sequence[Affecte
         return any(covers(acceptance, finding, study) for study in affected)
 
     mine = sorted(filter(speaks, decisions.acceptances), key=lambda each: each.decision.on)
-    current = [each for each in mine if each.decision.expires is None or each.decision.expires >= today]
+    lasting = [each for each in mine if each.decision.expires is None or each.decision.expires >= today]
+    current = [each for each in lasting if not outgrown(each, affected or ())]
     if affected is None:
         count, whole = 0, bool(current)
     else:
         count = sum(any(covers(each, finding, study) for each in current) for study in affected)
         whole = 0 < count == len(affected)
-    lapsed = [each for each in mine if each not in current]
+    lapsed = [each for each in mine if each not in lasting]
     said = ""
-    if lapsed and not whole:
+    if len(current) < len(lasting) and not whole:
+        said = " More images of the studies that were accepted have a gap now: they are open again."
+    elif lapsed and not whole:
         last = lapsed[-1].decision
         said = f" The acceptance of {last.on} by {last.by} expired on {last.expires}."
     elif affected is not None and any(each.finding == finding.id and not each.labels for each in decisions.acceptances):
@@ -96,6 +108,7 @@ def _assigned(finding: Finding, decisions: Decisions, since: date) -> Finding:
 def _judged(finding: Finding, decisions: Decisions, affected: Sequence[Affected] | None) -> Finding:
     """Add the decision whether it is an incident, where it is about all that is affected today."""
     mine = _mine(decisions.incidents, finding.id, _begun(finding.first_seen))
+    mine = [each for each in mine if not outgrown(each, affected or ())]
     labels = frozenset[str]().union(*(each.labels for each in mine))
     if not mine or any(study.label not in labels for study in affected or ()):
         return finding

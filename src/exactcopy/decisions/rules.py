@@ -108,6 +108,8 @@ def _accept(table: Accept, judged_by: Mapping[str, Control]) -> Iterator[tuple[s
             "labels",
             "are of a finding. Remove them: a list of elements covers every study that differs in them only.",
         )
+    if "images" in given and "labels" not in given:
+        yield "images", "belongs to labels only. Remove it."
     for name in table.elements:
         try:
             element(name)

@@ -84,6 +84,16 @@ def affected_studies(case: Case, check: str, target: str) -> list[str] | None:
     return None if select is None else [study for (study,) in rows(case.db, f"select distinct study from ({select})")]
 
 
+def gap_images(case: Case, backup: str) -> dict[str, int]:
+    """Return how many images of each study have a gap on `backup`."""
+    found = rows(
+        case.db,
+        f"""select study, sum(altered + different + missing + unreadable)::bigint from study_states
+            where backup = {literal(backup)} and state = 'gap' group by study""",
+    )
+    return dict(found)
+
+
 def altered_elements(case: Case, backup: str) -> dict[str, frozenset[str]]:
     """Return the studies whose copies on `backup` differ in named elements only, each with all of those."""
     found = rows(

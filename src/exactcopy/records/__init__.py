@@ -27,6 +27,7 @@ MANIFEST = "manifest-sha256.txt"
 JOURNAL = "audits.jsonl"
 RESTRICTED = "restricted"
 _ID = "%Y-%m-%dT%H%M%SZ"
+_GAPS = ("altered", "different", "missing", "unreadable")
 _RESUMABLE = timedelta(hours=24)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -304,10 +305,11 @@ def finding(record: Record, name: str) -> Mapping[str, Any]:
     return one
 
 
-def labels_of(record: Record, finding_id: str) -> list[str]:
-    """Return the labels of the studies that a finding of a record is about."""
+def studies_of(record: Record, finding_id: str) -> dict[str, int]:
+    """Return the labels of the studies that a finding of a record is about, and how many images of each have a gap."""
     with (record.folder / "gaps.csv").open(newline="", encoding="utf-8") as file:
-        return sorted({row["label"] for row in csv.DictReader(file) if row["finding"] == finding_id})
+        found = [row for row in csv.DictReader(file) if row["finding"] == finding_id]
+    return {row["label"]: sum(int(row[outcome] or 0) for outcome in _GAPS) for row in found}
 
 
 class History:
