@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exactcopy import selfscan
+from exactcopy.aliases import Aliases
 from exactcopy.dicom.patient import patient_of, tokens
 from exactcopy.errors import RecordError
 from exactcopy.inventory.database import save_rows
 from exactcopy.inventory.schema import TOKENS
 from exactcopy.reconcile.case import Case
 from exactcopy.report import render
-from exactcopy.selfscan import Outside, Scan, Withheld
+from exactcopy.selfscan import Outside, Scan
 from exactcopy.tokens import NEWEST_BIRTH, Ledger, days, grams, token, words
 from exactcopy.verify import verify
 from tests.clinic import Clinic, audit_at, findings
@@ -154,7 +155,7 @@ def test_nothing_is_said_without_patient_data(tmp_path: Path) -> None:
 
 
 def test_what_is_withheld_is_replaced_wherever_it_stands_and_nothing_else() -> None:
-    withheld = Withheld(shown={"smith-john": "backup 1", "smith-john-2": "backup 2", "R. (Main)": "[withheld]"})
+    withheld = Aliases(shown={"smith-john": "backup 1", "smith-john-2": "backup 2", "R. (Main)": "[withheld]"})
     said = {
         "smith-john": ["worklist-smith-john.csv", "smith-john-2: smith-john", 7],
         "at": "R. (Main), blacksmith-johnson",

@@ -150,15 +150,22 @@ def report(
         bool,
         typer.Option("--no-attachments", help="Leave audit.json and gaps.csv out of the PDF, to show it to others."),
     ] = False,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact",
+            help="PDF and HTML without names and days, nor modality and year of few studies, to share outside.",
+        ),
+    ] = False,
 ) -> None:
     """Write the report of a record again, in any format. The record itself is not touched.
 
     The PDF is PDF/A-3a and PDF/UA-1, and carries audit.json and gaps.csv as attachments.
     """
-    from exactcopy.report import render
+    from exactcopy.report import REDACTED, render
 
-    chosen = [each.value for each in format or ReportFormat]
-    for path in render(record, chosen, out, attachments=not no_attachments):
+    chosen = [each.value for each in format or (map(ReportFormat, REDACTED) if redact else ReportFormat)]
+    for path in render(record, chosen, out, attachments=not no_attachments, redacted=redact):
         typer.echo(path)
 
 

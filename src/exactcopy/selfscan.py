@@ -8,12 +8,13 @@ import csv
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cache
 from html import unescape
 from pathlib import Path
 from typing import Any
 
+from exactcopy.aliases import Aliases
 from exactcopy.config import Config
 from exactcopy.decisions import Decisions
 from exactcopy.inventory.database import note_of, parquet, row, rows
@@ -55,30 +56,6 @@ class Outside:
     who: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withheld:
-    """What may not travel, and what stands for it."""
-
-    shown: Mapping[str, str] = field(default_factory=dict)
-
-    def applied(self, value: Any) -> Any:
-        """Return `value` with what may not travel replaced in every string, nested ones and keys included."""
-        return self._applied(value) if self.shown else value
-
-    def _applied(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._pattern().sub(lambda found: self.shown[found[0]], value)
-        if isinstance(value, Mapping):
-            return {self._applied(key): self._applied(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._applied(each) for each in value]
-        return value
-
-    def _pattern(self) -> re.Pattern[str]:
-        longest_first = sorted(self.shown, key=len, reverse=True)
-        return re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, longest_first))})(?![^\W_])")
-
-
 def outside(config: Config, decisions: Decisions, stores: Iterable[StoreFacts]) -> Iterator[Outside]:
     """Yield every string of outside origin that travels."""
     yield Outside(where="the configuration: facility", text=config.facility, who=True)
@@ -86,6 +63,10 @@ def outside(config: Config, decisions: Decisions, stores: Iterable[StoreFacts]) 
     for key, person in (("security_official", config.security_official), ("it", config.it)):
         if person:
             yield Outside(where=f"the configuration: people.{key}", text=person, who=True)
+    if rule := config.retention:
+        yield Outside(where="the configuration: policy.retention.set_by", text=rule.set_by, who=True)
+        for key, text in (("rule", rule.rule), ("citation", rule.citation)):
+            yield Outside(where=f"the configuration: policy.retention.{key}", text=text)
     facts = {store.name: store for store in stores}
     for alias, target in aliases(config).items():
         where = f"the configuration, {alias}"
@@ -129,7 +110,7 @@ class Scan:
         self._tokens: int = counted[0]
         hits = self._of({each.text for each in strings}, in_string)
         withheld = [each for each in strings if each.text in hits]
-        self.withheld = Withheld(shown={each.text: each.shown for each in withheld})
+        self.withheld = Aliases(shown={each.text: each.shown for each in withheld})
         self.facts = SelfScan(
             strings=len(strings),
             tokens=self._tokens,
@@ -144,7 +125,7 @@ class Scan:
 
     def withhold(self, texts: Iterable[str]) -> None:
         """Withhold more."""
-        self.withheld = Withheld(shown={**self.withheld.shown, **dict.fromkeys(texts, WITHHELD)})
+        self.withheld = Aliases(shown={**self.withheld.shown, **dict.fromkeys(texts, WITHHELD)})
 
     def _of(self, texts: Collection[str], rule: Rule) -> frozenset[str]:
         """Return the texts that hold patient data by a rule: what of a text is compared, and as what."""

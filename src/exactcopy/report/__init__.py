@@ -20,6 +20,7 @@ from exactcopy.report.formats import (
     write_junit,
 )
 from exactcopy.report.pdf import pdf_possible, write_pdf
+from exactcopy.report.redaction import redact, redact_rows
 from exactcopy.report.view import view
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ FORMATS = {
     "junit": Format(file="junit.xml", write=lambda record, path: write_junit(record.audit, path)),
 }
 
+# What can be redacted; the others are the data itself.
+REDACTED = ("pdf", "html")
+
 
 def load_record(folder: Path) -> Record:
     """Read the record in `folder`, sealed or still being written."""
@@ -116,24 +120,39 @@ def _read_gaps(text: bytes) -> "pd.DataFrame | None":
     return rows.astype(dict.fromkeys(counts, "int64"))
 
 
-def render(record: Record | Path, formats: Iterable[str], out: Path, *, attachments: bool = True) -> list[Path]:
+def render(
+    record: Record | Path, formats: Iterable[str], out: Path, *, attachments: bool = True, redacted: bool = False
+) -> list[Path]:
     """Write `record` into the folder `out` in each of `formats`; give the files written.
 
-    Without `attachments` the PDF is its pages alone.
+    Without `attachments` the PDF is its pages alone; so it is `redacted`, where names and days are left out, too.
     """
     wanted = list(formats)
     if unknown := [name for name in wanted if name not in FORMATS]:
         raise ConfigError([f"format: {name!r} is none. Use {', '.join(FORMATS)}." for name in unknown])
+    if redacted and (whole := [name for name in wanted if name not in REDACTED]):
+        raise ConfigError(
+            [f"--redact: {name} holds what a redacted copy leaves out. Use {' or '.join(REDACTED)}." for name in whole]
+        )
     loaded = load_record(record) if isinstance(record, Path) else record
     if loaded.audit.get("self_scan", {}).get("stopped") and not {"json", "csv"}.issuperset(wanted):
         message = f"{loaded.folder}: its pages held patient data and were stopped. Audit again, once that is mended."
         raise RecordError(message)
     if not attachments:
         loaded = replace(loaded, attachments={})
+    if redacted:
+        loaded = replace(
+            loaded,
+            audit=redact(loaded.audit, loaded.hashes["audit.json"]),
+            gaps=redact_rows(loaded.gaps, loaded.audit),
+            attachments={},
+        )
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for name in wanted:
         path = out / FORMATS[name].file
+        # It must not be taken for the record's own.
+        path = path.with_stem(f"{path.stem}-redacted") if redacted else path
         FORMATS[name].write(loaded, path)
         written.append(path)
     return written

@@ -21,6 +21,8 @@ DISCLAIMER = (
     "or from when it was last in effect, whichever is later (45 CFR 164.316(b)(2)(i))."
 )
 
+REDACTED = "This redacted copy bears no seal, and no file of the record is attached to it."
+
 # Who can change the list can change the draw: that nobody could choose would say too much.
 FIRST_DRAW = (
     "No person enters the seed. On this first audit it follows from the list alone, so whoever can change the list "
@@ -60,7 +62,7 @@ def section(audit: View, hashes: Mapping[str, str]) -> View:
     return {
         "files": [{"name": name, "what": what, "sha256": sha256 or "not known when this was printed"}
                   for name, what, sha256 in files],
-        "seal": _seal(sealed),
+        "seal": REDACTED if "redacted" in audit else _seal(sealed),
         "first": previous is None,
         "chance": FIRST_DRAW if previous is None else LATER_DRAW,
         "draws": [_draw(each) for each in audit["restore_tests"] if each["sample"]["frame_sha256"]],

@@ -21,6 +21,10 @@ HEADLINES = {
 FIRST_AUDIT = (
     "The primary as found today is the reference; loss before today that left no differing copy cannot be seen."
 )
+REDACTED = (
+    "Names, days and what people wrote are left out, and so are modality and year where fewer than five studies share "
+    "them. It bears no seal; the record that it is of is the one whose audit.json has the SHA-256 {}."
+)
 CERTIFIES = "This certifies review, not compliance."
 TICKS = (
     "I read the results and what was not checked",
@@ -45,12 +49,14 @@ def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: 
     not_examined = " ".join([*left_out, stores.archives(audit["stores"])]).rstrip()
     scope = f"{_covers(audit)}. Not: {audit['scope']['not']}."
     first = FIRST_AUDIT if audit["audit"]["first"] else None
+    redacted = REDACTED.format(audit["redacted"]) if "redacted" in audit else None
     figures = [_weakest(sums), _waiting(audit), _restores(audit), _oldest_proof(audit)]
     parts = Parts(
         facility=audit["facility"],
         notes=[each["note"] for each in figures],
         explain=explain(code, audit, sums, distinct_gaps),
         fine=[
+            f"Redacted copy. {redacted}" if redacted else "",
             f"Not examined: {not_examined}" if not_examined else "",
             scope,
             f"First audit. {first}" if first else "",
@@ -71,6 +77,7 @@ def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: 
         "not_examined": not_examined,
         "scope": scope,
         "first_audit": first,
+        "redacted": redacted,
         "figures": figures,
         "bars": parts.bars,
         "more_bars": len(backups) - len(parts.bars),

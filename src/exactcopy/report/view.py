@@ -11,6 +11,7 @@ from exactcopy.report import (
     evidence,
     gaps,
     method,
+    redaction,
     side_by_side,
     trend,
     verdict,
@@ -30,7 +31,7 @@ def view(audit: Mapping[str, Any], rows: "pd.DataFrame | None", hashes: Mapping[
     run = clean["audit"]
     covered = coverage.section(clean, clock)
     cards = gaps.cards(clean, clock)
-    return {
+    made = {
         "facility": clean["facility"],
         "title": f"DICOM backup audit, {clean['facility']}, {clock.day(run['started'])}",
         "day": clock.day(run["started"]),
@@ -51,6 +52,10 @@ def view(audit: Mapping[str, Any], rows: "pd.DataFrame | None", hashes: Mapping[
         "trend": trend.section(clean, clock),
         "between": between.section(clean, clock),
     }
+    if "redacted" not in clean:
+        return made
+    # A file has to bear a day: the first of its month.
+    return {**redaction.in_months(made), "created": f"{made['created'][:7]}-01T00:00:00Z"}
 
 
 def _stores(audit: Mapping[str, Any]) -> str:
