@@ -79,7 +79,10 @@ def test_check_says_what_is_ready_and_what_is_not(audited: Clinic, tmp_path: Pat
     ready = audited.run("check")
     assert ready.returncode == 0
     assert "✗" not in ready.stdout
-    clinic = Clinic(tmp_path, settings='[seal]\nkey = "nowhere.p12"\ntimestamp = "http://127.0.0.1:9/"', pdf=True)
+    seal = 'key = "nowhere.p12"\npassphrase = "file:passphrase"\ntimestamp = "http://127.0.0.1:9/"'
+    clinic = Clinic(tmp_path, settings=f"[seal]\n{seal}", pdf=True)
+    (tmp_path / "passphrase").write_text("correct horse\n")
+    (tmp_path / "passphrase").chmod(0o640)
     clinic.fill(studies=1, instances=1)
     for path in (clinic.root / "usb").rglob("*.dcm"):
         path.unlink()
@@ -89,6 +92,7 @@ def test_check_says_what_is_ready_and_what_is_not(audited: Clinic, tmp_path: Pat
     assert missing.returncode == 1
     assert "✗ usb: nothing is stored there" in missing.stdout
     assert "nowhere.p12 cannot be read (No such file or directory). Make it readable." in missing.stdout
+    assert "✗ seal: other accounts of this computer may read the file of a secret." in missing.stdout
     assert "✗ seal.timestamp: the service gave no time stamp (TimestampRequestError)." in missing.stdout
 
 
@@ -106,7 +110,7 @@ def test_plan_reads_nothing_and_leaves_nothing(tmp_path: Path) -> None:
 def test_explain_names_the_worklist_and_the_studies(audited: Clinic) -> None:
     printed = json.loads((audited.record() / "audit.json").read_text(encoding="utf-8"))
     name = next(finding["id"] for finding in printed["findings"] if finding["target"] == "nas")
-    done = audited.run("explain", name)
+    done = audited.run("explain", name, "exactcopy.toml")
     assert done.returncode == 0
     assert "Owner: Sam Ortiz" in done.stdout
     label = done.stdout.split("Studies: ")[1].split()[0].rstrip(",")

@@ -98,6 +98,10 @@ def test_the_other_tables_of_the_guide_load(tmp_path):
         (attest(by='"a\\tb"'), "attest[1].by: holds the control character U+0009. Remove it."),
         (attest(statement=f'"{"x" * 501}"'), "attest[1].statement: has 501 characters. Write at most 500."),
         (attest(control='"EC-SO-1"'), 'attest[1].control: "EC-SO-1" is no control. Did you mean "EC-SO-01"?'),
+        (
+            attest(control='"EC-BA-01"'),
+            "attest[1].party: is missing. Write with whom the agreement is, as in held_by of the store.",
+        ),
         (attest(control='"x"'), 'attest[1].control: "x" is no control. Write the id of a control.'),
         (
             attest(on="2026-11-25"),

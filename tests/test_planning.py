@@ -31,7 +31,7 @@ def clinic(tmp_path: Path, without_pages: None) -> Clinic:
 
 def planned(clinic: Clinic, **changes: Any) -> dict[str, str]:
     """Give the lines of a plan by the store or word that they begin with; `changes` are made to `nas`."""
-    lines = plan_audit(with_nas(clinic, **changes), NOW, lambda *_: lambda *_: None)
+    lines = plan_audit(with_nas(clinic, **changes), NOW, lambda *_: lambda *_: None).lines
     found: dict[str, str] = {}
     for line in lines:
         first = line.split(":")[0].split(" ")[0]

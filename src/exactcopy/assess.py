@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from exactcopy.checks import CHECKS, Checked, finding_id
 from exactcopy.config import Config
-from exactcopy.decisions import Decisions, attestation, expired, load_decisions
+from exactcopy.decisions import AGREEMENT, Decisions, attestation, expired, load_decisions
 from exactcopy.decisions.apply import ACCEPTED
 from exactcopy.model import Attestation, Severity
 from exactcopy.results import Assessment, Control, Evidence, Finding, NotChecked
@@ -21,7 +21,6 @@ ALTERNATIVE = "alternative documented"
 NOT_APPLICABLE = "not applicable"
 NOT_CHECKED = "not checked"
 
-AGREEMENT = "EC-BA-01"
 REVIEW = "EC-AR-01"
 # Strictest first: whether a finding may be accepted is for the strictest control of its check to say.
 _SPECIFICATIONS = ("required", "standard", "other law", "addressable", "facility policy", "proposed")

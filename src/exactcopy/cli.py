@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from exactcopy import __version__
 from exactcopy.cli_decisions import decisions as decision_commands
-from exactcopy.errors import EXCEPTIONS, FAULT, USAGE, ExactCopyError, exit_code, no_room
+from exactcopy.errors import EXCEPTIONS, FAULT, INCOMPLETE, USAGE, ExactCopyError, exit_code, no_room
 
 if TYPE_CHECKING:
     from exactcopy.config import Config
@@ -88,9 +88,9 @@ def audit(
         from exactcopy.planning import plan_audit
 
         with shown() as step:
-            lines = list(plan_audit(settings, now, step))
-        typer.echo("\n".join(lines))
-        return
+            planned = plan_audit(settings, now, step)
+        typer.echo("\n".join(planned.lines))
+        raise typer.Exit(INCOMPLETE if planned.unreached else 0)
     with telling(config, "audit", now, _warn) as tell:
         settings, decisions = _load(config)
         from exactcopy.audit import run_audit
@@ -193,6 +193,9 @@ def check(
 @app.command()
 def explain(
     name: Annotated[str, typer.Argument(help="A label such as E-0001, or a finding such as F-1a2b3c4d.")],
+    named: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="The configuration, as for --config.")
+    ] = None,
     config: Annotated[Path, typer.Option(help="The configuration.")] = Path("exactcopy.toml"),
     reveal: Annotated[
         bool,
@@ -205,7 +208,7 @@ def explain(
     """Say what a label or a finding of the last record stands for, and how to mend it."""
     from exactcopy import explain as explaining
 
-    settings, _ = _load(config)
+    settings, _ = _load(named or config)
     for line in explaining.explain(settings, name):
         typer.echo(line)
     if reveal:

@@ -11,8 +11,8 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from exactcopy import records
-from exactcopy.assess import AGREEMENT, addressable, load_controls
-from exactcopy.decisions import Decisions, attestation
+from exactcopy.assess import addressable, load_controls
+from exactcopy.decisions import AGREEMENT, Decisions, attestation
 from exactcopy.decisions.apply import assign
 from exactcopy.errors import StoreUnavailable
 from exactcopy.inventory.remembered import Before

@@ -124,7 +124,7 @@ def _label(record: Record, label: str) -> Iterator[str]:
     _study(record, label)
     with (record.folder / "gaps.csv").open(newline="", encoding="utf-8") as file:
         gaps = [row for row in csv.DictReader(file) if row["label"] == label]
-    yield f"{label}: {len(gaps)} findings in the record of {record.id}"
+    yield f"{label}: {len(gaps):,} {'finding' if len(gaps) == 1 else 'findings'} in the record of {record.id}"
     titles = {finding["id"]: finding["title"] for finding in record.audit["findings"]}
     for gap in gaps:
         counts = ", ".join(f"{gap[name]} {name}" for name in _counted(gap))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exactcopy import records
+from exactcopy.checks.common import so_many
 from exactcopy.config import Config
 from exactcopy.costs import GB, read_back_cost
 from exactcopy.errors import StoreUnavailable
@@ -31,11 +32,25 @@ class Forecast:
     dollars: float | None
 
 
-def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
-    """Yield what an audit of `config` would do. Nothing but listings is read, no record is written."""
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What an audit would do, in lines for a person, and the stores of which that could not be told."""
+
+    lines: tuple[str, ...]
+    unreached: tuple[str, ...]
+
+
+def plan_audit(config: Config, now: datetime, step: Step) -> Planned:
+    """Return what an audit of `config` would do. Nothing but listings is read, no record is written."""
+    unreached: list[str] = []
+    lines = tuple(_lines(config, now, step, unreached))
+    return Planned(lines, tuple(unreached))
+
+
+def _lines(config: Config, now: datetime, step: Step, unreached: list[str]) -> Iterator[str]:
     history = History(records.chain(config))
     forecasts = []
-    known = dict[str, Path]()
+    known = dict[str, list[Path]]()
     with (
         records.locked(config),
         records.scratch(config) as work,
@@ -48,12 +63,13 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
                 step(f"Listing {target.name}", None, None)
                 listing = list_store(db, target, folder, partial(last_inventory, history))
             except StoreUnavailable as error:
+                unreached.append(target.name)
                 yield str(error)
                 continue
             previous = last_inventory(history, target, listing.safeguards.medium)
-            primaries = [known[name] for name in target.covers if name in known]
+            primaries = [folder for name in target.covers for folder in known.get(name, ())]
             if target.role is Role.PRIMARY and previous:
-                known[target.name] = previous
+                known[target.name] = [previous, *_purged(history, target.name)]
             if target.read is ReadPolicy.REPORTED and not primaries:
                 unknown = Forecast(None, None)
                 forecasts.append(unknown)
@@ -68,11 +84,17 @@ def plan_audit(config: Config, now: datetime, step: Step) -> Iterator[str]:
     yield _total(forecasts)
 
 
+def _purged(history: History, primary: str) -> list[Path]:
+    """Return the inventory of what a primary had purged by the last record, if it purges."""
+    record = next(history.holding(f"purged/{primary}"), None)
+    return [record.restricted / "purged" / primary] if record else []
+
+
 def _there(target: Target, listing: Listing) -> str:
     asked = f" ({listing.asked:,} were asked for their checksums, one by one)" if listing.asked else ""
     if target.kind in PACS:
         return f"{target.name}: {listing.objects:,} images there, of a size that shows when they are read;"
-    return f"{target.name}: {listing.objects:,} files, {listing.bytes / GB:,.2f} GB there{asked};"
+    return f"{target.name}: {so_many(listing.objects, 'file', 'files')}, {listing.bytes / GB:,.2f} GB there{asked};"
 
 
 def _read(plan: Plan) -> str:
@@ -81,7 +103,7 @@ def _read(plan: Plan) -> str:
     )
     told = f"; {plan.reported:,} are known by the provider's checksums" if plan.reported else ""
     kept = f"; {plan.carried:,} files keep an earlier proof" if plan.carried else ""
-    return f"{plan.objects:,} files, {plan.bytes / GB:,.2f} GB would be read{begun}{told}{kept}"
+    return f"{so_many(plan.objects, 'file', 'files')}, {plan.bytes / GB:,.2f} GB would be read{begun}{told}{kept}"
 
 
 def _forecast(target: Target, plan: Plan, history: History) -> Forecast:

@@ -2,14 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 
 from exactcopy.alert import channels
-from exactcopy.assess import AGREEMENT
+from exactcopy.checks.common import so_many
 from exactcopy.config import Config
-from exactcopy.decisions import Decisions, attestation
+from exactcopy.decisions import AGREEMENT, Decisions, attestation
 from exactcopy.errors import ExactCopyError, StoreUnavailable
 from exactcopy.model import Gap, Target
 from exactcopy.report import pdf_possible
@@ -35,7 +36,8 @@ def needs(config: Config, decisions: Decisions, today: date, *, test_alerts: boo
     """
     yield Need(
         True,
-        f"{config.path.name} is complete: {len(config.primaries)} primaries, {len(config.backups)} backups.",
+        f"{config.path.name} is complete: {so_many(len(config.primaries), 'primary', 'primaries')},"
+        f" {so_many(len(config.backups), 'backup', 'backups')}.",
     )
     with served(config.stores) as stores:
         for target in stores:
@@ -49,6 +51,7 @@ def needs(config: Config, decisions: Decisions, today: date, *, test_alerts: boo
                 f"{target.name}: no current agreement with {target.held_by} is on record. Record it:"
                 f' `exactcopy attest EC-BA-01 "…" --party "{target.held_by}"`.',
             )
+    yield from _open_secrets(config)
     for usable, said in channels(config, test=test_alerts):
         yield Need(usable, said)
     for name, folder in (("records", config.records), (".exactcopy", config.state)):
@@ -102,6 +105,33 @@ def _seals(config: Config) -> Need:
     except ExactCopyError as error:
         return Need(False, str(error))
     return Need(True, f"The key that seals the report opens{'' if key.protected else '; no passphrase protects it'}.")
+
+
+def _open_secrets(config: Config) -> Iterator[Need]:
+    """Name whose secrets lie in files that other accounts of this computer may read."""
+    held: dict[str, Iterable[object]] = {
+        "seal": [config.seal_passphrase],
+        "alert": [*config.alert.notify, config.alert.ping],
+    }
+    for target in (*config.stores, *filter(None, [config.recovery])):
+        # Headers stand in a table of their own.
+        held[target.name] = [*target.options.values(), *target.options.get("headers", {}).values()]
+    for where, values in held.items():
+        files = [Path(value[5:]) for value in values if isinstance(value, str) and value.startswith("file:")]
+        if any(_open_to_others(path) for path in files):
+            yield Need(
+                False,
+                f"{where}: other accounts of this computer may read the file of a secret. Let the account that audits"
+                " alone read it: chmod 600.",
+            )
+
+
+def _open_to_others(path: Path) -> bool:
+    try:
+        return os.name == "posix" and bool(path.stat().st_mode & 0o077)
+    except OSError:
+        # One that is not there is told of where it is needed.
+        return False
 
 
 def _receives(target: Target) -> Need:

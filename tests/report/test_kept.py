@@ -76,10 +76,10 @@ def test_what_a_console_purged_is_counted_beside_how_it_is_known(made: Make) -> 
         f"{name} keeps studies for 90 d. No study that a record saw there was purged since. {before}"
     ]
     assert said(counts) == [
-        f"{name} keeps studies for 90 d, as its configuration says. Of 12 studies that it purged since, 9 are whole "
-        "and exact on two backups or more, 1 on one, 1 on none; 1 could not be checked; of 2 more a disposal is on "
-        "record. 3 of 12 were younger than that "
-        f"when last seen: whether they went too early cannot be told. {before}"
+        f"{name} keeps studies for 90 d, as its configuration says. Of 12 studies that it purged since, by how many "
+        "backups have them whole and exact: two or more 9, one 1, none 1, not checked 1. Of 2 more a disposal is on "
+        "record. Younger than that when last seen: 3 of 12; whether these went too early cannot be told. "
+        f"{before}"
     ]
 
 

@@ -67,8 +67,8 @@ def purged_studies_have_two_copies(evidence: Evidence, primary: StoreFacts) -> R
             short,
             title=f"{studies(short)} purged from {primary.name} {'is' if short == 1 else 'are'} not on two backups",
             message=f"{primary.name} purges studies after {span(primary.keeps_hours)}. Of {studies(purged.purged)} "
-            f"that went so, {purged.on_two:,} are whole and exact on two backups or more, {purged.on_one:,} on one, "
-            f"{purged.on_none:,} on none; {purged.not_checked:,} could not be checked.",
+            "that went so, by how many backups have them whole and exact: two or more "
+            f"{purged.on_two:,}, one {purged.on_one:,}, none {purged.on_none:,}, not checked {purged.not_checked:,}.",
             why="The primary cannot give them back: one more failure, and nothing is left of them.",
             to_check=(
                 "Had the backup jobs copied these studies before they were purged?",

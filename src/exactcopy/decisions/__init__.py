@@ -14,6 +14,8 @@ from exactcopy.results import Control, Decision
 if TYPE_CHECKING:
     from exactcopy.config import tables
 
+# An agreement is with somebody (45 CFR 164.308(b)(1)).
+AGREEMENT = "EC-BA-01"
 # A default of the tool, not of the law.
 LASTS = timedelta(days=365)
 

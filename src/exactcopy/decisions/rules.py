@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from exactcopy.config.border import DECISIONS, Fault, Where, nearest, shown
 from exactcopy.config.tables import Accept, Assign, Attest, DecisionsFile, Dispose, Review
+from exactcopy.decisions import AGREEMENT
 from exactcopy.results import Control
 
 _LABELS_INSTEAD = "Accept the finding with its studies instead: it names each of them."
@@ -90,6 +91,8 @@ def _attest(table: Attest, known_controls: Collection[str]) -> Iterator[tuple[st
         meant = nearest(table.control, known_controls)
         remedy = f'Did you mean "{meant}"?' if meant else "Write the id of a control."
         yield "control", f"{shown(table.control)} is no control. {remedy}"
+    if table.control == AGREEMENT and table.party is None:
+        yield "party", "is missing. Write with whom the agreement is, as in held_by of the store."
 
 
 def _accept(table: Accept, judged_by: Mapping[str, Control]) -> Iterator[tuple[str, str]]:

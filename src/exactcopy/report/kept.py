@@ -60,16 +60,14 @@ def _purged(store: View) -> str:
     if not counts["purged"] and not counts["disposed"]:
         return f"{keeps}. No study that a record saw there was purged since. {before}"
     total, young = counts["purged"], counts["young_when_last_seen"]
-    disposed = f"; of {words.number(counts['disposed'])} more a disposal is on record" if counts["disposed"] else ""
+    disposed = f" Of {words.number(counts['disposed'])} more a disposal is on record." if counts["disposed"] else ""
     found = (
-        f"Of {words.counted(total, 'studies')} that it purged since, {words.number(counts['on_two'])} are whole and "
-        f"exact on two backups or more, {words.number(counts['on_one'])} on one, {words.number(counts['on_none'])} on "
-        "none; "
-        f"{words.number(counts['not_checked'])} could not be checked{disposed}."
+        f"Of {words.counted(total, 'studies')} that it purged since, by how many backups have them whole and exact: "
+        f"two or more {words.number(counts['on_two'])}, one {words.number(counts['on_one'])}, none "
+        f"{words.number(counts['on_none'])}, not checked {words.number(counts['not_checked'])}.{disposed}"
     )
     early = (
-        f" {words.out_of(young, total)} were younger than that when last seen: whether they went too early cannot be "
-        "told."
+        f" Younger than that when last seen: {words.out_of(young, total)}; whether these went too early cannot be told."
         if young
         else ""
     )
