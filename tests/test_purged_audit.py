@@ -43,7 +43,7 @@ def purged(audit: dict[str, Any]) -> dict[str, int]:
 def clinic(tmp_path: Path) -> Clinic:
     """A console that keeps 45 days, with a month of studies, all of them on two backups."""
     clinic = Clinic(tmp_path, stores={"pacs": 'keeps = "45d"'})
-    for study, age in enumerate((40, 50, 60, 10, 5)):
+    for study, age in enumerate((40, 50, 60, 10, 5, 41, 42, 43)):
         put(clinic, study, NOW - timedelta(days=age))
     return clinic
 
@@ -52,20 +52,21 @@ def clinic(tmp_path: Path) -> Clinic:
 def test_what_the_console_purged_is_judged_on_its_backups(clinic: Clinic) -> None:
     first = audit_at(clinic, NOW)
     assert purged(first) == dict.fromkeys(purged(first), 0)
-    # A month later three were purged, as they should; of one no backup has a copy, of one only one. One is lost early.
-    remove(clinic, 0, "pacs")
+    # A month later six were purged, as they should; of one no backup has a copy, of one only one. One is lost early.
+    for study in (0, 5, 6, 7):
+        remove(clinic, study, "pacs")
     remove(clinic, 1, "pacs", "usb")
     remove(clinic, 2, "pacs", "nas", "usb")
     remove(clinic, 3, "pacs")
-    put(clinic, 5, NOW + timedelta(days=20))
+    put(clinic, 8, NOW + timedelta(days=20))
     second = audit_at(clinic, NOW + MONTH)
     assert purged(second) == {
-        "purged": 3,
-        "on_two": 1,
+        "purged": 6,
+        "on_two": 4,
         "on_one": 1,
         "on_none": 1,
         "not_checked": 0,
-        "young_when_last_seen": 1,
+        "young_when_last_seen": 4,
         "disposed": 0,
     }
     found = findings(second)
@@ -75,14 +76,15 @@ def test_what_the_console_purged_is_judged_on_its_backups(clinic: Clinic) -> Non
     assert losses["lost_from_primary"] == {"studies": 1, "instances": 2}, "the young one"
     assert losses["gone_everywhere"] == {"studies": 1, "instances": 2}
     assert ("extras-are-explained", "nas") not in found
+    assert ("no-mass-change", "pacs") not in found, "a month's purge is none"
     extra = second["comparisons"][0]["extra"]
     assert extra["not_known_on_primary"]["studies"] == 0
     assert extra["lost_from_primary"]["studies"] == 1
-    assert extra["purged_from_primary"] == {"studies": 2, "instances": 4}
+    assert extra["purged_from_primary"] == {"studies": 5, "instances": 10}
     assert outcomes(second, "nas") == outcomes(second, "usb") == {"identical": 4}
-    assert [test["sample"]["frame"] for test in second["restore_tests"]] == [4, 3]
-    assert [test["sample"]["purged"] for test in second["restore_tests"]] == [2, 1]
-    assert [test["restored"] for test in second["restore_tests"]] == [4, 3]
+    assert [test["sample"]["frame"] for test in second["restore_tests"]] == [7, 6]
+    assert [test["sample"]["purged"] for test in second["restore_tests"]] == [5, 4]
+    assert [test["restored"] for test in second["restore_tests"]] == [7, 6]
     # Whose studies these are, and what is to be done, is in the files.
     record = clinic.record()
     with (record / "gaps.csv").open(newline="", encoding="utf-8") as file:
@@ -106,11 +108,11 @@ def test_what_the_console_purged_is_judged_on_its_backups(clinic: Clinic) -> Non
     assert third["losses"]["lost_from_primary"] == {"studies": 1, "instances": 2}
     assert third["losses"]["gone_everywhere"] == {"studies": 0, "instances": 0}, "usb may have it"
     assert purged(third) | {"young_when_last_seen": 0} == {
-        "purged": 4,
+        "purged": 7,
         "on_two": 0,
         "on_one": 0,
         "on_none": 0,
-        "not_checked": 4,
+        "not_checked": 7,
         "young_when_last_seen": 0,
         "disposed": 0,
     }

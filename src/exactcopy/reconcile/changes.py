@@ -77,7 +77,7 @@ def _find(case: Case, compared: Sequence[Examined]) -> None:
         delete from changes where kind = 'changed' and store in ({backups}) and (store, sop) in (
             select (backup, sop) from outcomes where outcome in ('identical', 'equivalent'));
         delete from changes where kind = 'gone' and (store || '{PURGED}', sop) in (
-            select (store, sop) from purged where not young);
+            select (store, sop) from purged);
         delete from changes where kind = 'gone' and study in (
             select study from disposals where primary_store is null or primary_store = store or store in ({backups}))
         """
