@@ -98,8 +98,8 @@ def test_gaps_that_rows_and_counts_do_not_agree_on_are_not_added_up(made: Make) 
 
 def test_what_the_result_says_nothing_about_is_counted(made: Make) -> None:
     assert made("first").view()["verdict"]["safeguards"] == (
-        "The result above says nothing about these: 8 proposed, 3 risk (1 with an exception), 13 unattested, "
-        "21 other controls not checked, up to 2 studies pending."
+        "The result above says nothing about these: 8 controls of proposed rules, 3 of risks to the copies (1 with an "
+        "exception), 13 that nobody attested, 21 others that were not checked, up to 2 studies pending."
     )
 
 

@@ -132,10 +132,10 @@ def safeguards(audit: View, sums: list[View]) -> str:
     bad = sum(each["status"] == "exception" for each in risk)
     pending = max((each["pending"] for each in sums), default=0)
     parts = [
-        f"{proposed} proposed",
-        f"{len(risk)} risk{f' ({bad} with an exception)' if bad else ''}",
-        f"{unattested} unattested",
-        f"{len(unknown) - unattested} other controls not checked",
+        f"{proposed} controls of proposed rules",
+        f"{len(risk)} of risks to the copies{f' ({bad} with an exception)' if bad else ''}",
+        f"{unattested} that nobody attested",
+        f"{len(unknown) - unattested} others that were not checked",
         f"up to {words.counted(pending, 'studies')} pending" if pending else "",
     ]
     return f"The result above says nothing about these: {', '.join(part for part in parts if part)}."
