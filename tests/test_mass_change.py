@@ -1,16 +1,18 @@
 """What ransomware leaves is alarming, on primaries and backups; a normal month and a migration are not."""
 
 import os
+import shutil
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exactcopy.checks.alarm import no_mass_change
@@ -18,7 +20,11 @@ from exactcopy.checks.common import Result
 from exactcopy.checks.primaries import baseline_complete, no_silent_alteration, no_unexplained_loss
 from exactcopy.dicom.header import identify
 from exactcopy.dicom.randomness import TELLING_BYTES, looks_random
-from exactcopy.model import Problem, Role, Severity
+from exactcopy.inventory.database import database, save_rows
+from exactcopy.inventory.schema import INVENTORY
+from exactcopy.model import Problem, Role, Severity, Target
+from exactcopy.reconcile.case import Examined, open_case
+from exactcopy.reconcile.changes import find_changes
 from exactcopy.results import Evidence, Finding, MassChange, NotChecked, StoreFacts
 from tests.clinic import Clinic, audit_at, findings, source, store
 from tests.test_safeguard_checks import evidence
@@ -168,7 +174,9 @@ def test_a_month_a_migration_and_an_attack(tmp_path: Path, without_pages: None) 
     assert store(attacked, "pacs")["problems"] == {"not_dicom": 1, "scrambled": 14}
 
 
-def test_a_primary_of_which_nothing_is_left_is_an_alarm_and_no_wrong_path(tmp_path: Path, without_pages: None) -> None:
+def test_a_primary_of_which_nothing_is_left_is_an_alarm_and_no_wrong_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pages: None
+) -> None:
     clinic = Clinic(tmp_path, backups=("nas",))
     clinic.fill(5, 1)
     audit_at(clinic, NOW)
@@ -178,6 +186,13 @@ def test_a_primary_of_which_nothing_is_left_is_an_alarm_and_no_wrong_path(tmp_pa
     assert store(audit, "pacs")["error"] == "no_instances"
     assert findings(audit)["no-mass-change", "pacs"] == "critical"
     assert audit["mass_change"]["pacs"]["gone"] == audit["mass_change"]["pacs"]["known"] == 5
+    # Another place is a wrong path, and is told as such only.
+    shutil.move(clinic.pacs, tmp_path / "elsewhere")
+    configuration = clinic.configure().read_text().replace('path = "pacs"', 'path = "elsewhere"')
+    monkeypatch.setattr(Clinic, "configure", lambda self: _written(tmp_path / "exactcopy.toml", configuration))
+    elsewhere = audit_at(clinic, NOW + 2 * MONTH)
+    assert store(elsewhere, "pacs")["error"] == "no_instances"
+    assert ("no-mass-change", "pacs") not in findings(elsewhere)
 
 
 def test_a_copy_that_was_mended_did_not_change_for_the_worse(tmp_path: Path, without_pages: None) -> None:
@@ -195,6 +210,11 @@ def test_a_copy_that_was_mended_did_not_change_for_the_worse(tmp_path: Path, wit
     assert mended["mass_change"]["nas"]["changed"] == 0
 
 
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
 def _encrypt(path: Path, seed: int) -> None:
     path.write_bytes(Random(seed).randbytes(os.path.getsize(path)))
 
@@ -202,3 +222,65 @@ def _encrypt(path: Path, seed: int) -> None:
 def _status(audit: dict[str, Any]) -> str:
     [control] = [control for control in audit["controls"] if control["id"] == "EC-MW-01"]
     return str(control["status"])
+
+
+SOPS = st.integers(0, 5)
+OBJECTS = st.lists(st.tuples(SOPS, st.none() | st.integers(0, 2), st.booleans()), max_size=8)
+
+
+@settings(max_examples=10, deadline=None)
+@given(before=OBJECTS, now=OBJECTS, exact=st.sets(SOPS), disposed=st.sets(SOPS), complete=st.booleans())
+def test_what_changed_or_went_is_what_a_plain_comparison_says(
+    before: list[tuple[int, int | None, bool]],
+    now: list[tuple[int, int | None, bool]],
+    exact: set[int],
+    disposed: set[int],
+    complete: bool,
+) -> None:
+    with TemporaryDirectory() as folder, database(Path(folder) / "spill") as db:
+        stores = []
+        for name, role in (("pacs", Role.PRIMARY), ("nas", Role.BACKUP)):
+            for when, objects in (("before", before), ("now", now)):
+                rows = [_object(number, *each) for number, each in enumerate(objects)]
+                save_rows(db, INVENTORY, rows, Path(folder) / name / when / "inventory.parquet")
+            stores.append(
+                Examined(
+                    target=Target(name=name, role=role, kind="folder", identity="", options={}, covers=("pacs",)),
+                    inventory=Path(folder) / name / "now",
+                    previous=Path(folder) / name / "before",
+                    previous_from="a record",
+                    complete=complete,
+                    absence_shows=complete,
+                )
+            )
+        case = open_case(db, stores, 0)
+        db.execute("create table outcomes (backup varchar, sop varchar, outcome varchar)")
+        db.execute("create table disposals (primary_store varchar, study varchar)")
+        for sop in exact:
+            db.execute("insert into outcomes values ('nas', ?, 'identical')", [f"2.25.{sop}"])
+        for sop in disposed:
+            db.execute("insert into disposals values (null, ?)", [f"study {sop}"])
+        found = find_changes(case, [facts("pacs", Role.PRIMARY), facts("nas")], {"pacs": 6, "nas": 6})
+
+    sound = {(sop, content) for sop, content, damaged in before if content is not None and not damaged}
+    there = {sop for sop, _, _ in now}
+    bare = {(sop, content) for sop, content, _ in now}
+    # Of what was not read nothing is said.
+    same = {sop for sop, content in sound if (sop, content) in bare or (sop, None) in bare}
+    gone = {sop for sop, _ in sound} - there - disposed
+    changed = ({sop for sop, _ in sound} & there) - same
+    assert (found["pacs"].changed, found["nas"].changed) == (len(changed), len(changed - exact))
+    assert found["pacs"].gone == found["nas"].gone == (len(gone) if complete else None)
+    assert found["nas"].studies == len(changed - exact) + (len(gone) if complete else 0)
+
+
+def _object(number: int, sop: int, content: int | None, damaged: bool) -> list[Any]:
+    known = {
+        "key": f"{number}.dcm".encode(),
+        "size": 1,
+        "study_instance_uid": f"study {sop}",
+        "sop_instance_uid": f"2.25.{sop}",
+        "sha256": None if content is None else bytes([content]) * 32,
+        "problem": "truncated" if damaged else None,
+    }
+    return [known.get(column) for column in INVENTORY]

@@ -99,16 +99,23 @@ def _mass_change(
 ) -> dict[str, MassChange]:
     """Return what changed at once in each store.
 
-    A primary without an image is not examined; where the last record of the same place saw some, all of them went.
+    A primary without an image is not examined; where the last record of the same place saw some, all of them went,
+    unless it purges what is old.
     """
-    compared = {store.target.name: _found(history, store.previous_from, store.target.name) for store in case.stores}
-    known = {name: store["instances"] for name, store in compared.items() if store}
-    found = find_changes(case, facts, known)
+    compared = {
+        store.target.name: next((each for each in history.records if each.id == store.previous_from), None)
+        for store in case.stores
+    }
+    before = {name: _said_of(name, record) for name, record in compared.items() if record}
+    found = find_changes(case, facts, {name: store["instances"] for name, store in before.items()})
     for item in inventories:
-        name, store = item.target.name, compared[item.target.name]
-        if item.error == "no_instances" and store and store["instances"]:
-            found[name] = MassChange(
-                compared_with=next(examined.previous_from for examined in case.stores if examined.target.name == name),
+        target, record = item.target, compared[item.target.name]
+        if item.error != "no_instances" or record is None or target.keeps is not None:
+            continue
+        store = before[target.name]
+        if store["instances"] and _lay(target.name, record).get("identity") == target.identity:
+            found[target.name] = MassChange(
+                compared_with=record.id,
                 known=store["instances"],
                 changed=0,
                 gone=store["instances"],
@@ -117,10 +124,15 @@ def _mass_change(
     return found
 
 
-def _found(history: History, record: str | None, store: str) -> Mapping[str, Any] | None:
-    """Return what a record says of a store; None where there is no such record, or it did not examine it."""
-    audits = (each.audit for each in history.records if each.id == record)
-    return next((each for audit in audits for each in audit["stores"] if each["name"] == store), None)
+def _said_of(name: str, record: Record) -> Mapping[str, Any]:
+    """Return what a record says of a store that it examined."""
+    return next(store for store in record.audit["stores"] if store["name"] == name)
+
+
+def _lay(name: str, record: Record) -> Mapping[str, Any]:
+    """Return where a store lay when a record was made: its identity and medium."""
+    stores = json.loads((record.restricted / "stores.json").read_text(encoding="utf-8"))
+    return stores.get(name) or {}
 
 
 def _actions(run: Run, last: Record) -> Iterator[Action]:
@@ -220,8 +232,7 @@ def _before(item: Inventory, history: History) -> Record | None:
     for record in history.holding(f"inventory/{name}"):
         if not item.target.options.get("volumes") or item.listing is None:
             return record
-        stores = json.loads((record.restricted / "stores.json").read_text(encoding="utf-8"))
-        if stores.get(name, {}).get("medium") == item.listing.safeguards.medium:
+        if _lay(name, record).get("medium") == item.listing.safeguards.medium:
             return record
     return None
 
@@ -229,8 +240,7 @@ def _before(item: Inventory, history: History) -> Record | None:
 def last_inventory(history: History, target: Target, medium: str | None) -> Path | None:
     """Return the last inventory of this very store on this very medium; of a medium that shows no name, none."""
     for record in history.holding(f"inventory/{target.name}"):
-        stores = json.loads((record.restricted / "stores.json").read_text(encoding="utf-8"))
-        same = stores.get(target.name) == {"identity": target.identity, "medium": medium}
+        same = _lay(target.name, record) == {"identity": target.identity, "medium": medium}
         return record.restricted / "inventory" / target.name if same and medium else None
     return None
 
