@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from exactcopy import selfscan
 from exactcopy.aliases import Aliases
+from exactcopy.config import load_config
+from exactcopy.decisions import Decisions
 from exactcopy.dicom.patient import patient_of, tokens
+from exactcopy.drift import lines, run_drift
 from exactcopy.errors import RecordError
 from exactcopy.inventory.database import save_rows
 from exactcopy.inventory.schema import TOKENS
@@ -239,6 +242,24 @@ def test_a_patients_name_that_is_planted_never_travels(tmp_path: Path) -> None:
     worklist = next(each["worklist"] for each in audit["findings"] if each["target"] == "backup 1" and each["worklist"])
     assert (record / "restricted" / worklist).is_file()
     assert not verify(tmp_path / "records", []).faults
+
+
+@pytest.mark.usefixtures("without_pdf")
+def test_a_drift_check_withholds_what_the_audit_withheld(tmp_path: Path) -> None:
+    clinic = Clinic(tmp_path, backups=("secretname-planted0", "nas"))
+    clinic.fill(studies=1, instances=1)
+    audit = audit_at(clinic, NOW)
+    clinic.path("secretname-planted0", 0, 0).unlink()
+    drifted = run_drift(
+        load_config(clinic.configure()), Decisions(), NOW + timedelta(days=1), lambda *_: lambda *_: None
+    )
+    told = "\n".join([*lines(drifted.said), json.dumps(drifted.said), *drifted.warnings])
+    assert "backup 1" in told
+    assert "secretname" not in told
+    assert "secretname" not in (tmp_path / ".exactcopy" / "drift.jsonl").read_text(encoding="utf-8")
+    known = {each["id"] for each in audit["findings"]}
+    new = [each for each in drifted.said["changes"]["since_audit"] if each["id"] not in known]
+    assert new, "a copy that went is told of"
 
 
 @pytest.mark.usefixtures("without_pdf")

@@ -23,6 +23,7 @@ from exactcopy.recording import decided, examined_whole
 from exactcopy.records import History, Record, Run, drifts
 from exactcopy.records.document import not_examined
 from exactcopy.results import Evidence, Finding, NotChecked
+from exactcopy.selfscan import withheld_before
 from exactcopy.selftest import self_test
 
 # Until then no proof of a monthly audit grows older than it may be.
@@ -71,11 +72,14 @@ def run_drift(config: Config, decisions: Decisions, now: datetime, step: Step) -
             labels = history.labels()
             log = drifts.read(config.state)
             newest = log.entries[-1] if log.entries and log.entries[-1]["record"]["id"] == last.id else None
-            said = _judge(config, evidence, last, newest, lambda found: decided(found, run, compared.case, labels))
+            withheld = withheld_before(config, last.audit)
+            judged = _judge(config, evidence, last, newest, lambda found: decided(found, run, compared.case, labels))
+            said = withheld.applied(judged)
         said["read_bytes"] = sum(item.read_bytes for item in compared.inventories)
         said["changes"] = _changes(standing(said), last, newest)
         drifts.append(config.state, _line(said))
-        return Drifted(said=said, warnings=tuple(item.message for item in compared.inventories if item.message))
+        messages = (item.message for item in compared.inventories)
+        return Drifted(said=said, warnings=tuple(map(withheld.applied, filter(None, messages))))
 
 
 def lines(said: Mapping[str, Any]) -> Iterator[str]:

@@ -98,6 +98,12 @@ def aliases(config: Config) -> dict[str, Any]:
     return named | ({Role.RECOVERY.value: config.recovery} if config.recovery else {})
 
 
+def withheld_before(config: Config, audit: Mapping[str, Any]) -> Aliases:
+    """Return what stands for the names of stores that a record withheld, until an audit holds them anew."""
+    withheld = {each["shown"] for each in audit.get("self_scan", {}).get("withheld", ())}
+    return Aliases(shown={store.name: alias for alias, store in aliases(config).items() if alias in withheld})
+
+
 class Scan:
     """The tokens of a run, and the words that are nobody's: the program's own, and those of who is named on purpose."""
 

@@ -17,7 +17,7 @@ View = dict[str, Any]
 
 # Fewer studies than this of one modality and year are told apart too easily.
 SMALL = 5
-LEFT_OUT = "left out of this copy"
+LEFT_OUT = "Left out of this copy"
 # What is shorter would be found in words that it has nothing to do with; alone it is replaced all the same.
 _EMBEDDED = 3
 # What these hold, whatever it is, is printed so.
@@ -139,8 +139,8 @@ def _plain(value: Any, short: Mapping[str, str]) -> Any:
         said = {key: LEFT_OUT for key, each in value.items() if isinstance(each, str) and key not in _DECIDED}
         if value.get("kind") == "incident":
             # Its first sentence is ours: what was judged.
-            said["text"] = f"{value['text'].split('.')[0]}. {LEFT_OUT.capitalize()}"
-        made |= said | {key: "a person" for key in ("by", "entered_by") if key in value} | {"title": ""}
+            said["text"] = f"{value['text'].split('.')[0]}. {LEFT_OUT}"
+        made |= said | {key: "A person" for key in ("by", "entered_by") if key in value} | {"title": ""}
     if value.get("check") == "no-store-left-out" and "title" in value:
         # Names that stand nowhere else.
         made |= {key: "Stores are no longer audited" for key in ("title", "message") if key in value}
