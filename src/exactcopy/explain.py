@@ -16,7 +16,6 @@ from exactcopy.errors import ExactCopyError, RecordError
 from exactcopy.inventory.database import database, literal, parquet, rows
 from exactcopy.model import Copy, Problem
 from exactcopy.records import Record
-from exactcopy.results import Control
 from exactcopy.stores import Stream, open_store
 
 _MOST_LABELS = 40
@@ -37,7 +36,7 @@ def explain(config: Config, name: str) -> Iterator[str]:
     if name.upper().startswith("F-"):
         finding = records.finding(record, name)
         yield from _finding(record, finding)
-        yield from _decisions(finding, judges(load_controls(), config))
+        yield from _decisions(finding, config)
         yield from _studies(record, finding)
     else:
         yield from _label(record, name.upper())
@@ -99,25 +98,27 @@ def _studies(record: Record, finding: Mapping[str, Any]) -> Iterator[str]:
         yield f"Studies: {', '.join(labels[:_MOST_LABELS])}{more}"
 
 
-def _decisions(finding: Mapping[str, Any], judged_by: Mapping[str, Control]) -> Iterator[str]:
+def _decisions(finding: Mapping[str, Any], config: Config) -> Iterator[str]:
     """Yield who decided what about a finding, and the commands with which to decide."""
     if decision := finding.get("decision"):
         yield (
             f"Accepted by {decision['by']}, {decision['title']}, on {decision['on']} until {decision['expires']}: "
             f"{decision['reason']}"
         )
-    who = '--by "…" --title "…"'
+    named = "" if config.path == Path("exactcopy.toml").absolute() else f" --config {config.path}"
+    who = f'--by "…" --title "…"{named}'
     yield f'Who mends it: exactcopy assign {finding["id"]} --owner "…" --due 2026-12-31 --cause "…" {who}'
     if DECIDE_INCIDENT in finding["remedy"]:
         yield f'A security incident?: exactcopy incident {finding["id"]} no --reason "…" {who}, or yes'
     if finding["check"] == "no-unexplained-loss":
         yield f'Deleted on purpose: exactcopy dispose E-… --reason "…" --policy "…" {who}'
-    control = judged_by.get(finding["id"])
+    control = judges(load_controls(), config).get(finding["id"])
     if control and control.specification in ("addressable", "facility policy"):
         instead = '--alternative "…" ' if control.specification == "addressable" else ""
         yield f'To accept it as it is: exactcopy accept {finding["id"]} --reason "…" {instead}{who}'
     elif control and control.specification != "proposed":
-        yield f"It takes no acceptance: {control.id} is not addressable. It closes when it is mended."
+        what = "a required specification" if control.specification == "required" else f"under {control.citation}"
+        yield f"It takes no acceptance: {control.id} is {what}. It closes when it is mended."
 
 
 def _label(record: Record, label: str) -> Iterator[str]:
