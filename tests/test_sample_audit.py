@@ -65,3 +65,12 @@ def test_the_missing_agreement_is_a_finding(audited):
     assert ("agreement-on-record", "second-drive") in {
         (finding["check"], finding["target"]) for finding in audit["findings"]
     }
+
+
+def test_the_audit_shows_that_it_finds_what_is_planted_and_where_its_records_lie(audited):
+    _, audit = audited
+    assert audit["evidence"]["self_test"] == {"planted": 16, "found": 16, "missed": [], "sound": 4, "alarms": []}
+    by_check = {finding["check"]: finding for finding in audit["findings"]}
+    assert not {"faults-are-found", "no-mass-change"} & set(by_check)
+    # All of it lies on the disk of whoever runs the sample.
+    assert by_check["records-are-apart"]["severity"] == "medium"

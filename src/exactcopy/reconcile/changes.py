@@ -21,9 +21,9 @@ _NOTE = (
 def find_changes(case: Case, facts: Sequence[StoreFacts], known: Mapping[str, int]) -> dict[str, MassChange]:
     """Fill the table `changes` (store, study, sop, kind) and return what changed in each store that was examined.
 
-    `known` says how many images the record showed that a store is compared with. What is disposed of, or was purged
-    when its time had come, did not go by itself: the disposals have to be known before. A copy that was another and is
-    an exact one now was mended; so was what was damaged and is whole.
+    `known` says how many images the record showed that a store is compared with. What is disposed of, or purged from a
+    primary that purges, did not go by itself: both have to be known before. A copy that was another and is an exact one
+    now was mended; so was what was damaged and is whole.
     """
     found = {
         store.target.name: MassChange(
