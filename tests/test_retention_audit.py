@@ -51,6 +51,7 @@ def test_a_study_that_is_in_no_store_any_more_is_found(tmp_path: Path) -> None:
     assert control(audit)["status"] == "exception"
     [found] = [each for each in audit["findings"] if each["check"] == CHECK]
     assert "Of 3 studies" in found["message"]
+    assert "forty" not in str(found), "what a person wrote stands in one place"
     record = clinic.record()
     gaps = table(record / "gaps.csv")
     [(label, year)] = [(row["label"], row["study_year"]) for row in gaps if row["check"] == CHECK]

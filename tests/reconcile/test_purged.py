@@ -128,7 +128,7 @@ def gone(study: Study, number: int, whole: list[bool]) -> tuple[int | None, bool
     return since
 
 
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=5)
 @given(
     made=st.lists(STUDIES, min_size=4, max_size=10),
     whole=st.lists(st.sampled_from([True, True, False]), min_size=3, max_size=3),

@@ -47,7 +47,7 @@ def a_case(folder: Path, held: Held, whole: frozenset[str], seen: Path | None, k
     return open_case(db, examined, nanoseconds(NOW), seen)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(made=studies, whole=st.sets(st.sampled_from(STORES)))
 def test_what_is_absent_from_all_stores_shows_where_all_were_listed_whole(
     made: list[tuple[date | None, set[str], set[str], bool]], whole: set[str]

@@ -80,8 +80,8 @@ def studies_within_retention_are_present(evidence: Evidence) -> Result:
         title=f"{studies(kept.absent)} within the facility's retention rule in no store",
         message=f"Of {studies(kept.studies)} dated {kept.since.isoformat()} or later that this or an earlier record "
         f"saw, {kept.absent:,} {'is' if kept.absent == 1 else 'are'} absent from all stores.{disposed}",
-        why=f"The facility's own rule ({kept.rule}, set by {kept.set_by} on {kept.on.isoformat()}) asks for "
-        f"{so_many(kept.years, 'year', 'years')}.",
+        # The rule itself is in the words of a person, and has its own place in the report.
+        why=f"The facility's own rule, printed in section 1, asks for {so_many(kept.years, 'year', 'years')}.",
         to_check=(
             "Was the study deleted on purpose, or merged into another?",
             "Is it on a drive or in an archive that is not configured?",

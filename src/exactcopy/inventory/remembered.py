@@ -35,18 +35,19 @@ def remember(
     save(
         db,
         f"""
-        with now as (select distinct sop_instance_uid, study_instance_uid from {parquet(inventory)} where {_THERE})
-        select e.* replace (coalesce(e.gone_since, {since}) as gone_since,
-                            case when e.gone_since is not null then e.whole
+        with now as (select distinct sop_instance_uid, study_instance_uid from {parquet(inventory)} where {_THERE}),
+        missed as (
+            select {", ".join(GONE)} from {gone} anti join now using (sop_instance_uid)
+            union all by name
+            select distinct on (sop_instance_uid, sha256) {_COLUMNS},
+                   {before.started if before else 0}::bigint as last_seen, null::bigint as gone_since,
+                   null::boolean as whole
+            from (from {held} where {_THERE}) anti join now using (sop_instance_uid))
+        select m.* replace (coalesce(m.gone_since, {since}) as gone_since,
+                            case when m.gone_since is not null then m.whole
                                  when {absence_shows} then s.study_instance_uid is null end as whole)
-        from (select {", ".join(GONE)} from {gone}
-              union all by name
-              select distinct on (sop_instance_uid, sha256) {_COLUMNS},
-                     {before.started if before else 0}::bigint as last_seen, null::bigint as gone_since,
-                     null::boolean as whole
-              from {held} where {_THERE}) e
-        anti join now using (sop_instance_uid)
-        left join (select distinct study_instance_uid from now) s on s.study_instance_uid = e.study_instance_uid""",
+        from missed m left join (select distinct study_instance_uid from now) s
+          on s.study_instance_uid = m.study_instance_uid""",
         into,
     )
 

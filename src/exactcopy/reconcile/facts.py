@@ -320,9 +320,11 @@ def extra_objects(case: Case, backup: Examined) -> str:
     What a primary purged, and none other lost, is explained: it is in the latter.
     """
     names = ", ".join(literal(name) for name in backup.target.covers)
-    lost = f"""select sop from known k anti join purged p on p.store = k.store || '{PURGED}' and p.sop = k.sop
-        where k.store in ({names})"""
+    lost = f"select sop from known where store in ({names})"
     explained = " or ".join(f"store = {literal(purged_from(p.target))}" for p, b in case.purging() if b == backup)
+    if explained:
+        lost = f"""select sop from known k anti join purged p on p.store = k.store || '{PURGED}' and p.sop = k.sop
+            where k.store in ({names})"""
     return f"""
         create or replace table all_extras as
         select e.study, e.sop, e.sop in ({lost}) as lost,

@@ -76,10 +76,12 @@ def _studies(case: Case) -> str:
                coalesce(max(modality) filter (today), max(modality)) as modality, min(first_seen) as first_seen,
                max(last_seen) as last_seen, arg_max(stores, last_seen) as stores
         from (
-            select study, max(study_date) filter (study_date >= {PLAUSIBLE}) as study_date, min(modality) as modality,
+            select study, max(study_date) as study_date, min(modality) as modality,
                    {case.started}::bigint as first_seen, {case.started}::bigint as last_seen,
-                   string_agg(distinct store, ', ' order by store) as stores, true as today
-            from objects where sop is not null group by study
+                   string_agg(store, ', ' order by store) as stores, true as today
+            from (select study, store, max(study_date) filter (study_date >= {PLAUSIBLE}) as study_date,
+                         min(modality) as modality
+                  from objects where sop is not null group by study, store) group by study
             union all by name select *, false as today from seen
             union all by name
             select study, min(first_seen) as first_seen, min(first_seen) as last_seen, min(store) as stores,
