@@ -21,7 +21,6 @@ from exactcopy.config import load_config
 from exactcopy.errors import RunLocked
 from exactcopy.model import Severity
 from exactcopy.records import alerts
-from exactcopy.results import SelfTest
 from tests.clinic import ROOT, Clinic, audit_at
 from tests.endpoints import Received, mail, web
 from tests.test_drift import drift_at
@@ -138,14 +137,6 @@ def received() -> Iterator[Received]:
         yield server
 
 
-@pytest.fixture
-def without_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the self-test for passed: it takes as long as all the rest, and is tested elsewhere."""
-    passed = SelfTest(planted=1, found=1, missed=(), sound=0, alarms=())
-    for module in ("audit", "drift"):
-        monkeypatch.setattr(f"exactcopy.{module}.self_test", lambda *arguments: passed)
-
-
 def configured(clinic: Clinic, received: Received, monkeypatch: pytest.MonkeyPatch, *more: str) -> Path:
     """Have the clinic tell its web hook, its ping server, and more channels."""
     monkeypatch.setenv("HOOK_URL", f"json://127.0.0.1:{received.port}/hook")
@@ -205,26 +196,31 @@ def test_thirty_days_tell_what_changed_and_nothing_else(
         if received.hooks:
             [(title, body)] = received.hooks
             heard[day], everything = changes_of(body), f"{everything}{title}\n{body}\n"
-    nowhere, nas, disk = "of pacs without an exact copy anywhere", "incomplete or missing on nas", "nas shares a disk"
+    nowhere, nas = "of pacs without an exact copy anywhere", "incomplete or missing on nas"
+    disks = "nas shares a disk with pacs", "The records share a disk with pacs"
     review = "The last report was not reviewed"
     assert heard == {
-        0: [f"new: {disk} with pacs"],
+        0: [f"new: {disk}" for disk in disks],
         2: [f"new: 1 image {nowhere}", f"new: 1 study is {nas}"],
         4: [f"worse: 2 images {nowhere}", f"worse: 2 studies are {nas}"],
-        7: [f"still open: {disk} with pacs"],
+        7: [f"still open: {disk}" for disk in disks],
         # Study 0 was mended on day 9: that is no news, and then what is left is told.
         11: [f"still open: 1 image {nowhere}", f"still open: 1 study is {nas}"],
         # The audit: what it found for the second time weighs more.
-        12: [f"new: {review}", f"worse: {disk} with pacs"],
+        12: [f"new: {review}", *(f"worse: {disk}" for disk in disks)],
         # What was accepted on day 13 is quiet for as long as it stays what it was, and until it expires.
         15: [f"worse: 2 images {nowhere}", f"open again: 2 studies are {nas}"],
-        19: [f"still open: {disk} with pacs", f"still open: {review}"],
+        19: [*(f"still open: {disk}" for disk in disks), f"still open: {review}"],
         21: [f"open again: 1 study is {nas}"],
         22: [f"still open: 1 image {nowhere}"],
         23: [f"resolved: 1 image {nowhere}", f"resolved: 1 study is {nas}"],
         # What a backup that is away cannot answer is neither new nor resolved.
         25: ["new: nas could not be examined"],
-        26: ["resolved: nas could not be examined", f"still open: {disk} with pacs", f"still open: {review}"],
+        26: [
+            "resolved: nas could not be examined",
+            *(f"still open: {disk}" for disk in disks),
+            f"still open: {review}",
+        ],
     }
     assert warned == []
     assert len(received.pings) == 62
@@ -260,9 +256,9 @@ def test_every_channel_hears_of_a_run_by_the_command_line(
         done = clinic.run("audit")
         assert (done.returncode, "alert" in done.stderr) == (0, False)
         [(subject, text)], [(title, body)] = post.mails, received.hooks
-    assert subject == title == "exactcopy, Test Clinic: 1 new"
+    assert subject == title == "exactcopy, Test Clinic: 2 new"
     assert "pacs on nas: 1 of 1 studies have an exact copy" in text
-    assert changes_of(body) == ["new: nas shares a disk with pacs"]
+    assert changes_of(body) == ["new: nas shares a disk with pacs", "new: The records share a disk with pacs"]
     assert received.pings == [("/ping/1234/start", "exactcopy audit began"), ("/ping/1234", "exactcopy audit: exit 0")]
     metrics = tmp_path / "metrics" / "exactcopy.prom"
     assert metrics.stat().st_mode & 0o777 == 0o644
