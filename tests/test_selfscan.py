@@ -25,7 +25,7 @@ from exactcopy.report import render
 from exactcopy.selfscan import Outside, Scan
 from exactcopy.tokens import NEWEST_BIRTH, Ledger, days, grams, token, words
 from exactcopy.verify import verify
-from tests.clinic import Clinic, audit_at, findings
+from tests.clinic import Clinic, audit_at, findings, store
 from tests.servers import Answer, scripted
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
@@ -49,7 +49,7 @@ def scan(folder: Path, patients: list[dict[int, bytes]], *strings: Outside) -> S
     db.execute("create table objects as select 1 as sop")
     found = {pair for values in patients for pair in tokens(ledger.key, patient_of(values))}
     save_rows(db, TOKENS, list(found), folder / "pacs-part-0.parquet", note=str(len(patients)))
-    return Scan(Case(db, (), 0), ledger, strings)
+    return Scan(Case(db, (), 0), ledger, strings, Aliases())
 
 
 def hit(folder: Path, patients: list[dict[int, bytes]], text: str, who: str = "") -> bool:
@@ -65,7 +65,7 @@ def shared(values: dict[int, bytes], text: str) -> bool:
     return not of_text.isdisjoint(found for found, _ in tokens(key, patient_of(values)))
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     family=NAME,
     given_name=NAME,
@@ -247,7 +247,7 @@ def test_a_patients_name_that_is_planted_never_travels(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("without_pdf")
 def test_a_drift_check_withholds_what_the_audit_withheld(tmp_path: Path) -> None:
     clinic = Clinic(tmp_path, backups=("secretname-planted0", "nas"))
-    clinic.fill(studies=1, instances=1)
+    clinic.fill(studies=2, instances=1)
     audit = audit_at(clinic, NOW)
     clinic.path("secretname-planted0", 0, 0).unlink()
     drifted = run_drift(
@@ -260,6 +260,16 @@ def test_a_drift_check_withholds_what_the_audit_withheld(tmp_path: Path) -> None
     known = {each["id"] for each in audit["findings"]}
     new = [each for each in drifted.said["changes"]["since_audit"] if each["id"] not in known]
     assert new, "a copy that went is told of"
+    # Nothing is read of which a proof is carried on: what was withheld stays so, and its store is known.
+    clinic.stores = dict.fromkeys(("pacs", "secretname-planted0", "nas"), 'read = "rotation"')
+    again = audit_at(clinic, NOW + timedelta(days=2))
+    assert again["self_scan"]["tokens"] == 0
+    assert findings(again)[CHECK] == "critical"
+    travels = "".join(path.read_text(encoding="utf-8") for path in clinic.record().iterdir() if path.is_file())
+    assert "secretname" not in travels + (tmp_path / "records" / "index.html").read_text(encoding="utf-8")
+    assert store(again, "backup 1")["last_examined"]
+    assert not [each for each in again["findings"] if each["check"] == "no-store-left-out"]
+    assert ("backup-is-complete", "backup 1") in findings(again)
 
 
 @pytest.mark.usefixtures("without_pdf")

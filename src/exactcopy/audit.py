@@ -21,7 +21,7 @@ from exactcopy.records import History, Run
 from exactcopy.restore import Draw, draw_studies, frame_of, restore_drawn
 from exactcopy.results import RestoreTest
 from exactcopy.seal import open_key
-from exactcopy.selfscan import Scan, outside
+from exactcopy.selfscan import Scan, outside, withheld_before
 from exactcopy.selftest import self_test
 
 
@@ -53,7 +53,12 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
             find_studies(case)
             step("Writing the report", None, None)
             gathered = gather(run, case, inventories, draws, tests, refusal.code if refusal else None, tested)
-            scan = Scan(case, compared.ledger, list(outside(run.config, decisions, gathered.stores)))
+            scan = Scan(
+                case,
+                compared.ledger,
+                list(outside(run.config, decisions, gathered.stores)),
+                withheld_before(run.history),
+            )
             evidence = replace(gathered, self_scan=scan.facts)
             timing = {"read_seconds": compared.read_seconds, "read_bytes": sum(item.read_bytes for item in inventories)}
             warnings = [*filter(None, (item.message for item in inventories)), *([str(refusal)] if refusal else [])]

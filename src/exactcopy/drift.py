@@ -72,7 +72,7 @@ def run_drift(config: Config, decisions: Decisions, now: datetime, step: Step) -
             labels = history.labels()
             log = drifts.read(config.state)
             newest = log.entries[-1] if log.entries and log.entries[-1]["record"]["id"] == last.id else None
-            withheld = withheld_before(config, last.audit)
+            withheld = withheld_before(history)
             judged = _judge(config, evidence, last, newest, lambda found: decided(found, run, compared.case, labels))
             said = withheld.applied(judged)
         said["read_bytes"] = sum(item.read_bytes for item in compared.inventories)

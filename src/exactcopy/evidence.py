@@ -126,7 +126,8 @@ def _mass_change(
 
 def _said_of(name: str, record: Record) -> Mapping[str, Any]:
     """Return what a record says of a store that it examined."""
-    return next(store for store in record.audit["stores"] if store["name"] == name)
+    called = record.withheld.get(name, name)
+    return next(store for store in record.audit["stores"] if store["name"] == called)
 
 
 def _lay(name: str, record: Record) -> Mapping[str, Any]:
@@ -307,7 +308,10 @@ def _days_between_restores(case: Case, history: History, started: datetime) -> d
         tested = [started] + [
             datetime.fromisoformat(record.audit["audit"]["started"])
             for record in history.records
-            if any(test["backup"] == name and test["restored"] for test in record.audit["restore_tests"])
+            if any(
+                test["backup"] == record.withheld.get(name, name) and test["restored"]
+                for test in record.audit["restore_tests"]
+            )
         ]
         days[name] = tuple((one - other).days for one, other in pairwise(tested) if started - one < _YEAR)
     return days
@@ -316,16 +320,18 @@ def _days_between_restores(case: Case, history: History, started: datetime) -> d
 def _last_known(history: History, name: str) -> LastKnown:
     """Return what the last record that examined the store said of it."""
     for record in history.records:
-        store = next((store for store in record.audit["stores"] if store["name"] == name), None)
+        called = record.withheld.get(name, name)
+        store = next((store for store in record.audit["stores"] if store["name"] == called), None)
         if store and store["error"] is None:
+            named = {shown: text for text, shown in record.withheld.items()}
             studies = {
-                comparison["primary"]: {
+                named.get(comparison["primary"], comparison["primary"]): {
                     "id": record.id,
                     "finished": record.audit["audit"]["finished"],
                     "studies": comparison["studies"],
                 }
                 for comparison in record.audit["comparisons"]
-                if comparison["backup"] == name
+                if comparison["backup"] == called
             }
             return LastKnown(finished=store["last_examined"], studies=studies)
     return LastKnown()

@@ -276,6 +276,8 @@ def _write_restricted(
     labels = records.add_labels(before, labelled_studies(case, tests), highest)
     records.write_labels(folder, labels)
     write_worklists(case, findings, labels, folder)
+    if scan.withheld.shown:
+        records.write_whole(folder / records.WITHHELD, json.dumps(scan.withheld.shown, indent=1))
     for worklist in folder.glob("worklist-*.csv"):
         # The report names it.
         worklist.rename(folder / scan.withheld.applied(worklist.name))

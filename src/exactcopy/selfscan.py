@@ -20,10 +20,11 @@ from exactcopy.decisions import Decisions
 from exactcopy.inventory.database import note_of, parquet, row, rows
 from exactcopy.model import Role
 from exactcopy.reconcile.case import Case
+from exactcopy.records import WITHHELD, History
 from exactcopy.results import SelfScan, StoreFacts, WithheldString
 from exactcopy.tokens import LEAST, Kind, Ledger, days, grams, token, words
 
-WITHHELD = "[withheld]"
+IN_ITS_PLACE = "[withheld]"
 # A name that so many patients bear names none of them: streets and towns are called like people.
 COMMON = 5
 # On a page a shorter number is a count, and one that is parted anywhere is a date or a citation.
@@ -52,7 +53,7 @@ class Outside:
 
     where: str
     text: str
-    shown: str = WITHHELD
+    shown: str = IN_ITS_PLACE
     who: bool = False
 
 
@@ -98,25 +99,28 @@ def aliases(config: Config) -> dict[str, Any]:
     return named | ({Role.RECOVERY.value: config.recovery} if config.recovery else {})
 
 
-def withheld_before(config: Config, audit: Mapping[str, Any]) -> Aliases:
-    """Return what stands for the names of stores that a record withheld, until an audit holds them anew."""
-    withheld = {each["shown"] for each in audit.get("self_scan", {}).get("withheld", ())}
-    return Aliases(shown={store.name: alias for alias, store in aliases(config).items() if alias in withheld})
+def withheld_before(history: History) -> Aliases:
+    """Return what earlier records withhold: whose images are not read today may be patients all the same."""
+    record = next(history.holding(WITHHELD), None)
+    return Aliases(shown=record.withheld if record else {})
 
 
 class Scan:
     """The tokens of a run, and the words that are nobody's: the program's own, and those of who is named on purpose."""
 
-    def __init__(self, case: Case, ledger: Ledger, strings: Sequence[Outside]) -> None:
-        """Hold strings of outside origin against the tokens: `facts` is what came of it."""
+    def __init__(self, case: Case, ledger: Ledger, strings: Sequence[Outside], before: Aliases) -> None:
+        """Hold strings of outside origin against the tokens: `facts` is what came of it.
+
+        What was withheld `before` stays so, until another text stands in its place.
+        """
         self._db, self._ledger = case.db, ledger
         self._who = {word for each in strings if each.who for word in words(each.text)}
         parts = sorted(ledger.folder.glob("*.parquet"))
         counted = row(case.db, f"select count(distinct token) from {parquet(ledger.folder)}") if parts else (0,)
         self._tokens: int = counted[0]
         hits = self._of({each.text for each in strings}, in_string)
-        withheld = [each for each in strings if each.text in hits]
-        self.withheld = Aliases(shown={each.text: each.shown for each in withheld})
+        withheld = [each for each in strings if each.text in hits or each.text in before.shown]
+        self.withheld = Aliases(shown={**before.shown, **{each.text: each.shown for each in withheld}})
         self.facts = SelfScan(
             strings=len(strings),
             tokens=self._tokens,
@@ -131,7 +135,7 @@ class Scan:
 
     def withhold(self, texts: Iterable[str]) -> None:
         """Withhold more."""
-        self.withheld = Aliases(shown={**self.withheld.shown, **dict.fromkeys(texts, WITHHELD)})
+        self.withheld = Aliases(shown={**self.withheld.shown, **dict.fromkeys(texts, IN_ITS_PLACE)})
 
     def _of(self, texts: Collection[str], rule: Rule) -> frozenset[str]:
         """Return the texts that hold patient data by a rule: what of a text is compared, and as what."""

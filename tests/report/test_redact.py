@@ -125,7 +125,7 @@ def test_few_studies_of_a_modality_and_year_are_not_told_apart() -> None:
 
 
 def test_the_redacted_pdf_carries_nothing_and_says_what_it_is(made: Make, tmp_path: Path) -> None:
-    record = made("first")
+    record = made("sound")
     [path] = render(record, ("pdf",), tmp_path, redacted=True)
     pdf = pypdf.PdfReader(path)
     pages = [page.extract_text() for page in pdf.pages]

@@ -154,7 +154,7 @@ def report_holds_no_identifiers(evidence: Evidence) -> Result:
             unit="strings",
             title="Patient data was withheld from this report",
             message=f"{so_many(len(scan.withheld), 'string holds', 'strings hold')} the name or a number of a patient "
-            f"whose images were read. {where}.",
+            f"whose images this or an earlier audit read. {where}.",
             why="A report travels further than the images: to an auditor, an insurer, a lawyer.",
             to_check=(
                 "Is it a patient's, or does a place only bear the same name?",

@@ -26,6 +26,8 @@ SCHEMA = 1
 MANIFEST = "manifest-sha256.txt"
 JOURNAL = "audits.jsonl"
 RESTRICTED = "restricted"
+# What the record withholds, and what it prints instead: it holds patient data.
+WITHHELD = "withheld.json"
 _ID = "%Y-%m-%dT%H%M%SZ"
 _GAPS = ("altered", "different", "missing", "unreadable")
 _RESUMABLE = timedelta(hours=24)
@@ -49,6 +51,11 @@ class Record:
     def restricted(self) -> Path:
         """The part with patient data in it; it may have been moved away."""
         return self.folder / RESTRICTED
+
+    @property
+    def withheld(self) -> dict[str, str]:
+        """What may not travel because it held patient data, and what the record prints instead."""
+        return _json(self.restricted / WITHHELD) or {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
