@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exactcopy import cli, records
+from exactcopy import cli, history, records
 from exactcopy.audit import run_audit
 from exactcopy.config import load_config
 from exactcopy.decisions import load_decisions
+from exactcopy.errors import RecordError
 from exactcopy.history import BLOCKS, NOT_EXAMINED, PLAIN, mark
 from exactcopy.records import Record
 from exactcopy.records.timeline import State, earlier, summary, timeline
@@ -133,6 +134,11 @@ def test_an_audit_that_is_killed_stands_on_the_page_before_one_ends_well(tmp_pat
     page = (config.records / "index.html").read_text(encoding="utf-8")
     assert "Begun; not finished when this page was written" in page
     assert "audit 2026-11-24T060000Z" in page
+
+
+def test_where_nothing_was_audited_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="there is no record yet"):
+        history.entries(load_config(Clinic(tmp_path, backups=("nas",)).configure()))
 
 
 def test_a_journal_that_was_cut_off_loses_no_audit_but_the_last(tmp_path: Path) -> None:
