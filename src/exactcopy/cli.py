@@ -361,19 +361,23 @@ def _warn(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def _studies(count: int, total: int) -> str:
+    return f"{count:,} of {total:,} {'study' if total == 1 else 'studies'}"
+
+
 def _summary(said: Mapping[str, Any], folder: Path, config: Path) -> list[str]:
     from exactcopy.report.verdict import HEADLINES
 
     named = "" if config == Path("exactcopy.toml") else f" --config {config}"
     lines = ["", HEADLINES[said["headline"]][0], ""]
     lines += [
-        f"  {row['primary']} on {row['backup']}: {row['studies']['protected']:,} of {row['studies']['total']:,} studies"
-        f" have an exact copy; {row['studies']['gap']:,} with a gap, {row['studies']['pending']:,} pending,"
-        f" {row['studies']['not_checked']:,} not checked"
+        f"  {row['primary']} on {row['backup']}: {_studies(row['studies']['protected'], row['studies']['total'])}"
+        f" {'has' if row['studies']['protected'] == 1 else 'have'} an exact copy; {row['studies']['gap']:,} with a gap,"
+        f" {row['studies']['pending']:,} pending, {row['studies']['not_checked']:,} not checked"
         for row in said["comparisons"]
     ]
     lines += [
-        f"  restored from {row['backup']}: {row['restored']:,} of {row['planned']:,} studies came back whole and equal"
+        f"  restored from {row['backup']}: {_studies(row['restored'], row['planned'])} came back whole and equal"
         for row in said["restore_tests"]
     ]
     lines += [

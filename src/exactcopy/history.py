@@ -75,7 +75,7 @@ def _trend(said: Sequence[Summary], marks: str) -> Iterator[str]:
     names = list(dict.fromkeys(name for each in reversed(last) for name in each["backups"]))
     width = max((len(name) for name in names), default=0)
     if names:
-        yield f"Studies with an exact copy, one mark for each of the last {words.counted(len(last), 'audits')}:"
+        yield f"Studies with an exact copy, one mark for each of {words.counted(len(last), 'audits')}:"
     for name in names:
         row = "".join(mark(each["backups"].get(name), marks) for each in last)
         newest = next(each["backups"][name] for each in reversed(last) if name in each["backups"])
