@@ -24,6 +24,7 @@ FACTS = {"duplicates": 2, "conflicts": 1, "not_dicom": 4, "damaged": 1}
 EXTRA = {
     "not_known_on_primary": {"studies": 1, "instances": 1},
     "lost_from_primary": {"studies": 0, "instances": 0},
+    "purged_from_primary": {"studies": 0, "instances": 0},
 }
 FINDINGS = {
     "backup-is-complete": "high",

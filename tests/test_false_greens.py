@@ -174,7 +174,7 @@ def test_a_drive_exchanged_between_kill_and_resume(clinic: Clinic, monkeypatch: 
     class Killed(BaseException):
         """Stands for SIGKILL at this very moment."""
 
-    def killed(*arguments: object) -> None:
+    def killed(*arguments: object, **named: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
@@ -248,7 +248,7 @@ def test_what_a_power_cut_left_is_done_anew(
     class PowerCut(BaseException):
         """The lights go out."""
 
-    def cut(*arguments: object) -> None:
+    def cut(*arguments: object, **named: object) -> None:
         raise PowerCut
 
     with monkeypatch.context() as patch:

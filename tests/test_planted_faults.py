@@ -91,6 +91,7 @@ def test_a_second_audit_finds_what_was_lost(tmp_path: Path) -> None:
         "damaged_on_primary": {"studies": 1, "instances": 1},
         "only_copy": {"studies": 1, "instances": 1},
         "changed_on_primary": {"studies": 3, "instances": 3},
+        "disposed": {"studies": 0, "instances": 0},
     }
     assert audit["losses"]["compared_with"] == audit["previous"]["id"]
     assert audit["headline"] == "lost"
