@@ -227,6 +227,8 @@ def test_thirty_days_tell_what_changed_and_nothing_else(
     assert ("/ping/1234/fail", "exactcopy drift: exit 3") in received.pings
     for planted in ("SECRET", "Secret", "2.25.", "study 0", ".dcm", str(tmp_path), "E-0"):
         assert planted not in received.everything() + everything
+    recorded = json.loads((clinic.record() / "audit.json").read_text())["alerts"]
+    assert [entry["at"][:10] for entry in recorded] == [f"2026-03-{1 + day:02}" for day in (0, 2, 4, 7, 11)]
     state = alerts.read(tmp_path / ".exactcopy")
     assert [entry["at"][:10] for entry in state["sent"]] == [f"2026-03-{1 + day}" for day in heard if day > 11]
 

@@ -203,7 +203,8 @@ def _notify(
 ) -> dict[str, Any]:
     """Send one message to one channel; return what the next record says of it."""
     counts = {kind.value.replace(" ", "_"): sum(each.kind is kind for each in changed) for kind in Kind}
-    title = f"exactcopy, {run.facility}: " + ", ".join(
+    # What was withheld from the record is not told either.
+    title = f"exactcopy, {(said or {}).get('facility', run.facility)}: " + ", ".join(
         f"{sum(each.kind is kind for each in changed)} {kind.value}"
         for kind in Kind
         if any(each.kind is kind for each in changed)
