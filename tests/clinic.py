@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -13,6 +12,8 @@ from typing import Any
 
 import pydicom
 from pydicom.data import get_testdata_file
+
+from tests.forking import command_line
 
 ROOT = Path(__file__).parents[1]
 LONG_AGO = timedelta(days=400)
@@ -97,16 +98,8 @@ class Clinic:
         return path
 
     def run(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        """Run the real command line."""
-        return subprocess.run(
-            [sys.executable, "-m", "exactcopy", *arguments],
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env=environment(pdf=self.pdf),
-        )
+        """Run the real command line, in a process of its own."""
+        return command_line(arguments, self.root, environment(pdf=self.pdf), timeout)
 
     def audit(self, expected: int) -> dict[str, Any]:
         """Audit, expect an exit code, give audit.json as it was printed."""
