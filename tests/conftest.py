@@ -5,10 +5,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from exactcopy import stores
+from exactcopy.dicom.quiet import pydicom_quietly
+from exactcopy.pool import Pool
 from sample_data.generate import make_clinic
 from tests.clinic import environment
 
@@ -46,6 +50,14 @@ def sample_audit(
     return folder / "clinic", subprocess.CompletedProcess(*json.loads(printed.read_text()))
 
 
+@pytest.fixture(autouse=True)
+def _nothing_stays_open() -> Iterator[None]:
+    """Let go of the store that a test read in this process: while its threads live, no pool is forked any more."""
+    yield
+    if stores._kept:
+        stores._let_go()
+
+
 @pytest.fixture
 def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the reports empty, which take longest and are tested elsewhere."""
@@ -58,11 +70,37 @@ def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exactcopy.recording.write_pdf", lambda *_: [])
 
 
+class _Kept(Pool):
+    """A pool that stays when an audit leaves it."""
+
+    def __exit__(self, *_: object) -> None:
+        """Go on."""
+
+    def end(self) -> None:
+        """End the workers, and the thread that looks after them: beside it no other pool is forked."""
+        super().__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def _worker() -> Iterator[_Kept]:
+    worker = _Kept(1, prepare=pydicom_quietly)
+    yield worker
+    worker.end()
+
+
 @pytest.fixture
-def without_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the self-test for passed: it takes as long as all the rest, and is tested elsewhere."""
+def ready_worker(monkeypatch: pytest.MonkeyPatch, _worker: _Kept) -> None:
+    """Give audits of folders in this process one worker that is there already. What a test patches it does not see."""
+    monkeypatch.setattr("exactcopy.comparing.Pool", lambda **_: _worker)
+
+
+@pytest.fixture
+def lean(monkeypatch: pytest.MonkeyPatch, without_pages: None) -> None:
+    """Let an audit in this process do without pages, the self-test and a second worker: all are tested elsewhere."""
     from exactcopy.results import SelfTest
 
     passed = SelfTest(planted=1, found=1, missed=(), sound=0, alarms=())
     for module in ("audit", "drift"):
-        monkeypatch.setattr(f"exactcopy.{module}.self_test", lambda *arguments: passed)
+        monkeypatch.setattr(f"exactcopy.{module}.self_test", lambda *_: passed)
+    # Where a server of the test has a thread, each worker is started anew and imports everything.
+    monkeypatch.setattr("exactcopy.pool._cores", lambda: 1)

@@ -63,7 +63,7 @@ def _start(python_path: str) -> subprocess.Popen[bytes]:
     return started
 
 
-def _serve() -> None:
+def _serve() -> NoReturn:
     """Fork for each command, until there is none."""
     for name in _IMPORTED:
         import_module(name)
@@ -84,7 +84,7 @@ def _serve() -> None:
         answers.write(b"%d\n" % os.waitstatus_to_exitcode(status))
         answers.flush()
     # DuckDB complains at the end of a program whose memory is frozen.
-    gc.unfreeze()
+    os._exit(0)
 
 
 def _run(arguments: list[str], folder: str, environment: dict[str, str], out: str, err: str) -> NoReturn:

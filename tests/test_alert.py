@@ -147,7 +147,7 @@ def configured(clinic: Clinic, received: Received, monkeypatch: pytest.MonkeyPat
     return clinic.configure()
 
 
-@pytest.mark.usefixtures("without_pages", "without_self_test")
+@pytest.mark.usefixtures("lean", "ready_worker")
 def test_thirty_days_tell_what_changed_and_nothing_else(
     tmp_path: Path, received: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:

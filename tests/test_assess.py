@@ -8,7 +8,7 @@ import pytest
 
 from tests.clinic import Clinic, audit_at, findings
 
-pytestmark = pytest.mark.usefixtures("without_pages")
+pytestmark = pytest.mark.usefixtures("lean", "ready_worker")
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 

@@ -20,7 +20,7 @@ from exactcopy.records import digest
 from tests.clinic import ROOT, Clinic, audit_at, with_uids
 from tests.test_drift import drift_at
 
-pytestmark = pytest.mark.usefixtures("without_pages")
+pytestmark = pytest.mark.usefixtures("lean", "ready_worker")
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(days=30)
 DANA = Signed(by="Dana Reyes", title="Security official", on=NOW.date())
 COMMENTED = b"""\xef\xbb\xbf# Decisions of Test Clinic. Ask Dana before you edit this.\r

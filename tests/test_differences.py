@@ -35,14 +35,14 @@ def _blind(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exactcopy.reconcile.differences._difference", cannot)
 
 
-@pytest.mark.usefixtures("without_pages", "_blind")
+@pytest.mark.usefixtures("lean", "_blind")
 def test_what_was_compared_once_is_known_the_next_time(clinic: Clinic) -> None:
     audit = audit_at(clinic, NOW + timedelta(days=30))
     assert outcomes(audit, "nas") == {"identical": 3, "altered": 1}
     assert "StudyDescription" in (clinic.record() / "gaps.csv").read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("without_pages", "_blind")
+@pytest.mark.usefixtures("lean", "_blind")
 def test_another_content_is_compared_anew(clinic: Clinic) -> None:
     path = clinic.path("nas", 0, 0)
     dataset = pydicom.dcmread(path)
@@ -51,14 +51,35 @@ def test_another_content_is_compared_anew(clinic: Clinic) -> None:
     assert outcomes(audit_at(clinic, NOW + timedelta(days=30)), "nas") == {"identical": 3, "unverified": 1}
 
 
-@pytest.mark.usefixtures("without_pages", "_blind")
+@pytest.mark.usefixtures("lean", "_blind")
 def test_what_another_version_found_is_found_anew(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exactcopy.records.document.__version__", "another")
     assert outcomes(audit_at(clinic, NOW + timedelta(days=30)), "nas") == {"identical": 3, "unverified": 1}
 
 
-@pytest.mark.usefixtures("without_pages", "_blind")
+@pytest.mark.usefixtures("lean", "_blind")
 def test_a_record_that_was_altered_tells_nothing(clinic: Clinic) -> None:
     path = clinic.record() / "restricted" / "differences.parquet"
     path.write_bytes(path.read_bytes() + b"x")
     assert outcomes(audit_at(clinic, NOW + timedelta(days=30)), "nas")["unverified"] == 1
+
+
+@pytest.mark.usefixtures("lean")
+def test_what_cannot_be_compared_is_not_said_to_have_other_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic = Clinic(tmp_path)
+    clinic.fill(studies=3, instances=1)
+    path = clinic.path("nas", 0, 0)
+    data = bytearray(path.read_bytes())
+    data[-2000] ^= 1
+    path.write_bytes(data)
+    clinic.configure()
+    # The worker is forked after this.
+    monkeypatch.setattr("exactcopy.reconcile.differences._COMPARABLE_BYTES", 1000)
+    audit = audit_at(clinic, NOW)
+    assert outcomes(audit, "nas") == {"identical": 2, "different": 1}
+    (said,) = (item for item in audit["findings"] if item["check"] == "copies-are-exact")
+    assert "or other bytes that could not be compared further" in said["message"]
+    worklist = (clinic.record() / "restricted" / "worklist-nas.csv").read_text(encoding="utf-8")
+    assert "too large to compare element by element" in worklist

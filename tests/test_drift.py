@@ -19,7 +19,7 @@ from exactcopy.records import begin, chain, drifts, locked
 from exactcopy.verify import verify
 from tests.clinic import LEFT_OUT, Clinic, audit_at, findings, outcomes
 
-pytestmark = pytest.mark.usefixtures("without_pages", "without_self_test")
+pytestmark = pytest.mark.usefixtures("lean", "ready_worker")
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
 

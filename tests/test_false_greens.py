@@ -18,7 +18,7 @@ from exactcopy.stores import Safeguards
 from exactcopy.stores.folder import FolderStore
 from tests.clinic import Clinic, audit_at, findings, outcomes, store
 
-pytestmark = pytest.mark.usefixtures("without_pages")
+pytestmark = pytest.mark.usefixtures("lean", "ready_worker")
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -323,23 +323,3 @@ def test_a_sync_clients_folder_is_no_copy_elsewhere(clinic: Clinic) -> None:
     }
     assert (status(audit, "EC-BK-08"), status(audit, "EC-BK-09")) == ("exception", "exception")
     assert audit["conclusion"] == "no exceptions noted"
-
-
-@pytest.mark.usefixtures("without_pages")
-def test_what_cannot_be_compared_is_not_said_to_have_other_pixels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clinic = Clinic(tmp_path)
-    clinic.fill(studies=3, instances=1)
-    path = clinic.path("nas", 0, 0)
-    data = bytearray(path.read_bytes())
-    data[-2000] ^= 1
-    path.write_bytes(data)
-    clinic.configure()
-    monkeypatch.setattr("exactcopy.reconcile.differences._COMPARABLE_BYTES", 1000)
-    audit = audit_at(clinic, NOW)
-    assert outcomes(audit, "nas") == {"identical": 2, "different": 1}
-    (said,) = (item for item in audit["findings"] if item["check"] == "copies-are-exact")
-    assert "or other bytes that could not be compared further" in said["message"]
-    worklist = (clinic.record() / "restricted" / "worklist-nas.csv").read_text(encoding="utf-8")
-    assert "too large to compare element by element" in worklist

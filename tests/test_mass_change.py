@@ -126,7 +126,7 @@ def test_what_only_an_older_record_shows_is_not_checked_since_the_last(
     assert "2026-09-24T060000Z" in answer.reason
 
 
-def test_a_month_a_migration_and_an_attack(tmp_path: Path, without_pages: None) -> None:
+def test_a_month_a_migration_and_an_attack(tmp_path: Path, lean: None, ready_worker: None) -> None:
     clinic = Clinic(tmp_path, backups=("nas", "usb"))
     clinic.fill(20, 2)
     first = audit_at(clinic, NOW)
@@ -175,7 +175,7 @@ def test_a_month_a_migration_and_an_attack(tmp_path: Path, without_pages: None) 
 
 
 def test_a_primary_of_which_nothing_is_left_is_an_alarm_and_no_wrong_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pages: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lean: None, ready_worker: None
 ) -> None:
     clinic = Clinic(tmp_path, backups=("nas",))
     clinic.fill(5, 1)
@@ -195,7 +195,7 @@ def test_a_primary_of_which_nothing_is_left_is_an_alarm_and_no_wrong_path(
     assert ("no-mass-change", "pacs") not in findings(elsewhere)
 
 
-def test_a_copy_that_was_mended_did_not_change_for_the_worse(tmp_path: Path, without_pages: None) -> None:
+def test_a_copy_that_was_mended_did_not_change_for_the_worse(tmp_path: Path, lean: None, ready_worker: None) -> None:
     clinic = Clinic(tmp_path, backups=("nas",))
     clinic.fill(6, 1)
     paths = sorted((clinic.root / "nas").rglob("*.dcm"))

@@ -168,7 +168,7 @@ def test_it_is_asked_and_never_told_to_do_anything(holding: Orthanc) -> None:
         rest(holding)._ask("/tools/reset", "")
 
 
-def test_an_image_that_has_another_length_than_last_time_is_compared(tmp_path: Path, without_pages: None) -> None:
+def test_an_image_that_has_another_length_than_last_time_is_compared(tmp_path: Path, lean: None) -> None:
     with orthanc() as server:
         clinic = Clinic(tmp_path, backups=(), settings=f"[backup.pacs-copy]\noffsite = true\n{dicomweb(server)}")
         clinic.fill(1, 1)

@@ -306,7 +306,7 @@ def test_by_every_route_each_file_is_what_it_is_and_nothing_else(
             assert {uid: EXACT if is_exact(each) else each for uid, each in got.items()} == said, (primary, backup)
 
 
-@pytest.mark.usefixtures("without_pages", "without_restores")
+@pytest.mark.usefixtures("lean", "without_restores")
 def test_what_a_pacs_holds_and_cannot_send_is_unknown_and_not_missing(tmp_path: Path) -> None:
     names = ("CT_small.dcm", "explicit_VR-UN.dcm", "rtdose_rle.dcm")
     with orthanc() as server:

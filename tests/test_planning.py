@@ -22,7 +22,7 @@ Planned = Callable[..., list[str]]
 
 
 @pytest.fixture
-def clinic(tmp_path: Path, without_pages: None) -> Clinic:
+def clinic(tmp_path: Path, lean: None) -> Clinic:
     """Three studies on two backups."""
     clinic = Clinic(tmp_path)
     clinic.fill(studies=3, instances=2)

@@ -48,7 +48,7 @@ def clinic(tmp_path: Path) -> Clinic:
     return clinic
 
 
-@pytest.mark.usefixtures("without_pages")
+@pytest.mark.usefixtures("lean", "ready_worker")
 def test_what_the_console_purged_is_judged_on_its_backups(clinic: Clinic) -> None:
     first = audit_at(clinic, NOW)
     assert purged(first) == dict.fromkeys(purged(first), 0)

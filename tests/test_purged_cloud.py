@@ -11,7 +11,7 @@ from tests.test_cloud_audit import Bucket, log_in
 from tests.test_purged_audit import MONTH, NOW, put, remove
 
 
-@pytest.mark.usefixtures("without_pages")
+@pytest.mark.usefixtures("lean")
 def test_a_bucket_still_clears_by_its_checksums_what_the_console_purged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,7 +43,7 @@ plants = st.lists(
 )
 
 
-@pytest.mark.usefixtures("without_pages")
+@pytest.mark.usefixtures("lean", "ready_worker")
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(planted=plants, few=st.sampled_from([0, 100_000]))
 def test_random_damage_never_passes(pristine: Path, planted: list[tuple[int, int, str, float, int]], few: int) -> None:

@@ -344,7 +344,7 @@ def test_a_pacs_that_changes_what_it_stores_brings_nothing_back(tmp_path: Path) 
     assert worklist.count("recovery_failed") == 1
 
 
-@pytest.mark.usefixtures("without_pages")
+@pytest.mark.usefixtures("lean")
 def test_a_study_with_which_a_pacs_never_ends_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     over = Event()
 

@@ -44,7 +44,7 @@ def clinic(tmp_path: Path) -> Clinic:
     return clinic
 
 
-@pytest.mark.usefixtures("without_pages")
+@pytest.mark.usefixtures("lean")
 @pytest.mark.parametrize("fault", ["flipped", "cut", "gone"])
 def test_a_study_that_does_not_come_back_is_a_failed_restore(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, fault: str
@@ -71,7 +71,7 @@ def test_a_study_that_does_not_come_back_is_a_failed_restore(
     assert not (clinic.root / ".exactcopy" / "scratch").exists()
 
 
-@pytest.mark.usefixtures("without_pages")
+@pytest.mark.usefixtures("lean")
 def test_a_backup_that_goes_away_was_not_tested(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(monkeypatch, lambda: shutil.rmtree(clinic.root / "nas"))
     audit = audit_at(clinic, NOW)
@@ -106,7 +106,7 @@ def test_what_a_killed_worker_left_in_scratch_does_not_keep_a_study_from_being_t
     assert not place.exists()
 
 
-@pytest.mark.usefixtures("without_pages")
+@pytest.mark.usefixtures("lean")
 def test_a_random_draw_can_be_made_again_from_the_record(tmp_path: Path) -> None:
     clinic = Clinic(tmp_path, backups=("nas",), settings='[policy]\nsample = "quick"')
     clinic.fill(studies=120, instances=1, name="rtplan.dcm")
@@ -147,7 +147,7 @@ def test_scratch_is_gone_after_a_kill_and_the_next_run(tmp_path: Path) -> None:
     assert not scratch.exists()
 
 
-@pytest.mark.usefixtures("without_pages")
+@pytest.mark.usefixtures("lean")
 def test_reset_file_times_are_noticed(tmp_path: Path) -> None:
     clinic = Clinic(tmp_path, backups=("nas",))
     for study in range(30):

@@ -34,7 +34,7 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.usefixtures("without_pages")
+@pytest.mark.usefixtures("lean", "ready_worker")
 def test_a_study_that_is_in_no_store_any_more_is_found(tmp_path: Path) -> None:
     clinic = Clinic(tmp_path, settings=RULE)
     clinic.fill(studies=3, instances=1)
@@ -71,7 +71,7 @@ def test_a_study_that_is_in_no_store_any_more_is_found(tmp_path: Path) -> None:
     assert control(away)["status"] == "not checked"
 
 
-@pytest.mark.usefixtures("without_pages")
+@pytest.mark.usefixtures("lean", "ready_worker")
 def test_without_a_rule_it_is_said_what_would_answer(tmp_path: Path) -> None:
     clinic = Clinic(tmp_path)
     clinic.fill(studies=1, instances=1)

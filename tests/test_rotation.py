@@ -9,7 +9,7 @@ import pytest
 from exactcopy.stores.folder import VOLUME_MARKER
 from tests.clinic import Clinic, audit_at, findings, outcomes, store
 
-pytestmark = pytest.mark.usefixtures("without_pages")
+pytestmark = pytest.mark.usefixtures("lean", "ready_worker")
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 

@@ -81,7 +81,7 @@ def test_the_chain_and_not_the_clock_says_what_came_first() -> None:
     assert [each["started"][:10] for each in earlier([kept(30), kept(10)], NOW)] == ["2026-11-14", "2026-10-25"]
 
 
-def test_every_audit_is_listed_and_carried(tmp_path: Path, without_pages: None) -> None:
+def test_every_audit_is_listed_and_carried(tmp_path: Path, lean: None, ready_worker: None) -> None:
     clinic = Clinic(tmp_path, backups=("nas",))
     clinic.fill(2, 1, "rtplan.dcm")
     first = audit_at(clinic, NOW)
@@ -121,7 +121,7 @@ def test_every_audit_is_listed_and_carried(tmp_path: Path, without_pages: None) 
     assert summary(second).items() <= said[2].items()
 
 
-def test_an_audit_that_is_killed_stands_on_the_page_before_one_ends_well(tmp_path: Path, without_pages: None) -> None:
+def test_an_audit_that_is_killed_stands_on_the_page_before_one_ends_well(tmp_path: Path, lean: None) -> None:
     clinic = Clinic(tmp_path, backups=("nas",))
     clinic.fill(1, 1, "rtplan.dcm")
 

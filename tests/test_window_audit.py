@@ -20,7 +20,7 @@ from tests.clinic import Clinic, audit_at, check_sums, outcomes, store
 from tests.pacs import PASSWORD, orthanc
 from tests.test_pacs_audit import dicomweb, fill
 
-pytestmark = pytest.mark.usefixtures("without_pages")
+pytestmark = pytest.mark.usefixtures("lean")
 IMAGES = 24
 
 

@@ -74,7 +74,7 @@ class Cloud:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pages: None) -> Cloud:
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lean: None) -> Cloud:
     """A cloud without a test restore, so that what is read is read for the inventory."""
     monkeypatch.setattr("exactcopy.audit.restore_drawn", _restore_nothing)
     # Shorter than the images of a test, and longer than where their UIDs stand.
@@ -199,7 +199,7 @@ def test_nothing_is_ever_identical_by_name_or_size(cloud: Cloud) -> None:
 
 
 def test_a_restore_that_disagrees_takes_the_claim_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pages: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lean: None
 ) -> None:
     cloud = Cloud(tmp_path, monkeypatch)
     # The store goes on to report what was uploaded; its medium has rotted.
