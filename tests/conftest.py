@@ -95,6 +95,12 @@ def ready_worker(monkeypatch: pytest.MonkeyPatch, _worker: _Kept) -> None:
 
 
 @pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have workers forked even beside a thread that is idle: what a test patched is theirs only then."""
+    monkeypatch.setattr("exactcopy.pool.threading.active_count", lambda: 1)
+
+
+@pytest.fixture
 def lean(monkeypatch: pytest.MonkeyPatch, without_pages: None) -> None:
     """Let an audit in this process do without pages, the self-test and a second worker: all are tested elsewhere."""
     from exactcopy.results import SelfTest

@@ -64,7 +64,7 @@ def test_a_record_that_was_altered_tells_nothing(clinic: Clinic) -> None:
     assert outcomes(audit_at(clinic, NOW + timedelta(days=30)), "nas")["unverified"] == 1
 
 
-@pytest.mark.usefixtures("lean")
+@pytest.mark.usefixtures("lean", "forked")
 def test_what_cannot_be_compared_is_not_said_to_have_other_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,7 +75,6 @@ def test_what_cannot_be_compared_is_not_said_to_have_other_pixels(
     data[-2000] ^= 1
     path.write_bytes(data)
     clinic.configure()
-    # The worker is forked after this.
     monkeypatch.setattr("exactcopy.reconcile.differences._COMPARABLE_BYTES", 1000)
     audit = audit_at(clinic, NOW)
     assert outcomes(audit, "nas") == {"identical": 2, "different": 1}

@@ -84,7 +84,7 @@ def test_no_made_image_is_that_of_a_person_and_no_two_are_one() -> None:
 
 
 def test_a_detector_that_sees_no_difference_leaves_the_audit_incomplete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pages: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pages: None, forked: None
 ) -> None:
     clinic = Clinic(tmp_path)
     clinic.fill(1, 1)
@@ -101,7 +101,7 @@ def test_a_detector_that_sees_no_difference_leaves_the_audit_incomplete(
 
 
 def test_a_reader_that_sees_no_damage_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pages: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pages: None, forked: None
 ) -> None:
     clinic = Clinic(tmp_path)
     clinic.fill(1, 1)
