@@ -91,7 +91,20 @@ def test_what_nobody_altered_raises_no_alarm(archive: Archive) -> None:
     assert verified.head == sha256((archive.folder / names(archive.folder)[-1] / MANIFEST).read_bytes()).hexdigest()
 
 
-def test_every_flipped_byte_is_found_and_named(archive: Archive) -> None:
+def changed(content: bytes, place: int, number: int) -> bytes:
+    """Flip a byte, lose it, add one before it, or let it change places with the last one."""
+    before, byte, after = content[:place], content[place : place + 1], content[place + 1 :]
+    match number % 4:
+        case 1:
+            return before + after
+        case 2:
+            return before + b"%" + byte + after
+        case 3 if after and after[-1:] != byte:
+            return before + after[-1:] + after[:-1] + byte
+    return before + bytes([byte[0] ^ (1 + number % 255)]) + after
+
+
+def test_every_changed_byte_is_found_and_named(archive: Archive) -> None:
     random, found, tried = Random(24), 0, 0
     with archive.altered() as copy:
         for name in archive.files():
@@ -100,14 +113,13 @@ def test_every_flipped_byte_is_found_and_named(archive: Archive) -> None:
             # In one record each sixteenth byte, in all others two of every file.
             every = range(random.randrange(16), len(content), 16)
             for place in every if name.parts[0] == names(copy)[11] else random.sample(range(len(content)), 2):
-                flipped = content[place] ^ random.randrange(1, 256)
-                path.write_bytes(content[:place] + bytes([flipped]) + content[place + 1 :])
+                path.write_bytes(changed(content, place, tried))
                 verified = said(copy)
                 tried += 1
                 found += any(name.parts[0] in fault for fault in verified.faults)
             path.write_bytes(content)
         assert said(copy).faults == ()
-    print(f"{found} of {tried} flipped bytes found")  # noqa: T201
+    print(f"{found} of {tried} flipped, lost, added and moved bytes found")  # noqa: T201
     assert found == tried > 300
 
 
