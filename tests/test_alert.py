@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,6 +126,16 @@ def test_what_was_not_examined_stands_open_once() -> None:
     assert [item.title for item in standing({**said, "not_examined": []}).items.values()] == [
         "Not everything could be examined"
     ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_thread_stays() -> Iterator[None]:
+    """End what apprise sends in: beside its thread no later test's pool would be forked."""
+    yield
+    apprise: Any = sys.modules.get("apprise.apprise")
+    if apprise and apprise._shared_executor:
+        apprise._shared_executor.shutdown()
+        apprise._shared_executor = None
 
 
 # --- real messages ---------------------------------------------------------------------------------------------
