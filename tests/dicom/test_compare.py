@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from pydicom.uid import (
 
 from exactcopy.dicom.compare import HEADER_UNREADABLE, NOT_COMPARED, compare
 from exactcopy.dicom.elements import read_instance
-from exactcopy.model import Outcome
+from exactcopy.model import Difference, Outcome
+from exactcopy.pool import Died, Pool
 from tests.dicom.dicom_files import corpus, packaged, real
 from tests.dicom.made import EXPLICIT, IMAGE, image, long, meta, short
 
@@ -546,6 +547,19 @@ SINGLE = (
 )
 
 
+def both_ways(pair: tuple[bytes, bytes]) -> tuple[Difference, Difference]:
+    """Compare two files, each as the primary."""
+    one, other = pair
+    return compare(one, other), compare(other, one)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    """A worker as an audit has it: a decoder that is fed a broken image may take its whole process with it."""
+    with Pool(1) as pool:
+        yield pool
+
+
 @settings(max_examples=1500, deadline=None)
 @given(
     name=st.sampled_from(SINGLE),
@@ -553,16 +567,16 @@ SINGLE = (
     mask=st.integers(1, 255),
     head=st.booleans(),
 )
-def test_a_changed_byte_is_never_equivalent(name: str, where: float, mask: int, head: bool) -> None:
+def test_a_changed_byte_is_never_equivalent(pool: Pool, name: str, where: float, mask: int, head: bool) -> None:
     data = real(name)
     size = struct.unpack_from("<I", data, 140)[0] + 144
     end = min(len(data), size + 1500) if head else len(data)
     position = size + int(where * (end - size))
     damaged = bytearray(data)
     damaged[position] ^= mask
-    for one, other in ((data, bytes(damaged)), (bytes(damaged), data)):
-        if compare(one, other).outcome is Outcome.EQUIVALENT:
-            assert oracle_equal(one, other), f"byte {position}"
+    [(_, found)] = pool.map(both_ways, [(data, bytes(damaged))])
+    if not isinstance(found, Died) and any(each.outcome is Outcome.EQUIVALENT for each in found):
+        assert oracle_equal(data, bytes(damaged)), f"byte {position}"
 
 
 @settings(max_examples=400, deadline=None)
@@ -574,7 +588,7 @@ def test_a_changed_byte_is_never_equivalent(name: str, where: float, mask: int, 
         max_size=4,
     ),
 )
-def test_never_raises(name: str, edits: list[tuple[str, float, int]]) -> None:
+def test_never_raises(pool: Pool, name: str, edits: list[tuple[str, float, int]]) -> None:
     damaged = bytearray(real(name))
     for kind, where, mask in edits:
         position = int(where * len(damaged))
@@ -586,5 +600,4 @@ def test_never_raises(name: str, edits: list[tuple[str, float, int]]) -> None:
             del damaged[position : position + mask]
         else:
             damaged[position:position] = bytes([mask]) * mask
-    compare(real(name), bytes(damaged))
-    compare(bytes(damaged), real(name))
+    list(pool.map(both_ways, [(real(name), bytes(damaged))]))
