@@ -20,7 +20,9 @@ from tests.clinic import Clinic
 
 # What shells, cron, systemd and Windows take for something else.
 ODD = 'it\'s 100% "safe" $HOME `id` \\ & more'
-needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing; script/test installs it (systemd)"
+)
 
 
 @pytest.fixture
