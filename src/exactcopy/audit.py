@@ -13,7 +13,7 @@ from exactcopy.evidence import failed_before, gather, refusal_of
 from exactcopy.inventory.database import database
 from exactcopy.inventory.taking import Step
 from exactcopy.model import Target
-from exactcopy.pool import Pool
+from exactcopy.pool import Workers
 from exactcopy.reconcile.case import Case
 from exactcopy.reconcile.facts import find_studies
 from exactcopy.recording import Audited, record, write_index
@@ -66,7 +66,7 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
 
 
 def _test_restores(
-    run: Run, case: Case, pool: Pool, scratch: Path, recovery: Target | None, step: Step
+    run: Run, case: Case, pool: Workers, scratch: Path, recovery: Target | None, step: Step
 ) -> tuple[list[RestoreTest], list[Draw]]:
     """Draw, write the draw down, then restore: nobody can choose again after seeing a failure."""
     previous = run.history.last

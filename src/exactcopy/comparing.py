@@ -21,7 +21,7 @@ from exactcopy.inventory.remembered import remember, save_purged
 from exactcopy.inventory.reported import asked_of_primaries
 from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
 from exactcopy.model import Checksum, ReadPolicy, Role, Target
-from exactcopy.pool import Pool
+from exactcopy.pool import Pool, Workers
 from exactcopy.reconcile.case import Case, open_case
 from exactcopy.reconcile.differences import find_differences
 from exactcopy.reconcile.facts import find_studies
@@ -42,7 +42,7 @@ class Compared:
 
 
 @contextmanager
-def opened(config: Config) -> Iterator[tuple[Config, Pool, Path]]:
+def opened(config: Config) -> Iterator[tuple[Config, Workers, Path]]:
     """Give `config` with its stores as they can be reached, workers, and an empty scratch folder.
 
     Raises RunLocked while another run of the same configuration is under way.
@@ -59,7 +59,7 @@ def opened(config: Config) -> Iterator[tuple[Config, Pool, Path]]:
         yield _with(config, reached), pool, scratch
 
 
-def compare(db: DuckDBPyConnection, pool: Pool, run: Run, step: Step) -> Compared:
+def compare(db: DuckDBPyConnection, pool: Workers, run: Run, step: Step) -> Compared:
     """Take the inventory of every store, and find what every instance of a primary is on every backup."""
     begun = monotonic()
     ledger = Ledger(folder=records.scratch_folder(run.config) / "tokens")
@@ -100,7 +100,7 @@ def _with(config: Config, stores: Sequence[Target]) -> Config:
 
 
 def _take_inventories(
-    db: DuckDBPyConnection, pool: Pool, run: Run, ledger: Ledger, step: Step
+    db: DuckDBPyConnection, pool: Workers, run: Run, ledger: Ledger, step: Step
 ) -> tuple[list[Inventory], dict[str, Path]]:
     """Take the inventory of every store, primaries first: backups are matched against them, and what they purged.
 

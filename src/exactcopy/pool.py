@@ -1,4 +1,4 @@
-"""An executor: processes of this machine. A task that kills its worker fails alone."""
+"""Who does the tasks: processes of this computer, if nobody else. A task that kills its worker fails alone."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from itertools import islice
 from multiprocessing import get_context
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -26,8 +26,38 @@ class Died:
     """Stands for the result of a task whose worker was killed or crashed, alone, twice."""
 
 
+class Workers(Protocol):
+    """Who does the tasks of an audit. Those `elsewhere` write what is large themselves, and have disks of their own."""
+
+    @property
+    def workers(self) -> int:
+        """How many tasks are worked on at once."""
+        ...
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether they may be on other computers than this one."""
+        ...
+
+    def map(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        seconds: int | None = None,
+        at_once: int | None = None,
+    ) -> Iterator[tuple[Task, Result | Died]]:
+        """Yield each task with its result, in order of completion; few tasks are held at a time.
+
+        A task that takes longer than `seconds` dies, even inside a decoder that no exception reaches. No more than
+        `at_once` are worked on at a time.
+        """
+        ...
+
+
 class Pool:
-    """Worker processes that end with their parent, however that ends."""
+    """Worker processes of this computer that end with their parent, however that ends."""
+
+    elsewhere = False
 
     def __init__(self, workers: int | None = None, prepare: Callable[[], object] | None = None) -> None:
         """Start `workers` processes (default: one per core that is ours) at once, while this one has a single thread.
@@ -60,11 +90,7 @@ class Pool:
         seconds: int | None = None,
         at_once: int | None = None,
     ) -> Iterator[tuple[Task, Result | Died]]:
-        """Yield each task with its result, in order of completion; few tasks are held at a time.
-
-        A task that takes longer than `seconds` dies, even inside a decoder that no exception reaches. No more than
-        `at_once` are worked on at a time.
-        """
+        """Yield each task with its result, as `Workers` says."""
         held = 2 * self.workers if at_once is None or at_once >= self.workers else at_once
         work = partial(_within, function, seconds) if seconds else function
         waiting = iter(tasks)

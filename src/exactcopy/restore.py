@@ -18,7 +18,7 @@ from exactcopy.costs import read_back_cost
 from exactcopy.errors import StoreUnavailable
 from exactcopy.inventory.database import literal, parquet, row, rows, save_rows
 from exactcopy.model import Copy, Cost, Problem, Target
-from exactcopy.pool import Died, Pool
+from exactcopy.pool import Died, Workers
 from exactcopy.proof import Opened, content_of, digest_of, fetch, opens
 from exactcopy.reconcile.case import Case, Examined, copy_of
 from exactcopy.recovery import Returned, broken_off, recover
@@ -147,7 +147,7 @@ def frame_of(case: Case, backup: Target) -> list[str]:
 
 def restore_drawn(
     case: Case,
-    pool: Pool,
+    pool: Workers,
     draws: Sequence[Draw],
     scratch: Path,
     recovery: Target | None,

@@ -16,7 +16,7 @@ from exactcopy.inventory.reading import Chunk, Listed, Reading, read_chunk
 from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import Copy, Role, Target
 from exactcopy.planted import Plant, instance_uid, planted, study_uid
-from exactcopy.pool import Died, Pool
+from exactcopy.pool import Died, Workers
 from exactcopy.reconcile.case import Case, Examined, copy_of, open_case
 from exactcopy.reconcile.differences import find_differences
 from exactcopy.reconcile.facts import contents_of
@@ -38,7 +38,7 @@ class Said:
     restored: str | None = None
 
 
-def self_test(db: duckdb.DuckDBPyConnection, pool: Pool, scratch: Path, started: int) -> SelfTest | None:
+def self_test(db: duckdb.DuckDBPyConnection, pool: Workers, scratch: Path, started: int) -> SelfTest | None:
     """Plant the faults in `scratch`, examine them as every image is examined, and say which were found.
 
     What it leaves in the database is replaced by the audit that follows. None where it could not be made: the disk was
@@ -86,7 +86,7 @@ def _make(place: Path, plants: Sequence[Plant]) -> None:
 
 
 def _examine(
-    db: duckdb.DuckDBPyConnection, pool: Pool, place: Path, plants: Sequence[Plant], started: int
+    db: duckdb.DuckDBPyConnection, pool: Workers, place: Path, plants: Sequence[Plant], started: int
 ) -> dict[int, Said]:
     primary, backup = _target(place, _PRIMARY, Role.PRIMARY), _target(place, _BACKUP, Role.BACKUP)
     chunks = [Chunk(number, *_listed(target, place, started)) for number, target in enumerate((primary, backup))]
@@ -125,7 +125,7 @@ def _listed(target: Target, place: Path, started: int) -> tuple[Reading, tuple[L
     return Reading(target=target, started=started, ledger=ledger), listed
 
 
-def _restore(case: Case, pool: Pool, place: Path, plants: Sequence[Plant]) -> list[RestoreTest]:
+def _restore(case: Case, pool: Workers, place: Path, plants: Sequence[Plant]) -> list[RestoreTest]:
     """Restore the images of which a plant says what has to come of it."""
     wanted = {study_uid(number) for number, plant in enumerate(plants) if plant.restores}
     [backup] = case.backups

@@ -17,7 +17,7 @@ from exactcopy.digest import CONTENT, SHA256, hasher
 from exactcopy.errors import ObjectChanged, WindowClosed
 from exactcopy.inventory.schema import written
 from exactcopy.model import DAMAGED, UNREAD, UNSIZED, Checksum, Copy, Identity, Problem, Target
-from exactcopy.pool import Died, Pool
+from exactcopy.pool import Died, Workers
 from exactcopy.stores import PACS, Stream, kept_open
 from exactcopy.stores.bounded import readers, share
 from exactcopy.tokens import Ledger
@@ -85,7 +85,7 @@ class Read:
 
 
 def read_planned(
-    db: "DuckDBPyConnection", pool: Pool, reading: Reading, todo: Path, parts: str, progress: Progress
+    db: "DuckDBPyConnection", pool: Workers, reading: Reading, todo: Path, parts: str, progress: Progress
 ) -> int:
     """Read what the table `todo` names into files beside it whose names begin with `parts`.
 
@@ -323,7 +323,7 @@ def _planned(db: "DuckDBPyConnection", todo: Path) -> Iterator[Listed]:
         yield from batch
 
 
-def _one_by_one(pool: Pool, chunk: Chunk) -> Read:
+def _one_by_one(pool: Workers, chunk: Chunk) -> Read:
     """Read the objects of a chunk that killed its worker, so that only the guilty one stays unread."""
     read = Read()
     singles = (Chunk(chunk.number, chunk.reading, (row,)) for row in chunk.listed)

@@ -18,7 +18,7 @@ from exactcopy.inventory.matching import Matched, match
 from exactcopy.inventory.plan import HEAD_BYTES, Plan, bytes_read, plan_reads, plan_rest
 from exactcopy.inventory.reading import Reading, read_planned
 from exactcopy.model import Checksum, ReadPolicy, Role, Target
-from exactcopy.pool import Pool
+from exactcopy.pool import Workers
 from exactcopy.tokens import Ledger
 
 Advance = Callable[[int, int], None]
@@ -47,7 +47,7 @@ class Inventory:
 
 def take_inventory(
     db: DuckDBPyConnection,
-    pool: Pool,
+    pool: Workers,
     target: Target,
     work: Path,
     into: Path,
@@ -126,7 +126,7 @@ def _ended(db: DuckDBPyConnection, target: Target, into: Path) -> str | None:
 
 def _read(
     db: duckdb.DuckDBPyConnection,
-    pool: Pool,
+    pool: Workers,
     target: Target,
     work: Path,
     plan: Plan,

@@ -10,7 +10,7 @@ from exactcopy.dicom.compare import compare
 from exactcopy.errors import ObjectChanged, StoreUnavailable
 from exactcopy.inventory.database import parquet, save
 from exactcopy.model import Copy, Difference, Outcome, Problem, Target
-from exactcopy.pool import Died, Pool
+from exactcopy.pool import Died, Workers
 from exactcopy.reconcile.case import Case, copy_of
 from exactcopy.stores import open_store
 from exactcopy.stores.bounded import readers, share
@@ -35,7 +35,7 @@ class Pair:
 
 
 def find_differences(
-    case: Case, pool: Pool, known: Path | None, progress: Callable[[], None], *, same: bool = True
+    case: Case, pool: Workers, known: Path | None, progress: Callable[[], None], *, same: bool = True
 ) -> None:
     """Fill the table `differences` with what differs in each pair of contents that could be one instance.
 
