@@ -12,7 +12,8 @@ from pathlib import Path
 import duckdb
 
 from exactcopy.inventory.database import literal, rows, save_rows
-from exactcopy.inventory.reading import Chunk, Listed, Reading, read_chunk
+from exactcopy.inventory.examining import Reading
+from exactcopy.inventory.reading import Chunk, Listed, read_chunk
 from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import Copy, Role, Target
 from exactcopy.planted import Plant, instance_uid, planted, study_uid

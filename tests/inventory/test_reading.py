@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from exactcopy.dicom.header import HeaderReader
-from exactcopy.inventory.reading import Chunk, Reading, read_chunk
+from exactcopy.inventory.examining import Reading
+from exactcopy.inventory.reading import Chunk, read_chunk
 from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import Problem, Role, Target
 from exactcopy.tokens import Ledger

@@ -11,7 +11,8 @@ from typing import ClassVar
 import pytest
 
 from exactcopy.errors import ObjectChanged, StoreUnavailable
-from exactcopy.inventory.reading import Chunk, Reading, read_chunk
+from exactcopy.inventory.examining import Reading
+from exactcopy.inventory.reading import Chunk, read_chunk
 from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import Answer, Copy, Gap, Problem, Role, Safeguard, Seen, Target
 from exactcopy.stores import open_store

@@ -69,8 +69,12 @@ class HeaderReader:
 
     def feed(self, chunk: Buffer) -> None:
         """Take the next bytes of the file; the caller may use their buffer again."""
-        self._size += len(chunk)
+        size = len(chunk)
+        self._size += size
         walker = self._walker
+        if walker.skip >= size and not self._keeping:
+            walker.skip -= size
+            return
         walker.feed(chunk)
         if self._keeping:
             if walker.pixel_length is not None or walker.inner is not None:

@@ -7,32 +7,31 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from exactcopy.dicom.header import HeaderReader
 from exactcopy.dicom.patient import Patient, Token, tokens
-from exactcopy.digest import CONTENT, SHA256, hasher
-from exactcopy.errors import ObjectChanged, WindowClosed
-from exactcopy.inventory.schema import written
-from exactcopy.model import DAMAGED, UNREAD, UNSIZED, Checksum, Copy, Identity, Problem, Target
+from exactcopy.digest import LANES
+from exactcopy.errors import WindowClosed
+from exactcopy.inventory.examining import Reading, Row, examine, row_of
+from exactcopy.inventory.side_by_side import allowed, examine_side_by_side, part
+from exactcopy.model import UNREAD, UNSIZED, Copy, Identity, Problem
 from exactcopy.pool import Died, Workers
-from exactcopy.stores import PACS, Stream, kept_open
+from exactcopy.stores import PACS, Store, kept_open
 from exactcopy.stores.bounded import readers, share
-from exactcopy.tokens import Ledger
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-    from exactcopy.dicom.canonical import ContentDigest
-    from exactcopy.digest import Hasher
 
 # Larger buffers fall out of the processor's cache: a megabyte costs a third more.
 _BUFFER = 256 * 1024
 # Chunks are cut by bytes, so that none keeps a worker busy long after the others are done.
 _CHUNK_BYTES = 64 * 1024 * 1024
 _CHUNK_OBJECTS = 256
+# Large objects are read side by side, where that is faster: then a chunk has as many, unless they are huge.
+_MOST_CHUNK_BYTES = 512 * 1024 * 1024
 # Near the end chunks grow smaller, so that all workers are done at about the same time.
 _LEAST_CHUNK_BYTES = 8 * 1024 * 1024
 _SHARE_OF_REST = 6
@@ -43,24 +42,8 @@ _TRIES = 3
 _STUDY = 5  # of a listed row
 _SOP_INSTANCE = 7  # of an inventory row
 
-Row = tuple[Any, ...]
 Listed = tuple[bytes, int | None, int | None, int | None, str | None, str | None, str | None, str | None, str | None]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """How the objects of one store are read: `checksums` beside SHA-256, or no more than the first bytes.
-
-    `started` (nanoseconds since 1970) is when the audit began: what it reads is known as of then, never as of
-    later. Whose the images are goes into the `ledger`, as tokens.
-    """
-
-    target: Target
-    started: int
-    ledger: Ledger
-    checksums: tuple[Checksum, ...] = ()
-    first_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +135,7 @@ def read_chunk(chunk: Chunk) -> Read:
             if done[copy.key]:
                 done[copy.key] -= 1
             else:
-                rows.append(_row(copy, Identity(problem=Problem.OVER_WINDOW)))
+                rows.append(row_of(copy, Identity(problem=Problem.OVER_WINDOW)))
     for patient in patients:
         read.tokens.update(tokens(chunk.reading.ledger.key, patient))
     return read
@@ -161,15 +144,26 @@ def read_chunk(chunk: Chunk) -> Read:
 def _read_into(rows: list[Row], patients: set[Patient], chunk: Chunk) -> None:
     buffer = memoryview(bytearray(_BUFFER))
     reading = chunk.reading
+    copies = list(map(_copy, chunk.listed))
+    together, alone = part(copies) if allowed(reading) else ([], copies)
     with kept_open(reading.target) as store:
-        for copy, stream in store.read(list(map(_copy, chunk.listed)), reading.first_bytes):
-            row = _examine(copy, stream, buffer, reading, patients)
+        for copy, row in chain(
+            examine_side_by_side(store, together, reading, patients) if together else (),
+            _in_turn(store, alone, buffer, reading, patients),
+        ):
+            final = row
             for _ in range(_TRIES - 1):
-                if row[-1] != Problem.CHANGING:
+                if final[-1] != Problem.CHANGING:
                     break
-                for again in store.read([copy], reading.first_bytes):
-                    row = _examine(*again, buffer, reading, patients)
-            rows.append(row)
+                ((_, final),) = _in_turn(store, [copy], buffer, reading, patients)
+            rows.append(final)
+
+
+def _in_turn(
+    store: Store, copies: list[Copy], buffer: memoryview, reading: Reading, patients: set[Patient]
+) -> Iterator[tuple[Copy, Row]]:
+    for copy, stream in store.read(copies, reading.first_bytes):
+        yield copy, examine(copy, stream, buffer, reading, patients)
 
 
 def _copy(listed: Listed) -> Copy:
@@ -184,101 +178,6 @@ def _copy(listed: Listed) -> Copy:
         series_instance_uid=series,
         sop_instance_uid=sop,
         sop_class_uid=sop_class,
-    )
-
-
-def _examine(copy: Copy, stream: Stream | Problem, buffer: memoryview, reading: Reading, patients: set[Patient]) -> Row:
-    if isinstance(stream, Problem):
-        return _row(copy, Identity(problem=stream))
-    if reading.first_bytes is not None and reading.first_bytes < copy.size:
-        return _row(copy, _identify(stream, buffer[: reading.first_bytes], patients))
-    digest = hasher(SHA256)
-    others = [_computing(checksum) for checksum in reading.checksums]
-    reader = HeaderReader()
-    length = 0
-    try:
-        while count := stream.readinto(buffer):
-            piece = buffer[:count]
-            # First what looks at a few bytes only: hashing leaves the processor's cache to all of them.
-            reader.feed(piece)
-            digest.update(piece)
-            for other in others:
-                other.update(piece)
-            length += count
-            if length > copy.size != UNSIZED:
-                # It grows while it is read, perhaps as fast: waiting for its end could take forever.
-                return _row(copy, Identity(problem=Problem.CHANGING))
-    except ObjectChanged:
-        return _row(copy, Identity(problem=Problem.CHANGING))
-    except OSError:
-        return _row(copy, Identity(problem=Problem.IO_ERROR))
-    if length != copy.size != UNSIZED:
-        # A body shorter or longer than its store says is not the object.
-        return _row(copy, Identity(problem=Problem.IO_ERROR))
-    computed = {checksum: other.digest() for checksum, other in zip(reading.checksums, others, strict=True)}
-    # What is no whole instance has no content.
-    written_digests = written({checksum: found for checksum, found in computed.items() if found is not None})
-    if copy.size == UNSIZED:
-        copy = replace(copy, size=length)
-    identity = reader.close()
-    patients.add(reader.patient)
-    return _row(copy, identity, digest.digest(), written_digests, reading.started)
-
-
-def _computing(checksum: Checksum) -> "Hasher | ContentDigest":
-    if checksum != CONTENT:
-        return hasher(checksum)
-    # It takes a while to import, and is needed only where a PACS takes part.
-    from exactcopy.dicom.canonical import ContentDigest
-
-    return ContentDigest()
-
-
-def _identify(stream: Stream, buffer: memoryview, patients: set[Patient]) -> Identity:
-    """Say what an object is by its beginning; whether it is whole does not show there."""
-    reader = HeaderReader()
-    length = 0
-    try:
-        while length < len(buffer) and (count := stream.readinto(buffer[length:])):
-            reader.feed(buffer[length : length + count])
-            length += count
-    except ObjectChanged:
-        return Identity(problem=Problem.CHANGING)
-    except OSError:
-        return Identity(problem=Problem.IO_ERROR)
-    identity = reader.close()
-    patients.add(reader.patient)
-    return replace(identity, problem=None) if identity.problem in DAMAGED else identity
-
-
-def _row(
-    copy: Copy,
-    identity: Identity,
-    sha256: bytes | None = None,
-    digests: str | None = None,
-    read_at: int | None = None,
-) -> Row:
-    return (
-        copy.key,
-        None if copy.size == UNSIZED else copy.size,
-        copy.modified,
-        copy.inode,
-        copy.version,
-        identity.study_instance_uid or copy.study_instance_uid,
-        identity.series_instance_uid or copy.series_instance_uid,
-        identity.sop_instance_uid or copy.sop_instance_uid,
-        identity.sop_class_uid or copy.sop_class_uid,
-        identity.transfer_syntax_uid,
-        identity.modality,
-        identity.study_date,
-        identity.frames,
-        identity.lossy,
-        sha256,
-        digests,
-        "read" if sha256 is not None else None,
-        None,
-        read_at,
-        identity.problem,
     )
 
 
@@ -298,8 +197,10 @@ def _chunks(
     enough = _LEAST_CHUNK_BYTES
     # A PACS sends whole studies: one that was parted would be sent twice.
     by_study = reading.target.kind in PACS
+    fewest = LANES if allowed(reading) else 1
     for row in planned:
-        full = size >= enough or len(listed) >= _CHUNK_OBJECTS
+        full = len(listed) >= fewest if size >= enough else len(listed) >= _CHUNK_OBJECTS
+        full = full or size >= _MOST_CHUNK_BYTES
         if full and not (by_study and row[_STUDY] == listed[-1][_STUDY]):
             if number in finished:
                 progress(len(listed), size)
@@ -329,7 +230,7 @@ def _one_by_one(pool: Workers, chunk: Chunk) -> Read:
     singles = (Chunk(chunk.number, chunk.reading, (row,)) for row in chunk.listed)
     for single, result in list(pool.map(read_chunk, singles, at_once=chunk.reading.target.concurrency)):
         if isinstance(result, Died):
-            read.rows.append(_row(_copy(single.listed[0]), Identity(problem=Problem.IO_ERROR)))
+            read.rows.append(row_of(_copy(single.listed[0]), Identity(problem=Problem.IO_ERROR)))
         else:
             read.rows += result.rows
             read.tokens |= result.tokens

@@ -13,10 +13,11 @@ from duckdb import DuckDBPyConnection
 from exactcopy.errors import StoreUnavailable, WindowClosed, no_room
 from exactcopy.inventory.database import parquet, row
 from exactcopy.inventory.doubt import ask_again, asked_again
+from exactcopy.inventory.examining import Reading
 from exactcopy.inventory.listing import Listing, Previous, list_store
 from exactcopy.inventory.matching import Matched, match
 from exactcopy.inventory.plan import HEAD_BYTES, Plan, bytes_read, plan_reads, plan_rest
-from exactcopy.inventory.reading import Reading, read_planned
+from exactcopy.inventory.reading import read_planned
 from exactcopy.model import Checksum, ReadPolicy, Role, Target
 from exactcopy.pool import Workers
 from exactcopy.tokens import Ledger

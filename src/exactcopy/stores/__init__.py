@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, cast, runtime_checkable
 
+from exactcopy.digest import lanes_pay
 from exactcopy.model import Copy, Gap, Problem, Safeguard, Seen, Target
 
 
@@ -184,6 +185,9 @@ def open_destination(target: Target) -> Destination:
 # about one study: nothing is listed where it says that it has none.
 PACS = frozenset({"dicomweb", "dimse"})
 
+# Of these many objects can be open at once in one process, at no cost.
+AT_ONCE = frozenset({"folder"})
+
 # Reaching these takes a login and connections: a worker that did keeps them for what it reads next of the same store.
 _KEPT_OPEN = frozenset({"s3", "rclone"}) | PACS
 _kept: list[tuple[int, Target, Store]] = []
@@ -215,7 +219,9 @@ def _let_go() -> None:
 
 
 def import_kinds(kinds: Iterable[str]) -> None:
-    """Import the modules of stores before they are needed."""
+    """Import the modules of stores before they are needed, and try once what each worker would."""
+    if not AT_ONCE.isdisjoint(kinds):
+        lanes_pay()
     for kind in kinds:
         # What cannot be imported is told of where it is needed.
         with suppress(Exception):

@@ -1,0 +1,156 @@
+"""Objects that are read side by side give the rows that they give one after the other."""
+
+import hashlib
+import os
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from exactcopy.digest import LANES, MD5, lanes
+from exactcopy.inventory import side_by_side
+from exactcopy.inventory.examining import Examination, Reading, Row
+from exactcopy.inventory.reading import Chunk, Listed, read_chunk
+from exactcopy.inventory.schema import INVENTORY
+from exactcopy.model import Problem, Role, Target
+from exactcopy.stores import open_store
+from exactcopy.tokens import Ledger
+from tests.clinic import source
+
+CT = source("CT_small.dcm")
+LARGE = 200_000
+
+
+@pytest.fixture(autouse=True)
+def _whatever_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "lanes_pay", lambda: True)
+
+
+def target_of(folder: Path, concurrency: int | None = None) -> Target:
+    """The folder as a store; where only so many readers are allowed, one object is read after the other."""
+    options = {"path": str(folder)}
+    return Target(name="pacs", role=Role.PRIMARY, kind="folder", identity="", options=options, concurrency=concurrency)
+
+
+def listed_in(folder: Path) -> tuple[Listed, ...]:
+    with open_store(target_of(folder)) as store:
+        copies = sorted(store.listing(""), key=lambda copy: copy.key)  # type: ignore[union-attr]
+    return tuple((c.key, c.size, c.modified, c.inode, None, None, None, None, None) for c in copies)  # type: ignore[union-attr]
+
+
+def read(folder: Path, listed: Iterable[Listed], concurrency: int | None = None) -> dict[bytes, Row]:
+    """The rows of a chunk by their keys."""
+    ledger = Ledger(folder=Path(), key=b"key")
+    reading = Reading(target=target_of(folder, concurrency), started=7, ledger=ledger, checksums=(MD5,))
+    rows = read_chunk(Chunk(0, reading, tuple(listed))).rows
+    assert len({row[0] for row in rows}) == len(rows)
+    return {row[0]: row for row in rows}
+
+
+def column(row: Row, name: str) -> object:
+    return row[list(INVENTORY).index(name)]
+
+
+def fill(folder: Path, sizes: Iterable[int]) -> None:
+    """Images and other files, of these sizes."""
+    rng = random.Random(5)
+    for number, size in enumerate(sizes):
+        begin = CT if number % 3 else b""
+        content = (begin + rng.randbytes(size))[:size]
+        (folder / f"file-{number:03}").write_bytes(content)
+
+
+def test_rows_are_those_of_reading_one_after_the_other(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    edges = [0, 1, 65_535, 65_536, 131_071, 131_072, 131_073, 196_608, 262_144, 1_000_001]
+    fill(tmp_path, [*edges, *(rng.randrange(100_000, 600_000) for _ in range(40))])
+    listed = listed_in(tmp_path)
+    together, in_turn = read(tmp_path, listed), read(tmp_path, listed, concurrency=1)
+    assert together == in_turn
+    for key, row in together.items():
+        content = (tmp_path / os.fsdecode(key)).read_bytes()
+        assert column(row, "sha256") == hashlib.sha256(content).digest()
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 11, 15, 16, 17, 33])
+def test_any_number_of_objects_is_read_whole(tmp_path: Path, count: int) -> None:
+    fill(tmp_path, [LARGE + number for number in range(count)])
+    rows = read(tmp_path, listed_in(tmp_path)) if count else {}
+    assert len(rows) == count
+    assert all(column(row, "digest_source") == "read" for row in rows.values())
+
+
+def test_what_cannot_be_opened_fails_alone(tmp_path: Path) -> None:
+    fill(tmp_path, [LARGE] * 20)
+    listed = listed_in(tmp_path)
+    gone = [tmp_path / f"file-{number:03}" for number in (0, 7, 19)]
+    for path in gone:
+        path.unlink()
+    (tmp_path / "file-007").mkdir()
+    rows = read(tmp_path, listed)
+    problems = {os.fsdecode(key): column(row, "problem") for key, row in rows.items()}
+    assert len(rows) == 20
+    assert (problems["file-000"], problems["file-019"]) == (Problem.VANISHED, Problem.VANISHED)
+    assert problems["file-007"] == Problem.IO_ERROR
+    assert sum(column(row, "sha256") is not None for row in rows.values()) == 17
+
+
+def test_what_was_replaced_since_the_listing_is_read_as_it_is_now(tmp_path: Path) -> None:
+    fill(tmp_path, [LARGE] * 14)
+    listed = listed_in(tmp_path)
+    (tmp_path / "file-003").write_bytes(CT * 30)
+    (tmp_path / "file-004").write_bytes(b"")
+    rows = read(tmp_path, listed)
+    assert column(rows[b"file-003"], "sha256") == hashlib.sha256(CT * 30).digest()
+    assert column(rows[b"file-003"], "size") == len(CT) * 30
+    assert (column(rows[b"file-004"], "problem"), column(rows[b"file-004"], "size")) == (Problem.EMPTY, 0)
+
+
+def grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def shrink(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 70_000)
+
+
+def touch(path: Path) -> None:
+    os.utime(path, ns=(1, path.stat().st_mtime_ns + 1_000_000))
+
+
+@pytest.mark.parametrize("change", [grow, shrink, touch])
+def test_an_object_that_changes_while_it_is_read_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
+) -> None:
+    fill(tmp_path, [900_000] * 14)
+    listed, victim, left = listed_in(tmp_path), tmp_path / "file-005", iter(range(1))
+    real = Examination.take
+
+    def take(self: Examination, piece: memoryview) -> None:
+        real(self, piece)
+        if self.copy.key == b"file-005" and next(left, None) is not None:
+            change(victim)
+
+    monkeypatch.setattr(Examination, "take", take)
+    rows = read(tmp_path, listed)
+    # The second try is read alone, and finds it at rest.
+    assert column(rows[b"file-005"], "sha256") == hashlib.sha256(victim.read_bytes()).digest()
+    found = victim.stat()
+    assert (column(rows[b"file-005"], "size"), column(rows[b"file-005"], "modified")) == (
+        found.st_size,
+        found.st_mtime_ns,
+    )
+    others = [row for key, row in rows.items() if key != b"file-005"]
+    assert all(column(row, "sha256") is not None for row in others)
+
+
+def test_a_lane_goes_on_alone_from_where_it_was() -> None:
+    side_by_side_hashers, fresh = lanes()
+    side_by_side_hashers.update([bytes([lane]) * 70_000 for lane in range(LANES)])
+    side_by_side_hashers[3] = fresh()
+    alone, begun_anew = side_by_side_hashers[5], side_by_side_hashers[3]
+    alone.update(b"tail")
+    assert alone.digest() == hashlib.sha256(bytes([5]) * 70_000 + b"tail").digest()
+    assert begun_anew.digest() == hashlib.sha256().digest()
