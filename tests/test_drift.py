@@ -170,7 +170,8 @@ def test_a_rotated_proof_is_not_read_again_and_the_next_audit_reads_what_it_woul
     assert drift_at(clinic, NOW)["read_bytes"] == 0
     audit = audit_at(clinic, NOW)
     nas = next(store for store in audit["stores"] if store["name"] == "nas")
-    assert nas["read_bytes"] == sum(path.stat().st_size for path in (clinic.root / "nas").rglob("*.dcm"))
+    # Two audits like this one read all of it in 60 days.
+    assert nas["read_bytes"] == sum(path.stat().st_size for path in (clinic.root / "nas").rglob("*.dcm")) // 2
     assert outcomes(audit, "nas") == {"identical": 4}
 
 

@@ -1,5 +1,6 @@
 """Drives that take turns, and proofs that are carried from one record to the next."""
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,24 +89,34 @@ def test_rotation_reads_only_what_is_new_changed_or_due(tmp_path: Path) -> None:
 
     clinic.add(9, 0)
     clinic.mirror()
-    # Same size and same time: the listing shows nothing, and only the re-read will.
-    rotten = clinic.path("nas", 0, 0)
-    status = rotten.stat()
+    second = audit_at(clinic, NOW + timedelta(days=30))
+    # The new study, and one of the three others in its turn.
+    assert second["timing"]["read_bytes"] == read // 3 + 2 * clinic.path("nas", 9, 0).stat().st_size
+    assert second["comparisons"][0]["proof"] == {"this_run": 2, "earlier": 2, "reported": 0}
+    assert second["comparisons"][0]["oldest_read_at"] == first["audit"]["started"]
+    assert [store["oldest_read_at"] for store in second["stores"]] == [first["audit"]["started"]] * 2
+
+
+def test_what_kept_its_size_time_and_inode_is_found_when_it_is_read_again_and_only_then(tmp_path: Path) -> None:
+    rotation = 'read = "rotation"\nreread = "92d"'
+    clinic = Clinic(tmp_path, backups=("nas",), stores={"nas": rotation, "pacs": rotation})
+    clinic.fill(studies=3, instances=2)
+    audit_at(clinic, NOW)
+    # The last in turn.
+    rotten = clinic.path("nas", 2, 1)
+    before = rotten.stat()
     data = bytearray(rotten.read_bytes())
     data[-2000] ^= 1
     with rotten.open("r+b") as file:
         file.write(data)
-    import os
+    os.utime(rotten, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = rotten.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
 
-    os.utime(rotten, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-    second = audit_at(clinic, NOW + timedelta(days=30))
-    assert second["timing"]["read_bytes"] < read
-    assert second["comparisons"][0]["proof"] == {"this_run": 1, "earlier": 3, "reported": 0}
-    assert second["comparisons"][0]["oldest_read_at"] < second["audit"]["started"]
-
-    third = audit_at(clinic, NOW + timedelta(days=60))
-    assert outcomes(third, "nas") == {"identical": 6, "different": 1}, "every proof is renewed within `reread`"
+    for days in (30, 60):
+        assert outcomes(audit_at(clinic, NOW + timedelta(days=days)), "nas") == {"identical": 6}
+    third = audit_at(clinic, NOW + timedelta(days=91))
+    assert outcomes(third, "nas") == {"identical": 5, "different": 1}, "every proof is renewed within `reread`"
     assert third["comparisons"][0]["changed_side"] == {"primary": 0, "backup": 1, "unknown": 0}
 
 

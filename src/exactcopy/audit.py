@@ -4,17 +4,19 @@ import json
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 
 from exactcopy import records
-from exactcopy.comparing import compare, counter, nanoseconds, opened
+from exactcopy.comparing import Compared, compare, counter, nanoseconds, opened
 from exactcopy.config import Config
 from exactcopy.decisions import Decisions
-from exactcopy.evidence import failed_before, gather, refusal_of
+from exactcopy.evidence import failed_before, gather, last_restore_hours, refusal_of
+from exactcopy.hours import Hours
+from exactcopy.inventory.budget import kept_for_restores
 from exactcopy.inventory.database import database
 from exactcopy.inventory.taking import Step
-from exactcopy.model import Target
+from exactcopy.model import NO_BUDGET, Budget, Target
 from exactcopy.pool import Workers
-from exactcopy.reconcile.case import Case
 from exactcopy.reconcile.facts import find_studies
 from exactcopy.recording import Audited, record, write_index
 from exactcopy.records import History, Run
@@ -25,10 +27,11 @@ from exactcopy.selfscan import Scan, outside, withheld_before
 from exactcopy.selftest import self_test
 
 
-def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -> Audited:
+def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step, budget: Budget = NO_BUDGET) -> Audited:
     """Audit everything in `config` and seal the record; an audit that was killed today is taken up again.
 
-    Raises RunLocked while another audit runs. `step` tells a person how far it is.
+    It ends in time and whole where the `budget` is met: what is left then is not checked. Raises RunLocked while
+    another audit runs. `step` tells a person how far it is.
     """
     records.check_group(config)
     if config.seal_key is not None:
@@ -40,7 +43,11 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
             decisions=decisions,
             history=History(records.chain(config)),
             unfinished=records.begin(config, now),
+            budget=budget,
         )
+        hours = Hours(run.unfinished.root / "seconds")
+        step = hours.counting(step)
+        run, until = _in_time(run, hours)
         # Else an audit that is killed would not be listed before another one ends well.
         write_index(run.config, run.history.records)
         with database(run.unfinished.work / "spill") as db:
@@ -48,7 +55,10 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
             compared = compare(db, pool, run, step)
             case, inventories = compared.case, compared.inventories
             refusal = refusal_of(run, case)
-            tests, draws = _test_restores(run, case, pool, scratch, None if refusal else run.config.recovery, step)
+            begun = monotonic()
+            recovery = None if refusal else run.config.recovery
+            tests, draws = _test_restores(run, compared, pool, scratch, recovery, until, step)
+            restore_seconds = round(monotonic() - begun, 3)
             # What was restored counts, and what came back wrong.
             find_studies(case)
             step("Writing the report", None, None)
@@ -60,15 +70,40 @@ def run_audit(config: Config, decisions: Decisions, now: datetime, step: Step) -
                 withheld_before(run.history),
             )
             evidence = replace(gathered, self_scan=scan.facts)
-            timing = {"read_seconds": compared.read_seconds, "read_bytes": sum(item.read_bytes for item in inventories)}
+            timing = {
+                "read_seconds": compared.read_seconds,
+                "read_bytes": sum(item.read_bytes for item in inventories),
+                "restore_seconds": restore_seconds,
+            }
             warnings = [*filter(None, (item.message for item in inventories)), *([str(refusal)] if refusal else [])]
             return record(run, case, inventories, evidence, tests, timing, warnings, scan)
 
 
+def _in_time(run: Run, hours: Hours) -> tuple[Run, datetime | None]:
+    """Return the run with its stores read in time for the test restores, and the moment at which its hours are over."""
+    given = run.budget.max_hours
+    if given is None:
+        return run, None
+    until = hours.until(given - kept_for_restores(given, last_restore_hours(run.history)))
+    config = replace(
+        run.config,
+        primaries=tuple(replace(store, until=until) for store in run.config.primaries),
+        backups=tuple(replace(store, until=until) for store in run.config.backups),
+    )
+    return replace(run, config=config), hours.until(given)
+
+
 def _test_restores(
-    run: Run, case: Case, pool: Workers, scratch: Path, recovery: Target | None, step: Step
+    run: Run,
+    compared: Compared,
+    pool: Workers,
+    scratch: Path,
+    recovery: Target | None,
+    until: datetime | None,
+    step: Step,
 ) -> tuple[list[RestoreTest], list[Draw]]:
     """Draw, write the draw down, then restore: nobody can choose again after seeing a failure."""
+    case = compared.case
     previous = run.history.last
     draws = [
         draw_studies(
@@ -88,5 +123,6 @@ def _test_restores(
     written = [{**asdict(drawn), "backup": drawn.backup.name} for drawn in draws]
     (run.unfinished.restricted / "draws.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
     planned = sum(len(drawn.random) + len(drawn.certainty) for drawn in draws)
-    tests = restore_drawn(case, pool, draws, scratch, recovery, counter(step("Restoring studies", planned, None)))
-    return tests, draws
+    draws = [replace(drawn, backup=replace(drawn.backup, until=until)) for drawn in draws]
+    progress = counter(step("Restoring studies", planned, None))
+    return restore_drawn(case, pool, draws, scratch, recovery, progress, compared.restorable), draws

@@ -21,6 +21,7 @@ from exactcopy.errors import EXCEPTIONS, FAULT, INCOMPLETE, USAGE, ExactCopyErro
 if TYPE_CHECKING:
     from exactcopy.config import Config
     from exactcopy.decisions import Decisions
+    from exactcopy.model import Budget
 
 _ABOUT = """Show, study by study, whether a DICOM archive has retrievable exact copies.
 
@@ -35,6 +36,9 @@ _NO_ROOM = (
     "The disk that records or reports are written to is full, or a limit is met. Make room, then give the same command"
     " again: what was read is kept."
 )
+
+# A year and more: nothing that anybody means to wait for.
+_MOST_HOURS = 10_000
 
 app = typer.Typer(
     help=_ABOUT, epilog=_CODES, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -72,8 +76,25 @@ class ReportFormat(StrEnum):
 def audit(
     config: ConfigPath = Path("exactcopy.toml"),
     plan: Annotated[
-        bool, typer.Option("--plan", help="Only say what would be read, and how long it would take.")
+        bool,
+        typer.Option(
+            "--plan", help="Only say what would be listed, read and restored, for how long, at what cost, what is left."
+        ),
     ] = False,
+    max_hours: Annotated[
+        float | None,
+        typer.Option(
+            help="End in time: what is not read or restored by then is left to the next audit.", show_default=False
+        ),
+    ] = None,
+    max_read: Annotated[
+        str | None,
+        typer.Option(
+            help='Read no more than this of all stores together, as in "500GB"; the next audit reads the rest first.',
+            show_default=False,
+            metavar="SIZE",
+        ),
+    ] = None,
     format: Annotated[AuditFormat, typer.Option(help="json: print audit.json and nothing else.")] = AuditFormat.TEXT,
 ) -> None:
     """Audit the archive and its backups, and write the record with the PDF to sign."""
@@ -83,12 +104,13 @@ def audit(
     from exactcopy.progress import shown
 
     now = datetime.now(UTC)
+    budget = _budget(max_hours, max_read)
     if plan:
         settings, _ = _load(config)
         from exactcopy.planning import plan_audit
 
         with shown() as step:
-            planned = plan_audit(settings, now, step)
+            planned = plan_audit(settings, now, step, budget)
         typer.echo("\n".join(planned.lines))
         raise typer.Exit(INCOMPLETE if planned.unreached else 0)
     with telling(config, "audit", now, _warn) as tell:
@@ -96,7 +118,7 @@ def audit(
         from exactcopy.audit import run_audit
 
         with shown() as step:
-            audited = run_audit(settings, decisions, now, step)
+            audited = run_audit(settings, decisions, now, step, budget)
         tell(audited.record.audit)
     for warning in audited.warnings:
         typer.echo(warning, err=True)
@@ -355,6 +377,23 @@ def _load(path: Path) -> "tuple[Config, Decisions]":
 
     config = load_config(path)
     return config, read_decisions(config, datetime.now(UTC).date())
+
+
+def _budget(max_hours: float | None, max_read: str | None) -> "Budget":
+    """Return what one audit may take, or say what is wrong with it."""
+    from exactcopy.config.border import size
+    from exactcopy.model import Budget
+
+    # What is not a number (nan) is not above 0 either.
+    if max_hours is not None and not 0 < max_hours <= _MOST_HOURS:
+        raise typer.BadParameter(
+            f"{max_hours:g} hours are no length of an audit. Write how many it may take: 8 or 0.5.",
+            param_hint="--max-hours",
+        )
+    try:
+        return Budget(max_hours=max_hours, max_read=None if max_read is None else size(max_read))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--max-read") from None
 
 
 def _warn(text: str) -> None:

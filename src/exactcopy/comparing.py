@@ -1,6 +1,6 @@
 """List, plan, read, match, reconcile: the part of the straight line that an audit and a drift check have in common."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,8 +15,10 @@ from exactcopy.config import Config
 from exactcopy.dicom.quiet import pydicom_quietly
 from exactcopy.digest import CONTENT, MD5
 from exactcopy.errors import StoreUnavailable
-from exactcopy.evidence import before, examined, last_differences, last_inventory, seen_studies
-from exactcopy.inventory.listing import list_store
+from exactcopy.evidence import before, examined, last_differences, last_inventory, last_restored, seen_studies
+from exactcopy.inventory.budget import Demand, egress_limit, limit_of, share_of_first
+from exactcopy.inventory.listing import list_store, listed_bytes
+from exactcopy.inventory.plan import bytes_read, foresee, foresee_unlisted
 from exactcopy.inventory.remembered import remember, save_purged
 from exactcopy.inventory.reported import asked_of_primaries
 from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
@@ -39,6 +41,8 @@ class Compared:
     inventories: tuple[Inventory, ...]
     ledger: Ledger
     read_seconds: float
+    # How many bytes a test restore may bring back from a backup, where that is limited.
+    restorable: Mapping[str, int]
 
 
 @contextmanager
@@ -71,7 +75,17 @@ def compare(db: DuckDBPyConnection, pool: Workers, run: Run, step: Step) -> Comp
     find_differences(case, pool, known, counter(step("Comparing what differs", None, None)), same=same)
     find_outcomes(case)
     find_studies(case)
-    return Compared(case=case, inventories=tuple(inventories), ledger=ledger, read_seconds=seconds)
+    return Compared(
+        case=case,
+        inventories=tuple(inventories),
+        ledger=ledger,
+        read_seconds=seconds,
+        restorable={
+            item.target.name: egress - item.read_bytes
+            for item in inventories
+            if (egress := egress_limit(item.target)) is not None
+        },
+    )
 
 
 def counter(advance: Advance) -> Callable[[], None]:
@@ -107,17 +121,23 @@ def _take_inventories(
     Return the inventories, and for each primary that purges the inventory of that.
 
     Backups that report checksums are listed before all: what a primary is read for depends on them. A PACS is not: it
-    is asked about the studies of its primaries, and reports nothing but an MD5.
+    is asked about the studies of its primaries, and reports nothing but an MD5. Where all have one budget of bytes, all
+    others are listed first, too: what is left to the one depends on what the next will need.
     """
     taken: list[Inventory] = []
     purged: dict[str, Path] = {}
     unfinished = run.unfinished
-    for backup in run.config.backups:
-        if backup.read is ReadPolicy.REPORTED and backup.kind not in PACS:
-            step(f"Listing {backup.name}", None, None)
+    demands: dict[str, Demand] = {}
+    for target in run.config.stores:
+        reports = target.role is Role.BACKUP and target.read is ReadPolicy.REPORTED
+        asks = target.role is Role.BACKUP and target.kind in PACS
+        if not asks and (reports or run.budget.max_read is not None):
+            step(f"Listing {target.name}", None, None)
             # One that cannot be reached is told of in its turn.
             with suppress(StoreUnavailable):
-                list_store(db, backup, unfinished.work / backup.name, partial(last_inventory, run.history))
+                list_store(db, target, unfinished.work / target.name, partial(last_inventory, run.history))
+    if run.budget.max_read is not None:
+        demands = {target.name: _demand(db, run, target) for target in run.config.stores}
     for target in run.config.stores:
         primaries = [
             item.folder
@@ -140,11 +160,47 @@ def _take_inventories(
             nanoseconds(unfinished.started),
             ledger,
             step,
+            limit_of(target, last_restored(run.history, target.name), _share(db, run, target, demands)),
         )
         taken.append(inventory)
         if target.role is Role.PRIMARY and (folder := _remember(db, run, inventory)):
             purged[target.name] = folder
     return taken, purged
+
+
+def _demand(db: DuckDBPyConnection, run: Run, target: Target) -> Demand:
+    """Return what is foreseen to be read of a store, before any is read."""
+    own = limit_of(target, last_restored(run.history, target.name))
+    most = own.size if own else None
+    started, work = nanoseconds(run.unfinished.started), run.unfinished.work
+    known = {name: found for name in (target.name, *target.covers) if (found := before(run.history, name))}
+    find_previous = partial(last_inventory, run.history)
+    if (work / target.name / "listing.json").exists():
+        with suppress(StoreUnavailable):
+            listing = list_store(db, target, work / target.name, find_previous)
+            previous = find_previous(target, listing.safeguards.medium)
+            primaries = [known[name].inventory for name in target.covers if name in known]
+            asked = _asked(db, run, target)
+            return Demand(foresee(db, target, work / target.name, previous, started, asked, primaries), most)
+    if target.kind not in PACS:
+        return Demand((), most)
+    # A backup that is a PACS is listed after its primaries are read.
+    if target.name in known:
+        return Demand(foresee_unlisted(db, target, known[target.name].inventory, started), most)
+    return Demand(((None, sum(listed_bytes(work / name) for name in target.covers)),), most)
+
+
+def _share(db: DuckDBPyConnection, run: Run, target: Target, demands: Mapping[str, Demand]) -> int | None:
+    """Return how much of the budget of all stores this one may read, after those before it; None without one.
+
+    An audit that was killed comes to the same: what was read is counted from what lies in its work folder.
+    """
+    if run.budget.max_read is None:
+        return None
+    names = [store.name for store in run.config.stores]
+    turn = names.index(target.name)
+    spent = sum(bytes_read(db, run.unfinished.work / name) for name in names[:turn])
+    return share_of_first(run.budget.max_read - spent, [demands[name] for name in names[turn:]])
 
 
 def _remember(db: DuckDBPyConnection, run: Run, item: Inventory) -> Path | None:

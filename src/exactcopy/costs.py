@@ -34,3 +34,8 @@ def paid_once(cost: Cost, studies: int) -> float:
 def read_back_cost(cost: Cost, size: int) -> float | None:
     """Return the US dollars of egress for reading `size` bytes back, or None where no price of it is given."""
     return None if cost.egress_per_gb is None else cost.egress_per_gb * size / GB
+
+
+def bytes_for(cost: Cost, dollars: float) -> int | None:
+    """Return how many bytes may be read back for so many US dollars of egress, or None where no price is given."""
+    return int(dollars / cost.egress_per_gb * GB) if cost.egress_per_gb else None

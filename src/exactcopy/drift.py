@@ -17,7 +17,7 @@ from exactcopy.errors import RecordError
 from exactcopy.evidence import gather
 from exactcopy.inventory.database import database
 from exactcopy.inventory.taking import Step
-from exactcopy.model import ReadPolicy, Severity, Target
+from exactcopy.model import FOREVER, ReadPolicy, Severity, Target
 from exactcopy.reconcile.affected import find_restored
 from exactcopy.recording import decided, examined_whole
 from exactcopy.records import History, Record, Run, drifts
@@ -26,10 +26,8 @@ from exactcopy.results import Evidence, Finding, NotChecked
 from exactcopy.selfscan import withheld_before
 from exactcopy.selftest import self_test
 
-# Until then no proof of a monthly audit grows older than it may be.
+# A month and some days for the calendar: by then what a monthly audit read is too old, or nearly.
 _AUDIT_EVERY = timedelta(days=35)
-# Longer than any proof is kept.
-_FOREVER = timedelta(days=36500)
 # What only an audit does, and so only an audit can make up for.
 _BY_AUDIT = ("restore_not_tested", "recovery_not_tested")
 _FINDING = ("id", "check", "target", "severity", "count", "unit", "title", "message", "state", "first_seen")
@@ -122,7 +120,7 @@ def _told(since: str, changed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _only_what_is_new(target: Target) -> Target:
     """Return a store of which nothing is read again that the listing shows unchanged."""
     read = ReadPolicy.ROTATION if target.read is ReadPolicy.ALL else target.read
-    return replace(target, read=read, reread=_FOREVER)
+    return replace(target, read=read, reread=FOREVER)
 
 
 def _last(history: History, config: Config) -> Record:

@@ -42,7 +42,7 @@ class StoreUnavailable(ExactCopyError):
 
 
 class WindowClosed(StoreUnavailable):
-    """A store may be examined at certain hours only, and this is none of them."""
+    """A store may be examined at certain hours only, or for so many, and it is later than that."""
 
 
 class ObjectChanged(ExactCopyError):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -15,9 +15,10 @@ from exactcopy.assess import addressable, load_controls
 from exactcopy.decisions import AGREEMENT, Decisions, attestation
 from exactcopy.decisions.apply import assign
 from exactcopy.errors import StoreUnavailable
+from exactcopy.inventory.database import literal, parquet, row
 from exactcopy.inventory.remembered import Before
 from exactcopy.inventory.taking import Inventory
-from exactcopy.model import Role, Severity, Target
+from exactcopy.model import NEVER_OPENED, Problem, Role, Severity, Target
 from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.changes import find_changes
 from exactcopy.reconcile.facts import LastKnown, compare_facts, store_facts
@@ -50,7 +51,7 @@ def gather(
     find_purged(case)
     last = {item.target.name: _last_known(history, item.target.name) for item in inventories}
     stores = tuple(
-        store_facts(case, examined, item, last[item.target.name])
+        replace(store_facts(case, examined, item, last[item.target.name]), **_known(case.db, item))
         for examined, item in zip(case.stores, inventories, strict=True)
     )
     tolerated, overdue = _absent_drives(case, stores)
@@ -58,6 +59,7 @@ def gather(
     controls = load_controls()
     return Evidence(
         started=today,
+        budget=run.budget,
         first=history.last is None,
         rto_hours=config.rto.total_seconds() / 3600,
         due_days={severity.value: days for severity, days in config.due.items()},
@@ -92,6 +94,23 @@ def gather(
             for check in control.checks
         ),
     )
+
+
+def _known(db: DuckDBPyConnection, item: Inventory) -> dict[str, Any]:
+    """Return how the files of a store are known, and when the one was read that was read longest ago."""
+    if item.folder is None:
+        return {}
+    never = ", ".join(literal(problem) for problem in sorted({*NEVER_OPENED, Problem.DELETED}))
+    read, earlier, reported, rest, oldest = row(
+        db,
+        f"""select count(*) filter (digest_source = 'read'), count(*) filter (digest_source = 'carried'),
+            count(*) filter (digest_source = 'reported'), count(*) filter (digest_source is null),
+            min(read_at) filter (digest_source in ('read', 'carried'))
+            from {parquet(item.folder)} where problem is null or problem not in ({never})""",
+    )
+    at = None if oldest is None else datetime.fromtimestamp(oldest / 1e9, UTC).isoformat()
+    known = {"this_run": read, "earlier": earlier, "reported": reported, "not_known": rest}
+    return {"known": known, "oldest_read_at": at}
 
 
 def _mass_change(
@@ -258,6 +277,22 @@ def seen_studies(history: History) -> Path | None:
     """Return the file of the studies that any record saw; a record of an older version has none."""
     record = next(history.holding(STUDIES), None)
     return record.restricted / STUDIES if record else None
+
+
+def last_restored(history: History, backup: str) -> int | None:
+    """Return how many bytes the last test restore from a backup brought back; None where there was none."""
+    for record in history.records:
+        called = record.withheld.get(backup, backup)
+        for test in record.audit["restore_tests"]:
+            if test["backup"] == called and test["bytes"]:
+                return int(test["bytes"])
+    return None
+
+
+def last_restore_hours(history: History) -> float | None:
+    """Return how many hours the test restores of the last audit took that made some; None where there was none."""
+    took = (record.audit["timing"].get("restore_seconds") for record in history.records)
+    return next((seconds / 3600 for seconds in took if seconds), None)
 
 
 def failed_before(db: DuckDBPyConnection, history: History, backup: str) -> list[str]:

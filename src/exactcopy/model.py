@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -106,6 +106,11 @@ class Problem(StrEnum):
     OVER_BUDGET = "over_budget"
     # Left unread when the window of the store closed.
     OVER_WINDOW = "over_window"
+    # Left unread by what one audit was given for all stores: its hours, its bytes.
+    OVER_TIME = "over_time"
+    OVER_TOTAL = "over_total"
+    # Left unread by `max_egress_cost`.
+    OVER_COST = "over_cost"
     # A sync client's stand-in for a file that lies in the cloud: opening it would download it.
     PLACEHOLDER = "placeholder"
     # Deleted there; its last version is kept and could be brought back. It is no copy.
@@ -132,8 +137,17 @@ class Problem(StrEnum):
     INFLATES_TOO_FAR = "inflates_too_far"
 
 
+# What limits how much is read, as people know it.
+LIMITS = {
+    Problem.OVER_TOTAL: "--max-read",
+    Problem.OVER_BUDGET: "`max_read`",
+    Problem.OVER_COST: "`max_egress_cost`",
+}
 NEVER_OPENED = frozenset({Problem.LINK, Problem.LINK_OUTSIDE, Problem.SPECIAL, Problem.ALIAS})
-UNREAD = frozenset(
+# Left when time was over, wherever reading was then; or left by the plan, because of what reading it would take.
+OUT_OF_TIME = frozenset({Problem.OVER_WINDOW, Problem.OVER_TIME})
+LEFT = OUT_OF_TIME | {Problem.OVER_BUDGET, Problem.OVER_TOTAL, Problem.OVER_COST}
+UNREAD = LEFT | frozenset(
     {
         Problem.PERMISSION,
         Problem.IO_ERROR,
@@ -141,8 +155,6 @@ UNREAD = frozenset(
         Problem.CHANGING,
         Problem.ARCHIVED,
         Problem.AMBIGUOUS,
-        Problem.OVER_BUDGET,
-        Problem.OVER_WINDOW,
         Problem.PLACEHOLDER,
     }
 )
@@ -221,7 +233,9 @@ class Target:
     """One configured store. `options` are its kind's own settings, `identity` a digest of where it is.
 
     A primary that `keeps` images for a time purges them afterwards. A store is examined within its `window` only, by so
-    many at once as `concurrency` says, who read no more than `max_rate` bytes a second together.
+    many at once as `concurrency` says, who read no more than `max_rate` bytes a second together; and in one run only
+    `until` a moment. One audit reads no more than `max_read` bytes of it, and causes no more than `max_egress_cost` US
+    dollars there.
     """
 
     name: str
@@ -242,9 +256,22 @@ class Target:
     concurrency: int | None = None
     max_rate: int | None = None
     max_read: int | None = None
+    max_egress_cost: float | None = None
     cost: Cost | None = None
+    until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What one audit may take for all its stores together: so many hours, so many bytes that it reads."""
+
+    max_hours: float | None = None
+    max_read: int | None = None
+
+
+NO_BUDGET = Budget()
+# Longer than any proof is kept: what has this for its `reread` is not read again because of its age.
+FOREVER = timedelta(days=36500)
 UNSIZED = -1
 
 

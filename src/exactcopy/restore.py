@@ -44,6 +44,8 @@ _STUDIES = ("recovered", "failed", "held", "not_tested")
 # What of an instance is counted on its way through the recovery PACS.
 _STEPS = ("instances", "accepted", "found", "retrieved", "equal", "decoded", "not_decodable")
 RESTORED, FAILED, NOT_DECODABLE, NOT_TESTED = "restored", "failed", "not_decodable", "not_tested"
+# Why a study was not tested: it would have cost more than `max_egress_cost`.
+OVER_COST = "over_cost"
 # A study takes minutes; a decoder that hangs on a damaged image takes forever.
 _LONGEST = 2 * 60 * 60
 _LONGEST_PACED = 24 * 60 * 60
@@ -152,19 +154,22 @@ def restore_drawn(
     scratch: Path,
     recovery: Target | None,
     progress: Callable[[], None],
+    restorable: Mapping[str, int],
 ) -> list[RestoreTest]:
     """Restore every drawn study into `scratch` and return what came of each; `scratch` is empty afterwards.
 
     What came back whole is put into the PACS `recovery`, if there is one. Instances of studies that came back whole
-    and equal are marked in the table `outcomes`.
+    and equal are marked in the table `outcomes`. Of a backup that `restorable` names no more bytes are brought back
+    than it says: from the first study on that would exceed that, none is tested.
     """
     scratch.mkdir(parents=True, mode=0o700, exist_ok=True)
-    tests = []
+    tests: list[RestoreTest] = []
     # Any of the backups may be in the next task.
     at_once = min((readers(drawn.backup, pool.workers) for drawn in draws), default=None)
     bounded = [replace(drawn, backup=share(drawn.backup, at_once or 1)) for drawn in draws]
     longest = _LONGEST_PACED if any(drawn.backup.max_rate for drawn in draws) else _LONGEST
-    for task, result in pool.map(restore_study, _tasks(case, bounded, scratch, recovery), longest, at_once):
+    tasks = _within(restorable, _tasks(case, bounded, scratch, recovery), tests)
+    for task, result in pool.map(restore_study, tasks, longest, at_once):
         progress()
         if isinstance(result, Died):
             shutil.rmtree(_place(task), ignore_errors=True)
@@ -411,6 +416,19 @@ def _tasks(case: Case, draws: Sequence[Draw], scratch: Path, recovery: Target | 
             receives = recovery if taker.get(study, drawn.backup.name) == drawn.backup.name else None
             # Beside scratch, which is removed in every ending, lies what outlives it.
             yield Task(drawn.backup, scratch, study, turn >= len(drawn.random), copies, receives, scratch.parent)
+
+
+def _within(restorable: Mapping[str, int], tasks: Iterable[Task], left_out: list[RestoreTest]) -> Iterator[Task]:
+    """Yield the tasks that bring back no more than `restorable`; the others are not tested, and `left_out`."""
+    rest = dict(restorable)
+    for task in tasks:
+        name = task.backup.name
+        if name in rest:
+            rest[name] -= sum(copy.size for copy, _, _ in task.copies)
+            if rest[name] < 0:
+                left_out.append(_unmade(task, NOT_TESTED, OVER_COST))
+                continue
+        yield task
 
 
 def _objects(case: Case, backup: str, studies: Sequence[str]) -> Iterator[tuple[Any, ...]]:

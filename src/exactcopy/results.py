@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from exactcopy.model import Role, Safeguard, Seen, Severity, Target
+from exactcopy.model import NO_BUDGET, Budget, Role, Safeguard, Seen, Severity, Target
 
 # No store has a "_" in its name.
 RETENTION_WORKLIST = "worklist-retention_rule.csv"
@@ -275,6 +275,9 @@ class StoreFacts:
     read_rate: float | None = None
     egress_cost: float | None = None
     asked: int = 0
+    # How its files are known: read now or earlier, by the store's checksum, not at all; and when the oldest was read.
+    known: Mapping[str, int] = field(default_factory=dict)
+    oldest_read_at: str | None = None
     # What was deleted there and is kept for now: in a trash folder, or as an earlier version.
     deleted: int = 0
     # How long a primary keeps its studies, if not for ever, and what became of those that it purged.
@@ -551,5 +554,6 @@ class Evidence:
     # The checks of which people state the control today.
     stated: frozenset[str]
     self_scan: SelfScan = SelfScan()
+    budget: Budget = NO_BUDGET
     # Of each store that was examined, and of a primary without an image that had some before.
     mass_change: Mapping[str, MassChange]

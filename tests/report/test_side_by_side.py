@@ -130,10 +130,10 @@ def test_a_local_copy_of_a_cloud_is_never_off_site() -> None:
     cells = column(audit, "dropbox")
     assert said(cells["Place"]) == "Local copy of Dropbox | never counted as off site"
     assert said(cells["Kind"]).endswith("local folder of Dropbox: proves the local copy only")
-    row = stores.row(audit["stores"][3], words.Clock("UTC"))
+    row = stores.row(audit["stores"][3], {}, words.Clock("UTC"))
     assert "off site" not in row["what"]
     assert "ext4, read through the computer's memory cache" in row["what"]
-    assert "ext4, read from the medium" in stores.row(audit["stores"][0], words.Clock("UTC"))["what"]
+    assert "ext4, read from the medium" in stores.row(audit["stores"][0], {}, words.Clock("UTC"))["what"]
 
 
 def test_what_the_configuration_does_not_state_is_said() -> None:
@@ -185,6 +185,34 @@ def test_so_many_backups_stand_in_so_many_columns(backups: int, columns: list[in
     tables = side_by_side.section(audit, words.Clock("UTC"))
     assert [len(each["backups"]) for each in tables] == columns
     assert [each["name"] for table in tables for each in table["backups"]] == [each["name"] for each in extra]
+
+
+@pytest.mark.parametrize(
+    ("known", "days", "text"),
+    [
+        ((4, 0, 0, 0), 92, "every byte read in this audit"),
+        ((1, 3, 0, 0), 92, "every byte read within 92 days; oldest: 2026-05-03"),
+        ((1, 3, 9, 0), 92, "every other byte read within 92 days; oldest: 2026-05-03"),
+        ((1, 3, 9, 2), 30, "2 of 6 files not read within 30 days"),
+        ((0, 0, 9, 0), 92, None),
+        ((0, 0, 0, 0), 92, None),
+        ((1, 3, 0, 0), None, None),
+    ],
+)
+def test_whether_every_byte_was_read_in_time_is_said_of_every_store(
+    known: tuple[int, ...], days: int | None, text: str | None
+) -> None:
+    counts = dict(zip(("this_run", "earlier", "reported", "not_known"), known, strict=True))
+    audit = audits.first()[0]
+    for role in ("primary", "backup"):
+        store = audits.store("nas", role, known=counts, oldest_read_at="2026-05-03T06:00:00+00:00")
+        policy = {"reread_days": {"nas": days}}
+        what = stores.row(store, policy, words.Clock("UTC"))["what"]
+        assert f" · {text}" in what if text else "byte" not in what and "not read" not in what
+    audit["stores"] = [store if each["name"] == "nas" else each for each in audit["stores"]]
+    audit["policy"] = audit["policy"] | {"reread_days": {"nas": days}}
+    cells = column(audit, "nas")
+    assert said(cells["How its images are known"]) == f"30 read back, 355 restored | {text or 'oldest read 2026-11-24'}"
 
 
 def test_sums_are_over_all_primaries_that_a_backup_covers() -> None:

@@ -15,10 +15,14 @@ from exactcopy.checks.common import (
     unexamined,
 )
 from exactcopy.model import Severity
-from exactcopy.results import Evidence, RecoverySummary, StoreFacts
+from exactcopy.results import Evidence, RecoverySummary, RestoreSummary, StoreFacts
 
 # A month, and some days for the calendar. A default of the program: the rule in force names no interval.
 _PERIOD_DAYS = 35
+_NOT_TESTED = {
+    "out_of_time": "the hours of --max-hours were over",
+    "over_cost": "restoring them would have cost more than `max_egress_cost`",
+}
 
 
 @check("restore-was-tested", Scope.BACKUP)
@@ -32,10 +36,8 @@ def restore_was_tested(evidence: Evidence, backup: StoreFacts) -> Result:
     if restore.planned and not restore.not_tested and not restore.certainty["not_tested"]:
         return None
     if restore.planned:
-        return not_checked(
-            f"{studies(restore.not_tested + restore.certainty['not_tested'])} of {backup.name} could not be tested: "
-            "scratch was full, the store went away or its window ended."
-        )
+        untested = studies(restore.not_tested + restore.certainty["not_tested"])
+        return not_checked(f"{untested} of {backup.name} could not be tested: {_untested(restore)}.")
     if not any(pair.studies["total"] for pair in pairs_of(evidence, backup)):
         return not_checked(f"No primary that {backup.name} covers was examined, so there was nothing to draw from.")
     return finding(
@@ -47,6 +49,12 @@ def restore_was_tested(evidence: Evidence, backup: StoreFacts) -> Result:
         why="A backup that was never restored is a hope.",
         remedy=("Mend the other gaps of this backup first.", AUDIT_AGAIN),
     )
+
+
+def _untested(restore: RestoreSummary) -> str:
+    """Say why studies were not tested, where the problems tell it."""
+    told = [words for code, words in _NOT_TESTED.items() if restore.problems.get(code)]
+    return " and ".join(told) or "scratch was full, the store went away or its window ended"
 
 
 @check("restore-succeeded", Scope.BACKUP)

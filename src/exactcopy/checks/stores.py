@@ -23,11 +23,16 @@ _ERRORS = {
     "drive_absent": "None of the drives of {name} is connected.",
     "unreadable": "The folder of {name} may not be read by the account that audits.",
     "outside_window": "The audit ran outside the `window` of {name}, or longer than that.",
+    "out_of_time": "The hours of --max-hours were over before {name} could be examined.",
+    "over_budget": "Nothing of {name} was read: --max-read, `max_read` or `max_egress_cost` left no room for it.",
     "not_compared": "No primary that {name} covers could be examined, so there was nothing to compare it with.",
 }
 _IN_WINDOW = (
     "Begin the audit when the `window` of the store begins, or set another: it must be long enough to list the store."
 )
+_AGAIN = "Audit again: what was left unread comes first. Or give the audit more."
+# What bounds of the owner's kept from being examined: nothing is wrong with the store.
+_BOUNDED = {"outside_window": _IN_WINDOW, "out_of_time": _AGAIN, "over_budget": _AGAIN}
 # Of a cloud there are many reasons; `exactcopy check` says which, and what to do.
 _NO_ANSWER = "{name} did not let itself be listed with the account that audits."
 
@@ -47,10 +52,10 @@ def store_examined(evidence: Evidence, store: StoreFacts) -> Result:
             message=_ERRORS.get(store.error, _NO_ANSWER).format(name=store.name),
             why="Nothing is known today of what lies there. Not checked is not the same as safe.",
             to_check=()
-            if store.error == "outside_window"
+            if store.error in _BOUNDED
             else ("Is the drive, share or folder connected and readable for the account that audits?",),
-            remedy=(_IN_WINDOW,)
-            if store.error == "outside_window"
+            remedy=(_BOUNDED[store.error],)
+            if store.error in _BOUNDED
             else (
                 "Run `exactcopy check`: it says what is missing and how to mend it.",
                 "Audit again once the store answers.",

@@ -28,12 +28,27 @@ _WHY = {
     Problem.OVER_BUDGET: _Why(
         "file was left unread by `max_read`",
         "files were left unread by `max_read`",
-        "Raise `max_read` if one audit may read so much.",
+        "The next audit reads first what this one left. Raise `max_read` if one audit may read so much.",
     ),
     Problem.OVER_WINDOW: _Why(
         "file was left unread when its `window` ended",
         "files were left unread when its `window` ended",
         "Audit again within its `window`: what was read is kept, and what was left unread comes first.",
+    ),
+    Problem.OVER_TIME: _Why(
+        "file was left unread when the hours of --max-hours were over",
+        "files were left unread when the hours of --max-hours were over",
+        "Audit again: what was read is kept, and what was left unread comes first. Or give --max-hours more.",
+    ),
+    Problem.OVER_TOTAL: _Why(
+        "file was left unread, for no more was left of --max-read",
+        "files were left unread, for no more was left of --max-read",
+        "Audit again: what was read is kept, and what was left unread comes first. Or give --max-read more.",
+    ),
+    Problem.OVER_COST: _Why(
+        "file was left unread, so as not to cost more than `max_egress_cost`",
+        "files were left unread, so as not to cost more than `max_egress_cost`",
+        "The next audit reads first what this one left. Raise `max_egress_cost` if one audit may cost more.",
     ),
     Problem.AMBIGUOUS: _Why(
         "file shares its name with another, so that either may come",

@@ -170,6 +170,7 @@ def _target(file: "ConfigFile", base: Path, role: Role, name: str) -> Target:
         concurrency=store.concurrency,
         max_rate=store.max_rate,
         max_read=store.max_read,
+        max_egress_cost=store.max_egress_cost,
         cost=Cost(**store.cost.model_dump()) if store.cost else None,
     )
 

@@ -153,6 +153,13 @@ def amount(value: object) -> float:
     raise ValueError(f"{shown(value)} is no amount. Write US dollars without quotes or sign: 15 or 0.75.")
 
 
+def dollars(value: object) -> float:
+    """Take an amount of money of which there is some."""
+    if taken := amount(value):
+        return taken
+    raise ValueError(f"{shown(value)} would allow nothing. Write US dollars: 25. Or remove it for no limit.")
+
+
 def flag(value: object) -> bool:
     """Take true or false."""
     if isinstance(value, bool):
@@ -256,6 +263,7 @@ Rate = Annotated[int, PlainValidator(rate)]
 Hours = Annotated[tuple[time, time], PlainValidator(hours)]
 Connections = Annotated[int, PlainValidator(connections)]
 Amount = Annotated[float, PlainValidator(amount)]
+Dollars = Annotated[float, PlainValidator(dollars)]
 Flag = Annotated[bool, PlainValidator(flag)]
 Day = Annotated[date, PlainValidator(day)]
 Days = Annotated[int, PlainValidator(days)]

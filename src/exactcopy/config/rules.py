@@ -128,6 +128,8 @@ def _together(store: Store) -> Iterator[tuple[str, str, str]]:
             yield from _in_dimse(store)
     if store.cost and (what := _priced(store.cost)):
         yield "cost", "cost", what
+    if store.max_egress_cost is not None and (what := _egress(store)):
+        yield "max_egress_cost", "cost", what
 
 
 def _in_folder(store: Folder) -> Iterator[tuple[str, str, str]]:
@@ -189,6 +191,15 @@ def _priced(cost: Price) -> str | None:
     if len(named) > 1:
         return f"names {' and '.join(named)}. Write one of them: a backup is paid for in one way."
     return None
+
+
+def _egress(store: Store) -> str | None:
+    if isinstance(store, Dicomweb | Dimse):
+        return "cannot be kept: a PACS does not tell how large its images are. Write max_read, or remove it."
+    price = store.cost.egress_per_gb if store.cost else None
+    if price is None:
+        return "is in dollars, and no price is known here. Write it: cost = { …, egress_per_gb = 0.09 }."
+    return None if price else "limits nothing: egress_per_gb is 0, so reading costs nothing. Remove one of the two."
 
 
 # --- places -----------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from exactcopy.config.border import (
     Amount,
     Connections,
     Day,
+    Dollars,
     Duration,
     Flag,
     Hours,
@@ -50,7 +51,7 @@ from exactcopy.config.border import (
 from exactcopy.model import ReadPolicy
 
 # A primary has no use for these, and a setting without effect would be a lie.
-BACKUPS_ONLY = ("covers", "rpo", "schedule", "max_absent", "max_read", "cost")
+BACKUPS_ONLY = ("covers", "rpo", "schedule", "max_absent", "max_read", "max_egress_cost", "cost")
 # A backup from which images are purged is none.
 PRIMARIES_ONLY = ("keeps",)
 # What receives test restores is neither compared nor read by a policy.
@@ -113,6 +114,7 @@ class Store(Table):
     concurrency: Connections | None = None
     max_rate: Rate | None = None
     max_read: Size | None = None
+    max_egress_cost: Dollars | None = None
     cost: Annotated[Price, BeforeValidator(priced)] | None = None
 
     @classmethod

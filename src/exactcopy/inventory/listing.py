@@ -117,6 +117,12 @@ def list_store(
     return listing
 
 
+def listed_bytes(folder: Path) -> int:
+    """Return how many bytes the finished listing in `folder` shows; none where there is no such listing."""
+    finished = folder / "listing.json"
+    return _load(finished).bytes if finished.exists() else 0
+
+
 def _row(copy: Copy) -> tuple[Any, ...]:
     return (
         copy.key,

@@ -7,7 +7,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from exactcopy.inventory.database import literal, parquet, row, save
-from exactcopy.model import UNREAD, Problem
+from exactcopy.model import OUT_OF_TIME, UNREAD, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,12 @@ def match(
     known = (f"select * from {parquet(folder, kind)}" for kind in kinds if any(folder.glob(kind)))
     db.execute(f"create or replace view found as {' union all by name '.join(known)}")
     if (folder / "kept.parquet").exists():
-        # What a window left unread keeps an earlier proof that is not too old yet.
+        # What was left unread when time was over keeps an earlier proof that is not too old yet.
+        over = ", ".join(literal(problem) for problem in sorted(OUT_OF_TIME))
         db.execute(
             f"""create or replace view parts as
             with again as (select k.* from {parquet(folder, "kept.parquet")} k
-                           semi join found f on f.key = k.key and f.problem = 'over_window')
+                           semi join found f on f.key = k.key and f.problem in ({over}))
             select * from found anti join again using (key) union all by name select * from again"""
         )
     else:

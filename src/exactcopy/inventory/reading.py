@@ -17,10 +17,10 @@ from exactcopy.digest import LANES
 from exactcopy.errors import WindowClosed
 from exactcopy.inventory.examining import Reading, Row, examine, row_of
 from exactcopy.inventory.side_by_side import allowed, examine_side_by_side, part
-from exactcopy.model import UNREAD, UNSIZED, Copy, Identity, Problem
+from exactcopy.model import OUT_OF_TIME, UNREAD, UNSIZED, Copy, Identity, Problem
 from exactcopy.pool import Died, Workers
 from exactcopy.stores import PACS, Store, kept_open
-from exactcopy.stores.bounded import readers, share
+from exactcopy.stores.bounded import problem_of, readers, share
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -108,7 +108,7 @@ def read_planned(
         named |= read.tokens
         numbers.append(chunk.number)
         # A PACS does not tell sizes before.
-        size = sum(_cost(row[1], reading) for row in done if row[-1] != Problem.OVER_WINDOW)
+        size = sum(_cost(row[1], reading) for row in done if row[-1] not in OUT_OF_TIME)
         now += size
         progress(len(chunk.listed), size)
         if len(rows) >= _PART_ROWS or monotonic() - since > _PART_SECONDS:
@@ -120,7 +120,7 @@ def read_planned(
 
 
 def read_chunk(chunk: Chunk) -> Read:
-    """Return an inventory row for each object of `chunk`; what is left when the window closes is `over_window`.
+    """Return an inventory row for each object of `chunk`; what is left when time is over says so.
 
     Runs in a worker.
     """
@@ -129,13 +129,13 @@ def read_chunk(chunk: Chunk) -> Read:
     patients: set[Patient] = set()
     try:
         _read_into(rows, patients, chunk)
-    except WindowClosed:
+    except WindowClosed as closed:
         done = Counter(row[0] for row in rows)
         for copy in map(_copy, chunk.listed):
             if done[copy.key]:
                 done[copy.key] -= 1
             else:
-                rows.append(row_of(copy, Identity(problem=Problem.OVER_WINDOW)))
+                rows.append(row_of(copy, Identity(problem=problem_of(closed))))
     for patient in patients:
         read.tokens.update(tokens(chunk.reading.ledger.key, patient))
     return read

@@ -11,16 +11,26 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from exactcopy.errors import StoreUnavailable, WindowClosed, no_room
-from exactcopy.inventory.database import parquet, row
+from exactcopy.inventory.budget import Limit
+from exactcopy.inventory.database import parquet, rows
 from exactcopy.inventory.doubt import ask_again, asked_again
 from exactcopy.inventory.examining import Reading
 from exactcopy.inventory.listing import Listing, Previous, list_store
 from exactcopy.inventory.matching import Matched, match
 from exactcopy.inventory.plan import HEAD_BYTES, Plan, bytes_read, plan_reads, plan_rest
 from exactcopy.inventory.reading import read_planned
-from exactcopy.model import Checksum, ReadPolicy, Role, Target
+from exactcopy.model import Checksum, Problem, ReadPolicy, Role, Target
 from exactcopy.pool import Workers
 from exactcopy.tokens import Ledger
+
+# The code of a store of which nothing was read, for such a reason.
+_NOTHING_READ = {
+    Problem.OVER_WINDOW: "outside_window",
+    Problem.OVER_TIME: "out_of_time",
+    Problem.OVER_TOTAL: "over_budget",
+    Problem.OVER_COST: "over_budget",
+    Problem.OVER_BUDGET: "over_budget",
+}
 
 Advance = Callable[[int, int], None]
 Step = Callable[[str, int | None, int | None], Advance]
@@ -30,7 +40,7 @@ Step = Callable[[str, int | None, int | None], Advance]
 class Inventory:
     """One store as it was found. `error` (a code) and `message` say why nothing could be said of it.
 
-    Where its window closed before all was read, there is a `message` without an error.
+    Where its time was over before all was read, there is a `message` without an error.
 
     `read_bytes` are all that this audit read of it, `rate` the bytes a second that it gave, where it was read now.
     """
@@ -58,12 +68,13 @@ def take_inventory(
     started: int,
     ledger: Ledger,
     step: Step,
+    limit: Limit | None = None,
 ) -> Inventory:
     """List, plan, read and match `target`; `work` keeps what a killed audit need not do again.
 
     `find_previous` gives the last inventory of the medium that a listing found, if there is one. `primaries`
-    are the inventories that a backup is matched against, `asked` the checksums that the store is read for. `ledger`
-    takes whose the images are, as tokens.
+    are the inventories that a backup is matched against, `asked` the checksums that the store is read for. No
+    more is read than the `limit` allows. `ledger` takes whose the images are, as tokens.
     """
     begun_anew = False
     while True:
@@ -82,14 +93,16 @@ def take_inventory(
                 with suppress(WindowClosed):
                     ask_again(db, target, work, primaries)
             listing = replace(listing, asked=listing.asked + asked_again(db, work))
-            plan = plan_reads(db, target, work, previous, started, asked, primaries)
+            plan = plan_reads(db, target, work, previous, started, asked, primaries, limit)
             reading = Reading(target=target, started=started, ledger=ledger, checksums=asked)
             rate = _read(db, pool, target, work, plan, primaries, reading, step)
             matched = match(db, work, into, previous, primaries)
-            ended = _ended(db, target, into)
-            if target.role is Role.PRIMARY and not matched.images and ended:
-                shutil.rmtree(into)
-                return Inventory(target=target, error="outside_window", message=ended)
+            left, ended = _left(db, into), None
+            if left is not None:
+                ended = f"{target.name}: {_ended(target, *left)}"
+                if target.role is Role.PRIMARY and not matched.images:
+                    shutil.rmtree(into)
+                    return Inventory(target=target, error=_NOTHING_READ[left[0]], message=ended)
             if target.role is Role.PRIMARY and not matched.images:
                 # An archive without a single image is a wrong path, not an archive that needs no backup.
                 shutil.rmtree(into)
@@ -114,15 +127,31 @@ def take_inventory(
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _ended(db: DuckDBPyConnection, target: Target, into: Path) -> str | None:
-    """Say that the window closed before all was read, and what to do; None where it did not."""
-    (left,) = row(db, f"select count(*) from {parquet(into)} where problem = 'over_window'")
-    if target.window is None or not left:
-        return None
-    return (
-        f"{target.name}: its window {target.window} ended, and {left:,} of its files were not read. Audit again from"
-        f" {target.window.begin:%H:%M} on: what was read is kept, and what was not comes first."
-    )
+def _left(db: DuckDBPyConnection, into: Path) -> tuple[Problem, int] | None:
+    """Return why objects of an inventory were left unread, though they could be read, and how many."""
+    counts = dict(rows(db, f"select problem, count(*) from {parquet(into)} where problem is not null group by problem"))
+    found = [(problem, counts[problem]) for problem in _NOTHING_READ if counts.get(problem)]
+    return (found[0][0], sum(count for _, count in found)) if found else None
+
+
+def _ended(target: Target, why: Problem, left: int) -> str:
+    """Say that not all was read, why, and what to do."""
+    comes_first = "what was read is kept, and what was not comes first"
+    unread = f"{left:,} of its files {'was' if left == 1 else 'were'} not read"
+    match why:
+        case Problem.OVER_WINDOW if target.window:
+            return (
+                f"its window {target.window} ended, and {unread}. Audit again from {target.window.begin:%H:%M} on:"
+                f" {comes_first}."
+            )
+        case Problem.OVER_TIME:
+            return f"the hours of --max-hours were over, and {unread}. Audit again: {comes_first}."
+        case Problem.OVER_TOTAL:
+            return f"{unread}, for no more was left of --max-read. Audit again: {comes_first}."
+        case Problem.OVER_COST:
+            return f"{unread}, so as not to cost more than max_egress_cost. Audit again: {comes_first}."
+        case _:
+            return f"{unread}, for its max_read allows no more. Audit again: {comes_first}."
 
 
 def _read(
@@ -147,6 +176,6 @@ def _read(
         progress = step(f"Identifying in {target.name}", plan.identified, None)
         beginnings = replace(reading, first_bytes=HEAD_BYTES)
         size += read_planned(db, pool, beginnings, work / "heads.parquet", "head", progress)
-        progress = step(f"Reading what differs in {target.name}", *plan_rest(db, target, work, primaries))
+        progress = step(f"Reading what differs in {target.name}", *plan_rest(db, plan, work, primaries))
         size += read_planned(db, pool, reading, work / "rest.parquet", "rest", progress)
     return size / (monotonic() - begun) if size else None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from exactcopy import __version__
 from exactcopy.errors import ConfigError, RecordError, RunLocked
+from exactcopy.model import NO_BUDGET, Budget
 
 if TYPE_CHECKING:
     from exactcopy.config import Config
@@ -105,6 +106,7 @@ class Run:
     decisions: "Decisions"
     history: "History"
     unfinished: Unfinished
+    budget: Budget = NO_BUDGET
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from typing import Any
 
 from exactcopy import __version__
 from exactcopy.config import Config
-from exactcopy.model import Attestation, Role
+from exactcopy.model import LIMITS, Attestation, Problem, Role
 from exactcopy.records import SCHEMA, Record, Unfinished
-from exactcopy.results import Action, Assessment, Evidence, Finding, NotChecked
+from exactcopy.results import Action, Assessment, Evidence, Finding, NotChecked, RestoreSummary
 
 # What reads, compares and decodes: its version is part of the method.
 _LIBRARIES = ("pydicom", "numpy", "pillow", "python-gdcm", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "duckdb")
@@ -27,6 +27,10 @@ _NOT_EXAMINED = {
     "links_not_followed": "links lead out of it to what was not examined",
     "outside_window": "the audit ran outside its window",
     "window_ended": "its window ended before all of it was read",
+    "out_of_time": "the hours that this audit was given were over before it was examined",
+    "time_over": "the hours that this audit was given were over before all of it was read",
+    "over_budget": "nothing of it was read, for a limit left no room for it",
+    "limit_met": "a limit was met before all of it was read",
     "not_compared": "no primary that it covers could be examined",
     "no_credentials": "no credentials for it were found",
     "wrong_key": "its credentials were refused",
@@ -42,6 +46,15 @@ _NOT_PUT = {
     "no_agreement": "no agreement with its holder is on record, so nothing was put there",
     "not_told_apart": "it may be one of the stores by another address, so nothing was put there",
 }
+# What of a store that was left unread for such a reason is called.
+_PARTLY = {
+    Problem.OVER_WINDOW: "window_ended",
+    Problem.OVER_TIME: "time_over",
+    Problem.OVER_TOTAL: "limit_met",
+    Problem.OVER_BUDGET: "limit_met",
+    Problem.OVER_COST: "limit_met",
+}
+_UNTESTED = {"out_of_time": "its hours were over", "over_cost": "max_egress_cost allowed no more"}
 # Of a cloud there are many more; `exactcopy check` says which, and what to do.
 _NOT_LISTED = "it could not be listed"
 
@@ -98,7 +111,8 @@ def not_examined(evidence: Evidence) -> list[dict[str, str]]:
         {
             "target": test.backup,
             "reason": "restore_not_tested",
-            "text": f"{test.backup}: {untested:,} of the drawn studies could not be restored for a test",
+            "text": f"{test.backup}: {untested:,} of the drawn studies could not be restored for a test"
+            f"{_why_untested(test)}",
         }
         for test in evidence.restores
         if (untested := test.not_tested + test.certainty["not_tested"])
@@ -119,23 +133,20 @@ def not_examined(evidence: Evidence) -> list[dict[str, str]]:
         found.append({"target": "audit", "reason": "self_test", "text": text})
     for store in evidence.stores:
         hidden = store.problems.get("link_outside", 0) and not store.unread and not store.unlisted
-        partly = (
-            "links_not_followed"
-            if hidden
-            else "window_ended"
-            if store.problems.get("over_window")
-            else "parts_unreadable"
-        )
+        left = next((problem for problem in _PARTLY if store.problems.get(problem)), None)
+        partly = "links_not_followed" if hidden else _PARTLY[left] if left else "parts_unreadable"
         reason = store.error or (None if store.complete else partly)
         if reason:
-            found.append(
-                {
-                    "target": store.name,
-                    "reason": reason,
-                    "text": f"{store.name}: {_NOT_EXAMINED.get(reason, _NOT_LISTED)}",
-                }
-            )
+            text = f"{store.name}: {_NOT_EXAMINED.get(reason, _NOT_LISTED)}"
+            if reason == "limit_met" and left:
+                text += f" ({LIMITS[left]})"
+            found.append({"target": store.name, "reason": reason, "text": text})
     return found
+
+
+def _why_untested(test: RestoreSummary) -> str:
+    told = [words for code, words in _UNTESTED.items() if test.problems.get(code)]
+    return f": {' and '.join(told)}" if told else ""
 
 
 def self_test_failed(evidence: Evidence) -> str | None:
@@ -186,6 +197,10 @@ def document(config: Config, unfinished: Unfinished, previous: Record | None, sa
             "sample": config.sample,
             "read": {store.name: store.read for store in config.stores},
             "reread_days": {store.name: store.reread.days for store in config.stores},
+            **asdict(evidence.budget),
+            "max_egress_cost": {
+                store.name: store.max_egress_cost for store in config.stores if store.max_egress_cost is not None
+            },
         },
         "people": {"security_official": config.security_official, "it": config.it},
         "history": said.history,

@@ -125,7 +125,7 @@ def section(audit: View, clock: words.Clock) -> View:
         sums["wide_bar"] = bar(segments(sums), width=510, height=7)
         sums["status"] = status_of(sums, audit["findings"])
     return {
-        "stores": [stores.row(each, clock) for each in audit["stores"]],
+        "stores": [stores.row(each, audit["policy"], clock) for each in audit["stores"]],
         "facts": [_facts(each) for each in audit["stores"]],
         "backups": [_backup(sums, audit, clock) for sums in backups],
         "outcome_names": [name for _, name in OUTCOMES],

@@ -46,6 +46,7 @@ class Backup:
     sums: View
     test: View | None
     rto_hours: float
+    reread_days: int | None
 
 
 def cell(text: str, *beside: str | None, tone: str = "") -> View:
@@ -63,6 +64,7 @@ def section(audit: View, clock: words.Clock) -> list[View]:
             sums=sums,
             test=tests.get(sums["name"]),
             rto_hours=audit["policy"]["rto_hours"],
+            reread_days=audit["policy"].get("reread_days", {}).get(sums["name"]),
         )
         for sums in by_backup(audit)
     ]
@@ -163,8 +165,11 @@ def _known(backup: Backup, clock: words.Clock) -> View:
     rows = backup.sums["rows"]
     told = known.told(rows)
     oldest = [row["oldest_read_at"] for row in rows if row["oldest_read_at"]]
-    read = f"oldest read {clock.date(min(oldest, key=words.parse))}" if oldest else None
-    return cell(", ".join(told), read, known.caution(rows)) if told else cell("not one is known")
+    read = stores.read_back(backup.store, backup.reread_days, clock)
+    if read is None and oldest:
+        # An older record knows only of the images that were compared.
+        read = f"oldest read {clock.date(min(oldest, key=words.parse))}"
+    return cell(", ".join(told), read, known.caution(rows)) if told else cell("not one is known", read)
 
 
 def _restored(backup: Backup) -> View:

@@ -19,6 +19,8 @@ ERRORS = {
     "parts_unreadable": "parts not read",
     "not_compared": "not compared",
     "outside_window": "outside its window",
+    "out_of_time": "no time left",
+    "over_budget": "no budget left",
 }
 KINDS = {
     "s3": "S3 bucket",
@@ -82,6 +84,22 @@ def remark(store: View, clock: words.Clock) -> str | None:
     return None
 
 
+def read_back(store: View, days: int | None, clock: words.Clock) -> str | None:
+    """Say whether every byte was read within so many days; None where that is not on record."""
+    known = store.get("known")
+    if not known or not days or not sum(known.values()):
+        return None
+    unit = "images" if store["kind"] in {"dicomweb", "dimse"} else "files"
+    within = f"within {days:,} days"
+    if known["not_known"]:
+        total = sum(known.values()) - known["reported"]
+        return f"{words.number(known['not_known'])} of {words.counted(total, unit)} not read {within}"
+    every = "every other byte" if known["reported"] else "every byte"
+    if known["earlier"]:
+        return f"{every} read {within}; oldest: {clock.date(store['oldest_read_at'])}"
+    return f"{every} read in this audit" if known["this_run"] else None
+
+
 def archives(stores: Iterable[View]) -> str:
     """Say of all `stores` which archives were not opened, and what they leave uncounted; empty for none."""
     by_role: dict[str, list[tuple[int, str]]] = {}
@@ -116,7 +134,7 @@ def _left_out(count: int, role: str) -> str:
     return f"{be} not opened; images in {them} {UNCOUNTED[role]}."
 
 
-def row(store: View, clock: words.Clock) -> View:
+def row(store: View, policy: View, clock: words.Clock) -> View:
     """Give a store's row in the table of stores."""
     years = dict.fromkeys(year for year in (store.get("oldest_year"), store.get("newest_year")) if year)
     of = f"images of {words.NONE.join(str(year) for year in years)}" if years else None
@@ -125,6 +143,7 @@ def row(store: View, clock: words.Clock) -> View:
     gone = words.counted(store["deleted"], "files") if store.get("deleted") else None
     said = [store["role"], kind(store), store["site"], place(store), held_by(store), drive(store), reading(store)]
     said.append(gone and f"{gone} deleted there, not counted")
+    said.append(read_back(store, policy.get("reread_days", {}).get(store["name"]), clock))
     return {
         "name": store["name"],
         "what": words.joined([*said, of, remark(store, clock)]),

@@ -162,7 +162,7 @@ def open_store(target: Target) -> Store:
     """Return the store of `target`, to be entered, within its bounds; a kind's own packages are imported only here."""
     module, _, name = KINDS[target.kind].partition(":")
     store = cast("Store", getattr(import_module(module), name)(target))
-    if not (target.window or target.concurrency or target.max_rate):
+    if not (target.window or target.concurrency or target.max_rate or target.until):
         return store
     from exactcopy.stores.bounded import bounded
 

@@ -1,6 +1,7 @@
 """A store within the bounds that its owner set: so many readers at once, so many bytes a second, by night only.
 
-Others work with a PACS while it is audited. What is asked of a store goes through here, whatever kind it is.
+Others work with a PACS while it is audited. What is asked of a store goes through here, whatever kind it is; and the
+moment at which the hours of an audit are over is one more bound.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,8 @@ from exactcopy.stores import Asked, Counted, Safeguards, Store, Stream
 _ENTRY_BYTES = 2000
 # A shorter sleep costs more than it is long.
 _SHORTEST = 0.005
+# The code of a store whose hours are over: those of the audit, not those of the store.
+HOURS_OVER = "out_of_time"
 
 
 def bounded(store: Store, target: Target) -> Store:
@@ -30,6 +33,11 @@ def bounded(store: Store, target: Target) -> Store:
 def readers(target: Target, workers: int) -> int:
     """Return how many of `workers` may read `target` at once."""
     return min(workers, target.concurrency or workers)
+
+
+def problem_of(error: WindowClosed) -> Problem:
+    """Return what an object is called that was left because of `error`."""
+    return Problem.OVER_TIME if error.code == HOURS_OVER else Problem.OVER_WINDOW
 
 
 def share(target: Target, workers: int) -> Target:
@@ -43,9 +51,16 @@ def share(target: Target, workers: int) -> Target:
 
 
 def closed(target: Target) -> WindowClosed | None:
-    """Return what to say of a store whose window is closed now; None where it may be examined."""
+    """Return what to say of a store whose window is closed, or whose time is over; None where it may be examined."""
     window = target.window
     now = datetime.now(UTC)
+    if target.until is not None and now >= target.until:
+        return WindowClosed(
+            HOURS_OVER,
+            target.name,
+            "the hours that this audit was given were over before it could be examined",
+            "Audit again, or give --max-hours more.",
+        )
     if window is None or window.left(now):
         return None
     return WindowClosed(
@@ -77,7 +92,7 @@ class _Pace:
 
 
 class _Bounded:
-    """A store that waits, and that raises WindowClosed rather than be read outside its window."""
+    """A store that waits, and that raises WindowClosed rather than be read outside its window or its hours."""
 
     def __init__(self, store: Store, target: Target) -> None:
         self._store = store
@@ -128,7 +143,7 @@ class _Bounded:
         return self._store.counts() if isinstance(self._store, Counted) else None
 
     def stay_inside(self) -> None:
-        """Raise WindowClosed outside the window."""
+        """Raise WindowClosed outside the window, and once the hours are over."""
         if error := closed(self._target):
             raise error
 
