@@ -10,7 +10,7 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from time import perf_counter, process_time
 
-from benchmarks.inventory import rclone
+from benchmarks.archives import rclone
 
 _ROOT = Path(__file__).parents[1]
 _PEER = "rclone lsjson"

@@ -16,7 +16,7 @@ from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from time import perf_counter, time_ns
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.inventory import make_files
+from benchmarks.archives import make_files
 from exactcopy.model import Role, Target
 from exactcopy.tokens import Ledger
 from tests.servers import ADMIN, Answer, S3Server, binary, rclone_s3, scripted
