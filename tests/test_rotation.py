@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from exactcopy.config import load_config
+from exactcopy.planning import plan_audit
+from exactcopy.report.stores import row
+from exactcopy.report.words import Clock
 from exactcopy.stores.folder import VOLUME_MARKER
 from tests.clinic import Clinic, audit_at, findings, outcomes, store
 
@@ -130,3 +134,15 @@ def test_nothing_is_carried_to_a_store_that_lies_elsewhere(tmp_path: Path) -> No
     second = audit_at(clinic, NOW + timedelta(days=1))
     assert second["timing"]["read_bytes"] == sum(path.stat().st_size for path in clinic.root.glob("moved/*/*.dcm"))
     assert first["comparisons"][0]["instances"] == second["comparisons"][0]["instances"]
+
+
+def test_a_spinning_disk_is_read_by_one_and_the_record_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clinic = Clinic(tmp_path, backups=("nas",))
+    clinic.fill(studies=1, instances=2)
+    monkeypatch.setattr("exactcopy.stores.folder.lies_on", lambda *_: "spinning")
+    [line, *_] = plan_audit(load_config(clinic.configure()), NOW, lambda *_: lambda *_: None).lines
+    assert line.endswith("It lies on a spinning disk and is read by 1 at once at most (default of `concurrency`).")
+    audit = audit_at(clinic, NOW)
+    assert outcomes(audit, "nas") == {"identical": 2}
+    assert [(each["lies_on"], each["readers"]) for each in audit["stores"]] == [("spinning", 1)] * 2
+    assert "spinning disk read by one at a time" in row(audit["stores"][1], audit["policy"], Clock("UTC"))["what"]

@@ -97,7 +97,7 @@ def gather(
 
 
 def _known(db: DuckDBPyConnection, item: Inventory) -> dict[str, Any]:
-    """Return how the files of a store are known, and when the one was read that was read longest ago."""
+    """Return how the files of a store are known and read, and when the one was read that was read longest ago."""
     if item.folder is None:
         return {}
     never = ", ".join(literal(problem) for problem in sorted({*NEVER_OPENED, Problem.DELETED}))
@@ -109,8 +109,9 @@ def _known(db: DuckDBPyConnection, item: Inventory) -> dict[str, Any]:
             from {parquet(item.folder)} where problem is null or problem not in ({never})""",
     )
     at = None if oldest is None else datetime.fromtimestamp(oldest / 1e9, UTC).isoformat()
+    lies_on = item.listing.safeguards.lies_on if item.listing else None
     known = {"this_run": read, "earlier": earlier, "reported": reported, "not_known": rest}
-    return {"known": known, "oldest_read_at": at}
+    return {"known": known, "oldest_read_at": at, "lies_on": lies_on, "readers": item.readers}
 
 
 def _mass_change(

@@ -25,6 +25,7 @@ from exactcopy.model import LIMITS, NO_BUDGET, Budget, Cost, Problem, ReadPolicy
 from exactcopy.records import History
 from exactcopy.sampling import ALL_UP_TO, PRESETS
 from exactcopy.stores import PACS, pace, served
+from exactcopy.stores.bounded import unhurried
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ def _lines(config: Config, now: datetime, step: Step, budget: Budget, unreached:
             forecasts.append(forecast)
             yield (
                 f"{_there(target, each.listing)} {_read(plan)}{_takes(target, plan, forecast)}.{_left(plan)}"
+                f"{_by_few(each)}"
                 f"{_hours(target, forecast)}"
             )
     yield from _restores(config, history)
@@ -183,6 +185,17 @@ def _left(plan: Plan) -> str:
         return ""
     left = f" {so_many(plan.left, 'file', 'files')}, {plan.left_bytes / GB:,.2f} GB are left to the next audit"
     return f"{left} by {LIMITS[Problem(plan.left_as)]}: not checked until then."
+
+
+def _by_few(store: _Listed) -> str:
+    """Say by how many at once a store is read that lies on what is better read by few."""
+    lies_on = store.listing.safeguards.lies_on
+    if lies_on is None:
+        return ""
+    few = unhurried(store.target, lies_on).concurrency
+    by = "the setting" if store.target.concurrency else "default"
+    what = "a spinning disk" if lies_on == "spinning" else "a network share"
+    return f" It lies on {what} and is read by {few or 0:,} at once at most ({by} of `concurrency`)."
 
 
 def _forecast(target: Target, plan: Plan, history: History) -> Forecast:

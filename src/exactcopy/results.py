@@ -258,6 +258,9 @@ class StoreFacts:
     host: str | None = None
     filesystem: str | None = None
     synced_by: str | None = None
+    # What it lies on that is better read by few, and how many read it at once.
+    lies_on: str | None = None
+    readers: int | None = None
     reads: str | None = None
     free: int | None = None
     encrypted: bool | None = None

@@ -285,3 +285,17 @@ def test_the_smallest_limit_counts_and_room_is_kept_for_test_restores(store: Sim
     assert limit_of(cloud, None, 10**9) == Limit(10**9, Problem.OVER_TOTAL)
     assert limit_of(store.target, None) is None
     assert kept_for_restores(10, 0) == 0
+
+
+def test_a_disk_with_a_head_is_read_in_the_order_of_inodes(store: Simulated) -> None:
+    for file, inode in ((1, 30), (2, 10), (3, 20)):
+        store.files[file] = (100, inode)
+    folder = store.root / "listed"
+    listing = [
+        (b"%d" % file, 100, 1, inode, None, None, None, None, None, None, None)
+        for file, (_, inode) in store.files.items()
+    ]
+    save_rows(store.db, LISTING, listing, folder / "listing-00000.parquet")
+    plan_reads(store.db, store.target, folder, None, store.now, in_order=True)
+    todo = rows(store.db, f"select key from {parquet(folder, 'todo.parquet')} order by turn, key")
+    assert [key for (key,) in todo] == [b"2", b"3", b"1"]

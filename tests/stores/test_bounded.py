@@ -14,7 +14,7 @@ import pytest
 from exactcopy.errors import WindowClosed
 from exactcopy.model import Copy, Gap, Role, Target
 from exactcopy.stores import KINDS, Asked, open_store
-from exactcopy.stores.bounded import readers, share
+from exactcopy.stores.bounded import problem_of, readers, share, unhurried
 from exactcopy.stores.folder import FolderStore
 from exactcopy.windows import Window
 
@@ -142,3 +142,21 @@ def test_a_bounded_store_is_asked_for_checksums_only_if_it_tells_them(
         assert isinstance(store, Asked)
         [copy] = [item for part in store.partitions() for item in store.listing(part) if isinstance(item, Copy)]
         assert [bool(told.digests) for told in store.checksums([copy])] == [True]
+
+
+@pytest.mark.parametrize(
+    ("lies_on", "set_to", "many"), [("spinning", None, 1), ("share", None, 4), (None, None, 16), ("spinning", 3, 3)]
+)
+def test_few_read_a_disk_with_a_head_or_a_share_unless_the_owner_says_otherwise(
+    tmp_path: Path, lies_on: str | None, set_to: int | None, many: int
+) -> None:
+    assert readers(unhurried(target(tmp_path, concurrency=set_to), lies_on), 16) == many
+
+
+def test_once_its_hours_are_over_a_store_is_left_in_the_middle_of_an_object(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(bytes(1_000_000))
+    with pytest.raises(WindowClosed) as caught:
+        read_all(target(tmp_path, until=datetime.now(UTC) + timedelta(seconds=0.2), max_rate=500_000))
+    assert (caught.value.code, problem_of(caught.value)) == ("out_of_time", "over_time")
+    with pytest.raises(WindowClosed):
+        open_store(target(tmp_path, until=datetime.now(UTC))).__enter__()

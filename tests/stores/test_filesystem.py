@@ -14,6 +14,7 @@ from exactcopy.stores.filesystem import (
     devices,
     disks,
     encryption,
+    lies_on,
     mount_of,
     mounted,
     read_from_medium,
@@ -124,6 +125,16 @@ def sysfs(root: Path, tree: Mapping[str, tuple[str, ...]], mappings: Mapping[str
         for part in under:
             (places[name] / "slaves" / part).symlink_to(places[part])
     return devices(mount("ext4", device="8:0"), sysfs=root)
+
+
+def turning(root: Path, disk: str, *, vendor: str = "", rotational: str = "1") -> None:
+    """Let a disk of a made sysfs say that it turns, as Linux does of each whole disk."""
+    place = root / "devices" / disk
+    (place / "queue").mkdir()
+    (place / "queue" / "rotational").write_text(f"{rotational}\n")
+    if vendor:
+        (place / "device").mkdir()
+        (place / "device" / "vendor").write_text(f"{vendor:<8}\n")
 
 
 LUKS = "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-backup"
@@ -278,3 +289,48 @@ def test_shares_of_one_server_are_told_to_be_so_without_its_name() -> None:
 )
 def test_file_systems_without_rights_are_known(filesystem: str, own: bool) -> None:
     assert mount(filesystem).has_rights is own
+
+
+class TestWhatItLiesOn:
+    """A made sysfs: of the disks of this computer nothing is known."""
+
+    @pytest.mark.parametrize(
+        ("vendor", "rotational", "found"),
+        [
+            ("ATA", "1", "spinning"),
+            ("WD", "1", "spinning"),
+            ("", "1", "spinning"),
+            ("ATA", "0", None),
+            # Hypervisors say so of every disk that they make up.
+            ("QEMU", "1", None),
+            ("VMware", "1", None),
+            ("Msft", "1", None),
+        ],
+    )
+    def test_a_disk_turns_or_does_not(self, tmp_path: Path, vendor: str, rotational: str, found: str | None) -> None:
+        places = sysfs(tmp_path, {"sdb1": (), "sdb": ()})
+        turning(tmp_path, "sdb", vendor=vendor, rotational=rotational)
+        assert lies_on(mount("ext4"), places) == found
+
+    @pytest.mark.parametrize("bus", ["virtio1", "vbd-51712", "VMBUS:00", "f8b3781a-1e82-4818-a1c3-63d806ec15bb"])
+    def test_a_disk_on_the_bus_of_a_hypervisor_is_not_known_to_turn(self, tmp_path: Path, bus: str) -> None:
+        root = tmp_path / bus
+        root.mkdir()
+        places = sysfs(root, {"vda": ()})
+        turning(root, "vda")
+        assert lies_on(mount("ext4"), places) is None
+
+    def test_one_disk_that_turns_is_enough_whatever_lies_on_it(self, tmp_path: Path) -> None:
+        tree = {"dm-0": ("md0",), "md0": ("sdb1", "sdc"), "sdb1": (), "sdb": (), "sdc": ()}
+        places = sysfs(tmp_path, tree, SECRET)
+        turning(tmp_path, "sdc", rotational="0")
+        assert lies_on(mount("xfs"), places) is None
+        turning(tmp_path, "sdb", vendor="ATA")
+        assert lies_on(mount("xfs"), places) == "spinning"
+
+    @pytest.mark.parametrize("filesystem", ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "ceph"])
+    def test_a_share_is_one_by_its_kind(self, filesystem: str) -> None:
+        assert lies_on(mount(filesystem, device="0:51"), []) == "share"
+
+    def test_memory_is_neither(self) -> None:
+        assert lies_on(mount("tmpfs", device="0:23"), []) is None

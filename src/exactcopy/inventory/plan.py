@@ -62,6 +62,8 @@ def plan_reads(
     asked: Sequence[Checksum] = (),
     primaries: Sequence[Path] = (),
     limit: Limit | None = None,
+    *,
+    in_order: bool = False,
 ) -> Plan:
     """Split the listing in `folder`: todo.parquet is read, heads.parquet identified, known.parquet is known.
 
@@ -76,6 +78,9 @@ def plan_reads(
     An audit after one that left objects unread, because its time was over or by a limit, goes on with what that one
     began, also where all is read. And since time may be over again, kept.parquet holds those digests that are not too
     old yet of what is to be read.
+
+    Objects are read by name, or `in_order` of their inodes: most file systems lay files out much in that order, so that
+    a disk with a head moves it one way.
     """
     finished = folder / "plan.json"
     if finished.exists():
@@ -88,8 +93,9 @@ def plan_reads(
     db.execute("drop table compared")
     # A PACS may send an instance in other packaging than it keeps it in, or sent it in before.
     todo = _LISTED.replace("size", "null::bigint as size") if target.kind in PACS else _LISTED
-    turn = f"{_BY_AGE if target.window or target.until else 0} as turn"
-    save(db, f"select {todo}, {turn} from planned where within and not contradicted", folder / "todo.parquet")
+    age = _BY_AGE if target.window or target.until else "0"
+    turn = f"row_number() over (order by {age}, inode, key)" if in_order else age
+    save(db, f"select {todo}, {turn} as turn from planned where within and not contradicted", folder / "todo.parquet")
     if carries:
         kept = f"select {_COLUMNS} from planned where within and serves and read_at > {expired}"
         save(db, kept, folder / "kept.parquet")

@@ -21,6 +21,7 @@ from exactcopy.inventory.plan import HEAD_BYTES, Plan, bytes_read, plan_reads, p
 from exactcopy.inventory.reading import read_planned
 from exactcopy.model import Checksum, Problem, ReadPolicy, Role, Target
 from exactcopy.pool import Workers
+from exactcopy.stores.bounded import readers, unhurried
 from exactcopy.tokens import Ledger
 
 # The code of a store of which nothing was read, for such a reason.
@@ -42,7 +43,8 @@ class Inventory:
 
     Where its time was over before all was read, there is a `message` without an error.
 
-    `read_bytes` are all that this audit read of it, `rate` the bytes a second that it gave, where it was read now.
+    `read_bytes` are all that this audit read of it, `rate` the bytes a second that it gave, where it was read now, by
+    so many `readers` at once.
     """
 
     target: Target
@@ -52,6 +54,7 @@ class Inventory:
     matched: Matched | None = None
     read_bytes: int = 0
     rate: float | None = None
+    readers: int | None = None
     error: str | None = None
     message: str | None = None
 
@@ -93,8 +96,10 @@ def take_inventory(
                 with suppress(WindowClosed):
                     ask_again(db, target, work, primaries)
             listing = replace(listing, asked=listing.asked + asked_again(db, work))
-            plan = plan_reads(db, target, work, previous, started, asked, primaries, limit)
-            reading = Reading(target=target, started=started, ledger=ledger, checksums=asked)
+            lies_on = listing.safeguards.lies_on
+            in_order = lies_on == "spinning"
+            plan = plan_reads(db, target, work, previous, started, asked, primaries, limit, in_order=in_order)
+            reading = Reading(target=unhurried(target, lies_on), started=started, ledger=ledger, checksums=asked)
             rate = _read(db, pool, target, work, plan, primaries, reading, step)
             matched = match(db, work, into, previous, primaries)
             left, ended = _left(db, into), None
@@ -115,6 +120,7 @@ def take_inventory(
                 matched=matched,
                 read_bytes=bytes_read(db, work),
                 rate=rate,
+                readers=readers(reading.target, pool.workers),
                 message=ended,
             )
         except StoreUnavailable as error:

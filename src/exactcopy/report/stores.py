@@ -30,6 +30,8 @@ KINDS = {
 }
 # What a read of a folder proves.
 READS = {"medium": "read from the medium", "cache": "read through the computer's memory cache"}
+# What is read by few at once.
+LIES_ON = {"spinning": "spinning disk", "share": "network share"}
 UNCOUNTED = {"backup": "are not counted", "primary": "were not inventoried"}
 PLURALS = {"backup": "backups", "primary": "primaries"}
 MOST_NAMED = 3
@@ -70,8 +72,11 @@ def drive(store: View) -> str | None:
 
 
 def reading(store: View) -> str | None:
-    """Say what file system it is and what reading it proves, as far as either is on record."""
-    said = [store.get("filesystem"), READS.get(store.get("reads") or "")]
+    """Say what file system it is, on what, and what reading it proves, as far as that is on record."""
+    medium = LIES_ON.get(store.get("lies_on") or "")
+    if medium and store.get("readers"):
+        medium += f" read by {store['readers']} at once" if store["readers"] > 1 else " read by one at a time"
+    said = [store.get("filesystem"), medium, READS.get(store.get("reads") or "")]
     return ", ".join(each for each in said if each) or None
 
 

@@ -28,8 +28,10 @@ class Safeguards:
     `device` is the file system, `disk` the piece of hardware under it, `host` the other computer or the account that
     keeps it: what is equal in one of these fails together. `volume` is the configured one of those that take turns,
     `medium` what tells this store from any other that is connected at the same place. `filesystem` is its type.
-    `synced_by` names the sync client whose local folder this is. `reads` says what reading proves: "medium", or
-    "cache" where what is read may come from memory. `free` is in bytes. What is not in `seen` was not assessed.
+    `synced_by` names the sync client whose local folder this is. `lies_on` is what is better read by few at once:
+    "spinning" for a disk that moves a head, "share" for a computer across a network. `reads` says what reading proves:
+    "medium", or "cache" where what is read may come from memory. `free` is in bytes. What is not in `seen` was not
+    assessed.
     """
 
     device: str | None = None
@@ -39,6 +41,7 @@ class Safeguards:
     medium: str | None = None
     filesystem: str | None = None
     synced_by: str | None = None
+    lies_on: str | None = None
     reads: str | None = None
     free: int | None = None
     seen: Mapping[Safeguard, Seen] = field(default_factory=dict)

@@ -21,6 +21,10 @@ from exactcopy.stores import Asked, Counted, Safeguards, Store, Stream
 _ENTRY_BYTES = 2000
 # A shorter sleep costs more than it is long.
 _SHORTEST = 0.005
+# Who asks a disk with a head for two files at once sends it to and fro. From a share each file takes some answers
+# before its first byte: a few that wait at once fill the line, more would send the disks of the server to and fro. Four
+# is what rclone transfers at once, too.
+_FEW = {"spinning": 1, "share": 4}
 # The code of a store whose hours are over: those of the audit, not those of the store.
 HOURS_OVER = "out_of_time"
 
@@ -38,6 +42,12 @@ def readers(target: Target, workers: int) -> int:
 def problem_of(error: WindowClosed) -> Problem:
     """Return what an object is called that was left because of `error`."""
     return Problem.OVER_TIME if error.code == HOURS_OVER else Problem.OVER_WINDOW
+
+
+def unhurried(target: Target, lies_on: str | None) -> Target:
+    """Return `target` as it is best read for what it lies on, unless its owner has set by how many at once."""
+    few = _FEW.get(lies_on or "")
+    return target if few is None or target.concurrency else replace(target, concurrency=few)
 
 
 def share(target: Target, workers: int) -> Target:

@@ -26,6 +26,11 @@ _ON_THE_WAY = "not encrypted on the way"
 _NFS = frozenset({"nfs", "nfs4"})
 _SMB = frozenset({"cifs", "smb3"})
 # Their files have no rights of their own: what is shown comes from the options of the mount.
+# Others than NFS and SMB whose files lie on another computer.
+_SHARES = frozenset({"afs", "ceph", "fuse.sshfs", "fuse.glusterfs", "fuse.rclone", "lustre"})
+# A hypervisor's disks: that they would have a head is the default of their drivers, and says nothing of what is behind.
+_VIRTUAL = re.compile(r"/(virtio\d+|vbd-\d+|VMBUS:\w+|[0-9a-f]{8}-[0-9a-f-]{27})/")
+_VIRTUAL_VENDORS = frozenset({"QEMU", "VMware", "Msft", "VBOX", "Google", "Amazon", "Nutanix", "VIRTUAL"})
 _WITHOUT_RIGHTS = frozenset({"vfat", "msdos", "exfat", "ntfs", "ntfs3", "9p", "iso9660", *_SMB})
 
 
@@ -121,6 +126,16 @@ def read_from_medium(mount: Mount) -> bool:
     return bool(places) and not mount.by_program and not any(map(_on_loop, places))
 
 
+def lies_on(mount: Mount, places: Sequence[Path]) -> str | None:
+    """Say what holds a file system: a "spinning" disk, a "share" of another computer; None for all else.
+
+    Of several disks one that spins is enough: all of them are waited for.
+    """
+    if mount.filesystem in _NFS | _SMB | _SHARES:
+        return "share"
+    return "spinning" if any(map(_spins, places)) else None
+
+
 def encryption(mount: Mount, places: list[Path]) -> Seen | None:
     """Say that a file system is encrypted, where every device of it is; else None.
 
@@ -187,6 +202,15 @@ def _under(place: Path) -> list[Path]:
     with suppress(OSError):
         return [part.resolve() for part in (place / "slaves").iterdir()]
     return []
+
+
+def _spins(place: Path) -> bool:
+    """Whether a device lies on a disk with a head. A disk that a hypervisor makes up is not known to have one."""
+    if under := _under(place):
+        return any(map(_spins, under))
+    if _VIRTUAL.search(f"{place}/") or (_text(place / "device" / "vendor") or "").strip() in _VIRTUAL_VENDORS:
+        return False
+    return _file(place) is None and _text(place / "queue" / "rotational") == "1"
 
 
 def _on_loop(place: Path) -> bool:
