@@ -241,7 +241,7 @@ CONNECTION = " holds settings of the connection. Give them to rclone config and 
 NO_BUCKET = " is no name of a bucket. Write the bare name, and what follows it as prefix."
 RECORDS = " Write a folder outside it: a store is never written to."
 TABLE = " and the settings below it."
-LATER = " is not in this version. Remove it."
+SCHEDULER = ' is no address of a Dask scheduler. Write it as in "tcp://scheduler:8786", with its port.'
 HOURS = ' is no window. Write from when to when, with a zero in front: "20:00-06:00".'
 ZONE = ' is in no time zone. Write the one of the facility at the top: time_zone = "America/Chicago".'
 READERS = " is no number of readers. Write a whole number from 1 to 64, without quotes."
@@ -303,7 +303,9 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
         (SMALLEST + "offsit = true", "backup.nas.offsit: is no known key. Did you mean offsite?"),
         (SMALLEST + "[policy]\nrpoo = 1", "policy.rpoo: is no known key. Did you mean rpo?"),
         (SMALLEST + "[people]\ndue = {hihg = 1}", "people.due.hihg: is no known key. Did you mean high?"),
-        ('workers = "x"\n' + SMALLEST, "workers:" + LATER),
+        ('workers = "x"\n' + SMALLEST, "workers:" + SCHEDULER),
+        ('workers = "tcp://me:secret@x:8786"\n' + SMALLEST, "workers:" + SCHEDULER),
+        ('workers = "tls://x:99999"\n' + SMALLEST, "workers:" + SCHEDULER),
         (
             SMALLEST + '[seal]\ntimestamp = "tsa.example"',
             'seal.timestamp: "tsa.example" is no address of a service. Write it as in "https://tsa.example.com".',
@@ -312,7 +314,7 @@ DAY = " is missing beside restored_from. Write the day of the restore: restored_
             SMALLEST + '[seal]\ntimestamp = "https://me:secret@tsa.example"',
             "seal.timestamp: holds a sign-in before the @. Name a service of time stamps that asks for none.",
         ),
-        ('workers = "tcp://x"\n' + SMALLEST, "workers:" + LATER),
+        ('workers = "tcp://x"\n' + SMALLEST, "workers:" + SCHEDULER),
         (SMALLEST + "[alert]\nmail = 1", "alert.mail: is no known key. Remove it."),
         (
             SMALLEST + '[alert]\nnotify = "env:URL"',
@@ -893,6 +895,8 @@ def test_the_digest_follows_the_settings_and_not_their_form(tmp_path):
         TOP + NAS + PACS,
         'operator = "x"\n' + SMALLEST,
         'paper = "letter"\n' + SMALLEST,
+        # Who does the work changes nothing of what is found.
+        'workers = "tls://dask.example.org:8786"\n' + SMALLEST,
     ]
     assert {load(tmp_path, text).digest for text in same} == {digest}
     other = ['paper = "a4"\n' + SMALLEST, SMALLEST + "offsite = true", SMALLEST.replace('"nas"', '"./nas"')]

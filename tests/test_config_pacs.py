@@ -263,6 +263,11 @@ def web(address: str) -> str:
             'backup.old.move_port: is missing beside retrieve = "move".'
             " Write the port where exactcopy receives: move_port = 11112.",
         ),
+        (
+            "workers = 'tcp://dask:8786'\n" + MODALITY + "retrieve = 'move'\nmove_port = 11112",
+            "backup.old.move_port: receives on one computer, and the workers of a cluster are on several."
+            " Remove it, or workers.",
+        ),
         (MODALITY + "retrieve = 'move'\nmove_port = 70000", "backup.old.move_port: 70000" + PORT),
         (
             MODALITY + "retrieve = 'move'\nmove_port = 11112\ntls = true",

@@ -97,8 +97,9 @@ def test_what_a_killed_worker_left_in_scratch_does_not_keep_a_study_from_being_t
     data = clinic.path("nas", 1, 0).read_bytes()
     copy = Copy(key=b"left.dcm", size=len(data), modified=None)
     (clinic.root / "nas" / "left.dcm").write_bytes(data)
-    task = Task(target, tmp_path / "scratch", "2.25.1", False, ((copy, hashlib.sha256(data).digest(), None),))
-    place = _place(task)
+    scratch = tmp_path / "scratch"
+    task = Task(target, scratch, "2.25.1", False, ((copy, hashlib.sha256(data).digest(), None),))
+    place = _place(task, scratch)
     place.mkdir(parents=True)
     (place / "0000000").write_bytes(b"half of an ima")
     done = restore_study(task)

@@ -11,6 +11,7 @@ from time import monotonic
 from duckdb import DuckDBPyConnection
 
 from exactcopy import records
+from exactcopy.cluster import Cluster
 from exactcopy.config import Config
 from exactcopy.dicom.quiet import pydicom_quietly
 from exactcopy.digest import CONTENT, MD5
@@ -49,12 +50,23 @@ class Compared:
 def opened(config: Config) -> Iterator[tuple[Config, Workers, Path]]:
     """Give `config` with its stores as they can be reached, workers, and an empty scratch folder.
 
-    Raises RunLocked while another run of the same configuration is under way.
+    Raises RunLocked while another run of the same configuration is under way, and WorkersUnavailable where the
+    configuration names a cluster that cannot be used.
     """
+    prepare = partial(_prepare, {store.kind for store in config.stores})
+    if config.workers:
+        # Each worker reaches the stores by itself: neither a password nor a program of this computer is any use there.
+        with (
+            records.locked(config),
+            records.scratch(config) as scratch,
+            Cluster(config.workers, scratch, prepare) as cluster,
+        ):
+            yield config, cluster, scratch
+        return
     # The pool is entered twice. Its workers start first: they are forked, and must not hold the lock when this
     # process is gone. And they end first: what they write must not outlive the removal of scratch.
     with (
-        Pool(prepare=partial(_prepare, {store.kind for store in config.stores})) as pool,
+        Pool(prepare=prepare) as pool,
         records.locked(config),
         records.scratch(config) as scratch,
         served(config.stores) as reached,

@@ -45,6 +45,10 @@ class WindowClosed(StoreUnavailable):
     """A store may be examined at certain hours only, or for so many, and it is later than that."""
 
 
+class WorkersUnavailable(ExactCopyError):
+    """The workers of a cluster cannot do an audit, or are gone."""
+
+
 class ObjectChanged(ExactCopyError):
     """An object changed while it was being read."""
 

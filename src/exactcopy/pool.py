@@ -1,6 +1,7 @@
 """Who does the tasks: processes of this computer, if nobody else. A task that kills its worker fails alone."""
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from multiprocessing import get_context
+from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -59,13 +61,20 @@ class Pool:
 
     elsewhere = False
 
-    def __init__(self, workers: int | None = None, prepare: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        prepare: Callable[[], object] | None = None,
+        scratch: Path | None = None,
+    ) -> None:
         """Start `workers` processes (default: one per core that is ours) at once, while this one has a single thread.
 
-        `prepare` imports what all of them need: once, before they are forked; where they cannot be, in each.
+        `prepare` imports what all of them need: once, before they are forked; where they cannot be, in each. `scratch`
+        is a folder that goes with this process where it cannot remove that itself.
         """
         self.workers = workers or _cores()
         self._prepare = prepare
+        self._scratch = scratch
         self._executor = self._start()
 
     def __enter__(self) -> Self:
@@ -76,11 +85,15 @@ class Pool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the workers; what has not begun is dropped. After an error none is alive when this returns."""
-        # Asked before the executor shuts down: it forgets its processes then.
-        processes = list((self._executor._processes or {}).values())
         if error is not None:
-            for process in processes:
-                process.kill()
+            self.kill()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def kill(self) -> None:
+        """End the workers now, whatever they do."""
+        # Asked before the executor shuts down: it forgets its processes then.
+        for process in list((self._executor._processes or {}).values()):
+            process.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def map(
@@ -143,7 +156,7 @@ class Pool:
             self.workers,
             mp_context=get_context("fork" if forks else "spawn"),
             initializer=_begin,
-            initargs=(None if forks else self._prepare,),
+            initargs=(None if forks else self._prepare, self._scratch),
         )
         executor.submit(os.getpid)
         return executor
@@ -165,14 +178,17 @@ def _within(function: Callable[[Task], Result], seconds: int, task: Task) -> Res
         signal.alarm(0)
 
 
-def _begin(prepare: Callable[[], object] | None) -> None:
-    _end_with_parent()
+def _begin(prepare: Callable[[], object] | None, scratch: Path | None) -> None:
+    _end_with_parent(scratch)
     if prepare:
         prepare()
 
 
-def _end_with_parent() -> None:
-    """Ignore Ctrl-C, which the parent handles, and leave when the parent is gone, even by SIGKILL."""
+def _end_with_parent(scratch: Path | None) -> None:
+    """Ignore Ctrl-C, which the parent handles, and leave when the parent is gone, even by SIGKILL.
+
+    Then `scratch` goes, too.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
@@ -181,6 +197,8 @@ def _end_with_parent() -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

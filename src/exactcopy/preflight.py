@@ -5,17 +5,20 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from exactcopy.alert import channels
 from exactcopy.checks.common import so_many
+from exactcopy.cluster import Cluster
 from exactcopy.config import Config
 from exactcopy.decisions import AGREEMENT, Decisions, attestation
-from exactcopy.errors import ExactCopyError, StoreUnavailable
+from exactcopy.errors import ExactCopyError, StoreUnavailable, WorkersUnavailable
 from exactcopy.model import Gap, Target
+from exactcopy.pool import Died
 from exactcopy.report import pdf_possible
 from exactcopy.seal import key_is_there, open_key, refuses
-from exactcopy.stores import open_destination, open_store, served
+from exactcopy.stores import fault, import_kinds, open_destination, open_store, served
 from exactcopy.stores.bounded import closed
 
 _SCRATCH_BYTES = 2 << 30
@@ -65,6 +68,8 @@ def needs(config: Config, decisions: Decisions, today: date, *, test_alerts: boo
             writable,
             f"{name} can be written." if writable else f"{name}: not writable. Grant the account that.",
         )
+    if config.workers and config.state.is_dir():
+        yield from _workers(config, config.workers)
     if config.state.is_dir():
         free = shutil.disk_usage(config.state).free
         enough = free >= _SCRATCH_BYTES
@@ -91,6 +96,28 @@ def needs(config: Config, decisions: Decisions, today: date, *, test_alerts: boo
             else f"seal.timestamp: the service gave no time stamp ({reason}). See whether its address is right and"
             " can be reached from here.",
         )
+
+
+def _workers(config: Config, address: str) -> Iterator[Need]:
+    """Reach the cluster, and from each of its computers every store that may be examined now."""
+    kinds = {store.kind for store in config.stores}
+    try:
+        with Cluster(address, config.state, partial(import_kinds, kinds)) as cluster:
+            count, hosts = cluster.workers, cluster.hosts()
+            yield Need(
+                True,
+                f"{address}: {so_many(len(hosts), 'computer does', 'computers do')} {so_many(count, 'task', 'tasks')}"
+                f" at once, with this version, and {config.state.name} is shared.",
+            )
+            for worker in hosts:
+                for target in config.stores:
+                    # To sign in outside of its window is work for it, too.
+                    reason = None if closed(target) else cluster.on(worker, fault, target)
+                    if reason is not None:
+                        said = "its worker died" if isinstance(reason, Died) else reason
+                        yield Need(False, f"workers: {worker} does not reach a store. {said}")
+    except WorkersUnavailable as error:
+        yield Need(False, str(error))
 
 
 def _seals(config: Config) -> Need:

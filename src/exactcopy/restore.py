@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import groupby
@@ -73,12 +75,13 @@ class Draw:
 class Task:
     """One study to restore: its objects on the backup, each with the SHA-256 that would prove it.
 
-    And the digest of its content, where the backup may send it in other packaging than last time. What came back whole
-    is put into `recovery`, if there is one; `state` is where that is remembered until it is removed.
+    And the digest of its content, where the backup may send it in other packaging than last time. Without `scratch` it
+    goes to a folder of the worker's own. What came back whole is put into `recovery`, if there is one; `state` is where
+    that is remembered until it is removed.
     """
 
     backup: Target
-    scratch: Path
+    scratch: Path | None
     study_instance_uid: str
     certainty: bool
     copies: tuple[tuple[Copy, bytes, str | None], ...]
@@ -166,13 +169,19 @@ def restore_drawn(
     tests: list[RestoreTest] = []
     # Any of the backups may be in the next task.
     at_once = min((readers(drawn.backup, pool.workers) for drawn in draws), default=None)
+    if pool.elsewhere and recovery:
+        # A lock that no two computers get at once is more than every share of files has.
+        at_once = 1
     bounded = [replace(drawn, backup=share(drawn.backup, at_once or 1)) for drawn in draws]
     longest = _LONGEST_PACED if any(drawn.backup.max_rate for drawn in draws) else _LONGEST
-    tasks = _within(restorable, _tasks(case, bounded, scratch, recovery), tests)
+    # Beside scratch, which is removed in every ending, lies what outlives it.
+    all_tasks = _tasks(case, bounded, None if pool.elsewhere else scratch, scratch.parent, recovery)
+    tasks = _within(restorable, all_tasks, tests)
     for task, result in pool.map(restore_study, tasks, longest, at_once):
         progress()
         if isinstance(result, Died):
-            shutil.rmtree(_place(task), ignore_errors=True)
+            if task.scratch:
+                shutil.rmtree(_place(task, task.scratch), ignore_errors=True)
             result = _unmade(task, NOT_DECODABLE, "decoder_died")
             if task.recovery:
                 gone = broken_off(task.recovery, task.state, task.study_instance_uid)
@@ -206,17 +215,29 @@ def _doubt(case: Case, failed: Sequence[tuple[str, str]]) -> None:
 
 def restore_study(task: Task) -> RestoreTest:
     """Bring one study back from its backup and prove it. Runs in a worker; leaves nothing behind."""
-    place = _place(task)
-    # A worker that was killed had no time to clear up.
-    shutil.rmtree(place, ignore_errors=True)
     try:
-        place.mkdir(mode=0o700)
-        return _restore(task, place)
+        with _placed(task) as place:
+            return _restore(task, place)
     except StoreUnavailable as error:
         return _unmade(task, NOT_TESTED, error.code)
     except OSError:
         # What went wrong is on our side: it says nothing of the backup.
         return _unmade(task, NOT_TESTED, "scratch_not_writable")
+
+
+@contextmanager
+def _placed(task: Task) -> Iterator[Path]:
+    """Give an empty folder, 0700, that is removed in every ending."""
+    if task.scratch is None:
+        with tempfile.TemporaryDirectory(prefix="exactcopy-", ignore_cleanup_errors=True) as name:
+            yield Path(name)
+        return
+    place = _place(task, task.scratch)
+    # A worker that was killed had no time to clear up.
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        place.mkdir(mode=0o700)
+        yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -401,7 +422,9 @@ def _returned(path: Path, digest: bytes, opened: Opened) -> Returned:
     return Returned(sent=sent, digest=digest, frames=opened.frames)
 
 
-def _tasks(case: Case, draws: Sequence[Draw], scratch: Path, recovery: Target | None) -> Iterable[Task]:
+def _tasks(
+    case: Case, draws: Sequence[Draw], scratch: Path | None, state: Path, recovery: Target | None
+) -> Iterable[Task]:
     taker = _takers(draws) if recovery and not recovery.options.get("cleanup") else {}
     for drawn in draws:
         repackages = drawn.backup.kind in PACS
@@ -414,8 +437,7 @@ def _tasks(case: Case, draws: Sequence[Draw], scratch: Path, recovery: Target | 
             )
             study = studies[turn]
             receives = recovery if taker.get(study, drawn.backup.name) == drawn.backup.name else None
-            # Beside scratch, which is removed in every ending, lies what outlives it.
-            yield Task(drawn.backup, scratch, study, turn >= len(drawn.random), copies, receives, scratch.parent)
+            yield Task(drawn.backup, scratch, study, turn >= len(drawn.random), copies, receives, state)
 
 
 def _within(restorable: Mapping[str, int], tasks: Iterable[Task], left_out: list[RestoreTest]) -> Iterator[Task]:
@@ -463,10 +485,10 @@ def _frame(backup: str) -> str:
         having sum(identical + equivalent + unverified) = sum(instances) and sum(damaged) = 0"""
 
 
-def _place(task: Task) -> Path:
+def _place(task: Task, scratch: Path) -> Path:
     # Never a UID from a file in a path: its digest.
     name = sha256(f"{task.backup.name}\0{task.study_instance_uid}".encode()).hexdigest()[:24]
-    return task.scratch / name
+    return scratch / name
 
 
 def _unmade(task: Task, outcome: str, problem: str) -> RestoreTest:

@@ -33,7 +33,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """One configuration, checked and complete. `digest` covers every setting but the operator."""
+    """One configuration, checked and complete. `digest` covers every setting but the operator and the workers."""
 
     path: Path
     facility: str
@@ -43,6 +43,7 @@ class Config:
     records: Path
     state: Path
     restricted_group: str | None
+    workers: str | None
     rpo: timedelta
     rto: timedelta
     sample: str
@@ -126,6 +127,7 @@ def _config(file: "ConfigFile", path: Path) -> Config:
         records=Path(os.path.abspath(path.parent / file.records)),
         state=path.parent / STATE,
         restricted_group=file.restricted_group,
+        workers=file.workers,
         rpo=file.policy.rpo,
         rto=file.policy.rto,
         sample=file.policy.sample.value,
@@ -142,7 +144,7 @@ def _config(file: "ConfigFile", path: Path) -> Config:
         seal_timestamp=file.seal.timestamp,
         anchor=Path(anchor) if anchor else None,
         alert=_alert(file, path.parent),
-        digest=_digest(file.model_dump(exclude={"operator"})),
+        digest=_digest(file.model_dump(exclude={"operator", "workers"})),
     )
 
 

@@ -78,6 +78,18 @@ def time_stamps(value: object) -> str:
     raise ValueError(f'{shown(address)} is no address of a service. Write it as in "https://tsa.example.com".')
 
 
+_SCHEDULER = r"(tcp|tls)://([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})"
+
+
+def cluster(value: object) -> str:
+    """Take the address of a Dask scheduler, as Dask writes it."""
+    address = text(value)
+    if (parts := re.fullmatch(_SCHEDULER, address)) and 0 < int(parts[3]) < 2**16:
+        return address
+    # Not shown: it may hold a sign-in.
+    raise ValueError('is no address of a Dask scheduler. Write it as in "tcp://scheduler:8786", with its port.')
+
+
 # --- a PACS -----------------------------------------------------------------------------------------------
 
 
@@ -198,6 +210,7 @@ def _refers(value: str) -> bool:
     return False
 
 
+Cluster = Annotated[str, PlainValidator(cluster)]
 Bucket = Annotated[str, PlainValidator(bucket)]
 Prefix = Annotated[str, PlainValidator(prefix)]
 Endpoint = Annotated[str, PlainValidator(endpoint)]

@@ -284,13 +284,9 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="allow")
     # key -> what to write where it is missing; such a field has an empty default that never gets out.
     required: ClassVar[Mapping[str, str]] = {}
-    # Keys that the design has and this version has not: calling them unknown would mislead.
-    later: ClassVar[frozenset[str]] = frozenset()
 
     def stray(self, key: str) -> str:
         """Say what is wrong with a key that this table does not know."""
-        if key in self.later:
-            return "is not in this version. Remove it."
         meant = nearest(key, type(self).model_fields)
         return f"is no known key. Did you mean {meant}?" if meant else "is no known key. Remove it."
 

@@ -50,6 +50,9 @@ def rules(file: ConfigFile, base: Path, state: str, faulted: Set[Where]) -> Iter
         for key, beside, what in _together(store):
             if not any(place[:3] == (*where, beside) for place in faulted):
                 yield (*where, key), what
+        if file.workers and isinstance(store, Dimse) and store.move_port:
+            what = "receives on one computer, and the workers of a cluster are on several. Remove it, or workers."
+            yield (*where, "move_port"), what
     yield from _names(file)
     yield from _keeps(file)
     yield from _recovery(file)

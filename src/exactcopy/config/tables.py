@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, PlainValidator, SerializeAsAny
 
-from exactcopy.config.access import Ping, Secret, Secrets, TimeStamps
+from exactcopy.config.access import Cluster, Ping, Secret, Secrets, TimeStamps
 from exactcopy.config.border import (
     Count,
     Day,
@@ -130,13 +130,13 @@ class ConfigFile(Table):
         "primary": "Name the archive to protect: [primary.NAME].",
         "backup": "Name a copy of it: [backup.NAME].",
     }
-    later: ClassVar[frozenset[str]] = frozenset({"workers"})
     facility: Text = ""
     time_zone: Annotated[str, PlainValidator(zone)] = "UTC"
     operator: Text | None = None
     paper: Annotated[Paper, choice(Paper)] = Paper.LETTER
     records: Location = "records"
     restricted_group: Text | None = None
+    workers: Cluster | None = None
     policy: Policy = Policy()
     people: People = People()
     seal: Seal = Seal()

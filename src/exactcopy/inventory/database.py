@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import duckdb
@@ -49,7 +50,8 @@ def rows(db: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
 
 def save(db: duckdb.DuckDBPyConnection, sql: str, path: Path, values: Sequence[Any] = (), note: str = "") -> None:
     """Write what `sql` gives to the Parquet file `path`, which appears whole or not at all."""
-    partial = path.with_suffix(".partial")
+    # A name of its own: where a worker was given up too early, another one writes the same file.
+    partial = path.with_suffix(f".{token_hex(4)}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = f"{{'exactcopy.schema': '{VERSION}', note: {literal(note)}}}"
     db.execute(

@@ -4,17 +4,19 @@ Workers import this module: what only the parent needs is imported where it is u
 """
 
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from exactcopy.dicom.patient import Patient, Token, tokens
 from exactcopy.digest import LANES
-from exactcopy.errors import WindowClosed
+from exactcopy.errors import WindowClosed, WorkersUnavailable
 from exactcopy.inventory.examining import Reading, Row, examine, row_of
 from exactcopy.inventory.side_by_side import allowed, examine_side_by_side, part
 from exactcopy.model import OUT_OF_TIME, UNREAD, UNSIZED, Copy, Identity, Problem
@@ -39,6 +41,12 @@ _SHARE_OF_REST = 6
 _PART_ROWS = 50_000
 _PART_SECONDS = 5.0
 _TRIES = 3
+# Workers elsewhere write the parts. A group is one: what is done again where its worker is lost. There are so many of
+# a large archive, and each travels as a message: its bytes and its objects have bounds.
+_GROUPS = 4096
+_GROUP_BYTES = 8 << 30
+_GROUP_OBJECTS = 16_384
+_SEEN_SECONDS = 90
 _STUDY = 5  # of a listed row
 _SOP_INSTANCE = 7  # of an inventory row
 
@@ -67,6 +75,40 @@ class Read:
     tokens: set[Token] = field(default_factory=set)
 
 
+@dataclass(slots=True)
+class Part:
+    """What goes into one file of an inventory: the rows and tokens of the chunks of these `numbers`."""
+
+    rows: list[Row] = field(default_factory=list)
+    tokens: set[Token] = field(default_factory=set)
+    numbers: list[int] = field(default_factory=list)
+
+    def add(self, chunk: Chunk, read: Read) -> int:
+        """Add what came of a chunk; return how many bytes were read for it."""
+        self.rows += read.rows
+        self.tokens |= read.tokens
+        self.numbers.append(chunk.number)
+        # A PACS does not tell sizes before.
+        return sum(_cost(row[1], chunk.reading) for row in read.rows if row[-1] not in OUT_OF_TIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Some chunks that are one task of a worker elsewhere, which writes the part itself: rows do not travel."""
+
+    folder: Path
+    parts: str
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of a group: how many bytes were read, and the files that hold what they are."""
+
+    size: int
+    files: tuple[Path, ...]
+
+
 def read_planned(
     db: "DuckDBPyConnection", pool: Workers, reading: Reading, todo: Path, parts: str, progress: Progress
 ) -> int:
@@ -75,48 +117,58 @@ def read_planned(
     Parts that are finished are not read again. `progress` is told of objects and bytes as they are done. Return
     how many bytes were read now.
     """
-    from exactcopy.inventory.database import note_of, parquet, row, save_rows
-    from exactcopy.inventory.schema import INVENTORY, TOKENS
+    from exactcopy.inventory.database import note_of, parquet, row
 
     folder = todo.parent
     finished = {number for part in folder.glob(f"{parts}-*.parquet") for number in json.loads(note_of(db, part))}
-    rows: list[Row] = []
-    named: set[Token] = set()
-    numbers: list[int] = []
-    since = monotonic()
-    now = 0
     (rest,) = row(db, f"select coalesce(sum(size), 0)::bigint from {parquet(folder, todo.name)}")
-
-    def flush() -> None:
-        part = f"{parts}-{min(numbers):07}.parquet"
-        save_rows(db, INVENTORY, rows, folder / part, note=json.dumps(numbers))
-        # What is read whole after its beginning was counted with that.
-        counted = rows if parts != "rest" else []
-        images = sum(row[_SOP_INSTANCE] is not None and row[-1] not in UNREAD for row in counted)
-        save_rows(db, TOKENS, list(named), reading.ledger.folder / f"{reading.target.name}-{part}", note=str(images))
-        rows.clear()
-        named.clear()
-        numbers.clear()
-
     at_once = readers(reading.target, pool.workers)
+    bounded = reading.target.concurrency or reading.target.max_rate
     reading = replace(reading, target=share(reading.target, pool.workers))
     chunks = _chunks(_planned(db, todo), rest, reading, finished, progress)
+    if pool.elsewhere:
+        groups = _groups(chunks, rest, folder, parts)
+        return _read_elsewhere(db, pool, groups, at_once if bounded else None, progress)
+    part = Part()
+    since = monotonic()
+    now = 0
     for chunk, result in pool.map(read_chunk, chunks, at_once=at_once):
-        read = _one_by_one(pool, chunk) if isinstance(result, Died) else result
-        done = read.rows
-        rows.extend(done)
-        named |= read.tokens
-        numbers.append(chunk.number)
-        # A PACS does not tell sizes before.
-        size = sum(_cost(row[1], reading) for row in done if row[-1] not in OUT_OF_TIME)
+        size = part.add(chunk, _one_by_one(pool, chunk) if isinstance(result, Died) else result)
         now += size
         progress(len(chunk.listed), size)
-        if len(rows) >= _PART_ROWS or monotonic() - since > _PART_SECONDS:
-            flush()
+        if len(part.rows) >= _PART_ROWS or monotonic() - since > _PART_SECONDS:
+            write_part(db, part, reading, folder, parts)
+            part = Part()
             since = monotonic()
-    if numbers:
-        flush()
+    if part.numbers:
+        write_part(db, part, reading, folder, parts)
     return now
+
+
+def write_part(db: "DuckDBPyConnection", part: Part, reading: Reading, folder: Path, parts: str) -> tuple[Path, Path]:
+    """Write a part of an inventory into `folder`, and the tokens beside it into the ledger; return both files."""
+    from exactcopy.inventory.database import save_rows
+    from exactcopy.inventory.schema import INVENTORY, TOKENS
+
+    name = f"{parts}-{min(part.numbers):07}.parquet"
+    into, ledger = folder / name, reading.ledger.folder / f"{reading.target.name}-{name}"
+    save_rows(db, INVENTORY, part.rows, into, note=json.dumps(part.numbers))
+    # What is read whole after its beginning was counted with that.
+    counted = part.rows if parts != "rest" else []
+    images = sum(row[_SOP_INSTANCE] is not None and row[-1] not in UNREAD for row in counted)
+    save_rows(db, TOKENS, list(part.tokens), ledger, note=str(images))
+    return into, ledger
+
+
+def read_group(group: Group) -> Written:
+    """Read chunks and write the part that they are. Runs in a worker that is elsewhere."""
+    from exactcopy.inventory.database import database
+
+    part = Part()
+    size = sum(part.add(chunk, read_chunk(chunk)) for chunk in group.chunks)
+    with closing(database(Path(tempfile.gettempdir()) / "spill")) as db:
+        files = write_part(db, part, group.chunks[0].reading, group.folder, group.parts)
+    return Written(size, files)
 
 
 def read_chunk(chunk: Chunk) -> Read:
@@ -213,6 +265,60 @@ def _chunks(
         enough = min(_CHUNK_BYTES, max(rest // _SHARE_OF_REST, _LEAST_CHUNK_BYTES))
     if listed and number not in finished:
         yield Chunk(number, reading, tuple(listed))
+
+
+def _groups(chunks: Iterable[Chunk], rest: int, folder: Path, parts: str) -> Iterator[Group]:
+    """Yield `chunks` in groups that are cut the same way again: one that is written twice is then the same part."""
+    enough = min(max(rest // _GROUPS, _CHUNK_BYTES), _GROUP_BYTES)
+    group: list[Chunk] = []
+    size = objects = 0
+    for chunk in chunks:
+        group.append(chunk)
+        size += sum(_cost(row[1], chunk.reading) for row in chunk.listed)
+        objects += len(chunk.listed)
+        if size >= enough or objects >= _GROUP_OBJECTS:
+            yield Group(folder, parts, tuple(group))
+            group, size, objects = [], 0, 0
+    if group:
+        yield Group(folder, parts, tuple(group))
+
+
+def _read_elsewhere(
+    db: "DuckDBPyConnection", pool: Workers, groups: Iterable[Group], at_once: int | None, progress: Progress
+) -> int:
+    """Have groups read by workers that write the parts themselves; return how many bytes were read."""
+    now = 0
+    files: list[Path] = []
+    for group, result in pool.map(read_group, groups, at_once=at_once):
+        written = _chunk_by_chunk(db, pool, group) if isinstance(result, Died) else result
+        files += written.files
+        now += written.size
+        progress(sum(len(chunk.listed) for chunk in group.chunks), written.size)
+    _see(files)
+    return now
+
+
+def _chunk_by_chunk(db: "DuckDBPyConnection", pool: Workers, group: Group) -> Written:
+    """Read a group whose workers died, so that only the guilty object stays unread; the part is the same."""
+    part = Part()
+    size = 0
+    for chunk, result in list(pool.map(read_chunk, group.chunks, at_once=1)):
+        size += part.add(chunk, _one_by_one(pool, chunk) if isinstance(result, Died) else result)
+    return Written(size, write_part(db, part, group.chunks[0].reading, group.folder, group.parts))
+
+
+def _see(files: Iterable[Path]) -> None:
+    """Wait until this computer lists what others wrote: NFS shows a folder as it was for up to a minute."""
+    until = monotonic() + _SEEN_SECONDS
+    missing = set(files)
+    while missing := missing.difference(*(folder.iterdir() for folder in {file.parent for file in missing})):
+        if monotonic() > until:
+            file = min(missing)
+            raise WorkersUnavailable(
+                f"workers: {file.name}, which one of them wrote to {file.parent}, does not show here. Let every worker"
+                " have the folder of the configuration at the same path."
+            )
+        sleep(0.2)
 
 
 def _planned(db: "DuckDBPyConnection", todo: Path) -> Iterator[Listed]:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Protocol, Self, cast, runtime_checkable
 
 from exactcopy.digest import lanes_pay
+from exactcopy.errors import StoreUnavailable
 from exactcopy.model import Copy, Gap, Problem, Safeguard, Seen, Target
 
 
@@ -170,6 +171,15 @@ def open_store(target: Target) -> Store:
     from exactcopy.stores.bounded import bounded
 
     return bounded(store, target)
+
+
+def fault(target: Target) -> str | None:
+    """Return why a store cannot be reached from here; None where it can."""
+    try:
+        with open_store(target):
+            return None
+    except StoreUnavailable as error:
+        return str(error)
 
 
 DESTINATIONS = {
