@@ -109,4 +109,4 @@ def lean(monkeypatch: pytest.MonkeyPatch, without_pages: None) -> None:
     for module in ("audit", "drift"):
         monkeypatch.setattr(f"exactcopy.{module}.self_test", lambda *_: passed)
     # Where a server of the test has a thread, each worker is started anew and imports everything.
-    monkeypatch.setattr("exactcopy.pool._cores", lambda: 1)
+    monkeypatch.setattr("exactcopy.pool.cores", lambda: 1)

@@ -49,7 +49,7 @@ def scan(folder: Path, patients: list[dict[int, bytes]], *strings: Outside) -> S
     db.execute("create table objects as select 1 as sop")
     found = {pair for values in patients for pair in tokens(ledger.key, patient_of(values))}
     save_rows(db, TOKENS, list(found), folder / "pacs-part-0.parquet", note=str(len(patients)))
-    return Scan(Case(db, (), 0), ledger, strings, Aliases())
+    return Scan(Case(db, (), 0, 1, None), ledger, strings, Aliases())
 
 
 def hit(folder: Path, patients: list[dict[int, bytes]], text: str, who: str = "") -> bool:

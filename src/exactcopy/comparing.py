@@ -25,9 +25,10 @@ from exactcopy.inventory.reported import asked_of_primaries
 from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
 from exactcopy.model import Checksum, ReadPolicy, Role, Target
 from exactcopy.pool import Pool, Workers
+from exactcopy.reconcile.alike import find_alike
 from exactcopy.reconcile.case import Case, open_case
 from exactcopy.reconcile.differences import find_differences
-from exactcopy.reconcile.facts import find_studies
+from exactcopy.reconcile.facts import find_extras, find_studies
 from exactcopy.reconcile.outcomes import find_outcomes
 from exactcopy.records import Run
 from exactcopy.stores import PACS, import_kinds, served
@@ -82,11 +83,15 @@ def compare(db: DuckDBPyConnection, pool: Workers, run: Run, step: Step) -> Comp
     inventories, purged = _take_inventories(db, pool, run, ledger, step)
     seconds = round(monotonic() - begun, 3)
     stores = [replace(examined(item, run.history), purged=purged.get(item.target.name)) for item in inventories]
-    case = open_case(db, stores, nanoseconds(run.unfinished.started), seen_studies(run.history))
+    case = open_case(
+        db, stores, nanoseconds(run.unfinished.started), seen_studies(run.history), run.unfinished.work / "compared"
+    )
+    find_alike(case, pool)
     known, same = last_differences(run.history)
     find_differences(case, pool, known, counter(step("Comparing what differs", None, None)), same=same)
     find_outcomes(case)
     find_studies(case)
+    find_extras(case)
     return Compared(
         case=case,
         inventories=tuple(inventories),

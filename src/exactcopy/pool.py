@@ -72,7 +72,7 @@ class Pool:
         `prepare` imports what all of them need: once, before they are forked; where they cannot be, in each. `scratch`
         is a folder that goes with this process where it cannot remove that itself.
         """
-        self.workers = workers or _cores()
+        self.workers = workers or cores()
         self._prepare = prepare
         self._scratch = scratch
         self._executor = self._start()
@@ -162,7 +162,7 @@ class Pool:
         return executor
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return how many cores this process may use: a container or a scheduler may grant fewer than there are."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))

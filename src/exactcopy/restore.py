@@ -19,10 +19,11 @@ from duckdb import DuckDBPyConnection
 from exactcopy.costs import read_back_cost
 from exactcopy.errors import StoreUnavailable
 from exactcopy.inventory.database import literal, parquet, row, rows, save_rows
-from exactcopy.model import Copy, Cost, Problem, Target
+from exactcopy.model import Copy, Cost, Outcome, Problem, Target
 from exactcopy.pool import Died, Workers
 from exactcopy.proof import Opened, content_of, digest_of, fetch, opens
 from exactcopy.reconcile.case import Case, Examined, copy_of
+from exactcopy.reconcile.outcomes import settle
 from exactcopy.recovery import Returned, broken_off, recover
 from exactcopy.results import Recovery, RecoverySummary, RestoreSummary, RestoreTest, Sample
 from exactcopy.sampling import PRESETS, certainty, draw, frame_digest, sample_size, seed, upper_limit
@@ -100,12 +101,8 @@ def draw_studies(case: Case, backup: Examined, sample: str, previous: str | None
     preset = PRESETS[sample]
     ranked = rows(
         case.db,
-        f"""select m.study, coalesce(max(day), 0), sum(size)::bigint from outcomes o
-            join members m on m.store = o.primary_store and m.sop = o.sop
-            join (select sop, max(epoch(study_date))::bigint as day, max(size) as size from objects
-                  where store = {name} and sop is not null group by sop) c on c.sop = o.sop
-            where backup = {name} and m.study in (select study from ({_frame(name)}))
-            group by m.study""",
+        f"""select study, coalesce(max(day), 0), sum(bytes)::bigint from study_states
+            where backup = {name} and study in (select study from ({_frame(name)})) group by study""",
     )
     frame = [study for study, _, _ in ranked]
     left_out = Counter(
@@ -195,22 +192,39 @@ def restore_drawn(
     if good:
         case.db.executemany("insert into restored values (?, ?)", good)
     case.db.execute(
-        "update outcomes set restored = true from restored r join members m on m.study = r.study"
-        " where r.backup = outcomes.backup and m.store = outcomes.primary_store and m.sop = outcomes.sop"
-        " and outcomes.backup_key is not null"
+        "insert into came_back select distinct o.primary_store, o.backup, o.sop from placed o semi join restored r"
+        " on r.backup = o.backup and r.study = o.study"
     )
     _doubt(case, [(test.backup, test.study_instance_uid) for test in tests if test.outcome == FAILED])
+    settle(case)
     return sorted(tests, key=lambda test: (test.backup, test.certainty, test.study_instance_uid))
 
 
 def _doubt(case: Case, failed: Sequence[tuple[str, str]]) -> None:
     """Take back what a store's checksums cleared in studies that did not come back as they say."""
-    for backup, study in failed:
-        case.db.execute(
-            "update outcomes set outcome = 'unverified' from members m where m.study = ? and m.sop = outcomes.sop"
-            " and m.store = outcomes.primary_store and outcomes.backup = ? and outcomes.reported is not null",
-            [study, backup],
-        )
+    if not failed:
+        return
+    unverified = literal(Outcome.UNVERIFIED)
+    case.db.execute("create or replace table failed (backup varchar, study varchar)")
+    case.db.executemany("insert into failed values (?, ?)", failed)
+    # Of what is alike there is one object on either side.
+    case.db.execute(
+        f"""
+        create or replace table cleared as
+        select distinct o.primary_store, o.backup, o.sop from placed o semi join failed f
+            on f.backup = o.backup and f.study = o.study where o.reported is not null;
+        update unlike set outcome = {unverified}
+        where (primary_store, backup, sop) in (select (primary_store, backup, sop) from cleared);
+        insert into unlike by name
+        select a.* exclude (outcome), {unverified} as outcome, p.series, p.key as primary_key, b.key as backup_key,
+               p.sha256 as primary_sha256, b.sha256 as backup_sha256, true as present
+        from alike a semi join cleared c using (primary_store, backup, sop)
+        join judged p on p.store = a.primary_store and p.sop = a.sop
+        join objects b on b.store = a.backup and b.sop = a.sop;
+        insert into doubted select primary_store, backup, sop from alike
+        semi join cleared using (primary_store, backup, sop)
+        """
+    )
 
 
 def restore_study(task: Task) -> RestoreTest:
@@ -456,14 +470,15 @@ def _within(restorable: Mapping[str, int], tasks: Iterable[Task], left_out: list
 def _objects(case: Case, backup: str, studies: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Yield each object on a backup that belongs to one of `studies`, with the place of that in the list, in order."""
     found = case.db.cursor().execute(
-        """with drawn as (select unnest($studies::varchar[]) as study, unnest(range(len($studies))) as turn)
-           select distinct on (d.turn, o.backup_key)
-                  d.turn, c, o.primary_sha256, o.backup_sha256, o.outcome, p.content
-           from drawn d join members m using (study)
-           join outcomes o on o.backup = $backup and m.store = o.primary_store and m.sop = o.sop
-           join objects c on c.store = o.backup and c.key = o.backup_key
-           left join judged p on p.store = o.primary_store and p.key = o.primary_key
-           order by d.turn, o.backup_key""",
+        """with drawn as (select unnest($studies::varchar[]) as study, unnest(range(len($studies))) as turn),
+                wanted as (select d.turn, o.* from drawn d join placed o using (study)
+                           where o.backup = $backup and o.present)
+           select distinct on (w.turn, c.key) w.turn, c, case when alike then c.sha256 else w.primary_sha256 end,
+                  case when alike then c.sha256 else w.backup_sha256 end, w.outcome, p.content
+           from (select *, backup_key is null as alike from wanted) w
+           join objects c on c.store = w.backup and c.sop = w.sop and (w.alike or c.key = w.backup_key)
+           left join judged p on p.store = w.primary_store and p.sop = w.sop and (w.alike or p.key = w.primary_key)
+           order by w.turn, c.key""",
         {"studies": list(studies), "backup": backup},
     )
     while batch := found.fetchmany(1000):

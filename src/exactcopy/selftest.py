@@ -18,6 +18,7 @@ from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import Copy, Role, Target
 from exactcopy.planted import Plant, instance_uid, planted, study_uid
 from exactcopy.pool import Died, Workers
+from exactcopy.reconcile.alike import find_alike
 from exactcopy.reconcile.case import Case, Examined, copy_of, open_case
 from exactcopy.reconcile.differences import find_differences
 from exactcopy.reconcile.facts import contents_of
@@ -98,6 +99,7 @@ def _examine(
         save_rows(db, INVENTORY, [] if isinstance(read, Died) else read.rows, folder / "inventory.parquet")
         found.append(Examined(target=target, inventory=folder, complete=True, absence_shows=True))
     case = open_case(db, found, started)
+    find_alike(case)
     find_differences(case, pool, None, lambda: None)
     find_outcomes(case)
     for number, plant in enumerate(plants):

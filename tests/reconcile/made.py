@@ -11,6 +11,8 @@ from duckdb import DuckDBPyConnection
 from exactcopy.inventory.database import save_rows
 from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import Role, Target
+from exactcopy.reconcile.alike import find_alike
+from exactcopy.reconcile.case import Case, Examined, open_case
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
 
@@ -56,3 +58,10 @@ def target(name: str, role: Role = Role.BACKUP, **more: Any) -> Target:
     return Target(
         **{"name": name, "role": role, "kind": "folder", "identity": name, "options": {}, "covers": covers} | more
     )
+
+
+def opened(db: DuckDBPyConnection, stores: Sequence[Examined], started: int, studies: Path | None = None) -> Case:
+    """Give the case over some stores, with what is alike in them."""
+    case = open_case(db, stores, started, studies)
+    find_alike(case)
+    return case

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from exactcopy.decisions import Disposal
 from exactcopy.inventory.database import database, rows
 from exactcopy.model import Role
-from exactcopy.reconcile.case import Case, Examined, open_case
+from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.facts import find_studies
 from exactcopy.reconcile.losses import find_disposed, find_losses, save_known
 from exactcopy.reconcile.outcomes import find_outcomes
 from exactcopy.reconcile.retention import STUDIES, save_studies
 from exactcopy.results import Decision, Losses
-from tests.reconcile.made import NOW, instance, inventory, nanoseconds, target
+from tests.reconcile.made import NOW, instance, inventory, nanoseconds, opened, target
 
 STORES = ("pacs", "nas")
 OLD, NEW = date(2012, 5, 1), date(2024, 5, 1)
@@ -40,7 +40,7 @@ def a_case(folder: Path, held: dict[str, list[dict[str, object]]], known: Path |
         )
         for name in STORES
     ]
-    return open_case(db, examined, nanoseconds(NOW), seen)
+    return opened(db, examined, nanoseconds(NOW), seen)
 
 
 def judged(

@@ -18,13 +18,13 @@ from exactcopy.inventory.remembered import Before, remember, save_purged
 from exactcopy.inventory.reported import clear
 from exactcopy.inventory.schema import INVENTORY, LISTING
 from exactcopy.model import Problem, Role
-from exactcopy.reconcile.case import Case, Examined, open_case
-from exactcopy.reconcile.facts import extra_objects, find_studies
+from exactcopy.reconcile.case import Case, Examined
+from exactcopy.reconcile.facts import extras_of, find_extras, find_studies
 from exactcopy.reconcile.losses import find_disposed, find_losses, save_known
 from exactcopy.reconcile.outcomes import find_outcomes
 from exactcopy.reconcile.purged import find_purged, purged_studies
 from exactcopy.results import Decision
-from tests.reconcile.made import NOW, digest, instance, inventory, nanoseconds, target
+from tests.reconcile.made import NOW, digest, instance, inventory, nanoseconds, opened, target
 
 KEEPS = timedelta(days=45)
 AUDITS = tuple(NOW + timedelta(days=30) * month for month in range(3))
@@ -98,7 +98,7 @@ def last_case(folder: Path, db: DuckDBPyConnection, made: list[Study], whole: li
                 there = [row for n, study in enumerate(made) for row in copies(f"1.{n}", study, study.copies[number])]
                 found = inventory(db, place / name, there)
                 stores.append(Examined(target=target(name), inventory=found, absence_shows=seen[number]))
-        case = open_case(db, stores, started)
+        case = opened(db, stores, started)
         save_known(case, stores[0], place / "known.parquet")
         known = place / "known.parquet"
     judge(case)
@@ -113,6 +113,7 @@ def judge(case: Case, different: Sequence[tuple[bytes, bytes, str]] = (), dispos
         case.db.execute("insert into differences values (?, ?, ?, '[]')", pair)
     find_outcomes(case)
     find_studies(case)
+    find_extras(case)
     find_disposed(case, disposals, {"1.1": "E-0001"})
     find_purged(case)
 
@@ -177,11 +178,10 @@ def test_what_was_purged_is_what_went_whole_and_old_enough(
             assert sorted(sop for (sop,) in judged) == sorted(today)
         # What was purged is explained on each backup; what was lost is not, nor what nobody knows.
         for backup in case.backups:
-            db.execute(extra_objects(case, backup))
             name = backup.target.name
             there = {sop for (sop,) in rows(db, f"select sop from objects where store = '{name}'")}
             purged_images = {sop for (sop,) in rows(db, "select sop from purged where sop is not null")}
-            extras = dict(rows(db, "select sop, lost from extra_objects"))
+            extras = dict(rows(db, f"select sop, lost from ({extras_of(name)})"))
             assert {sop for sop, is_lost in extras.items() if not is_lost} == there - today - known
             assert {sop for sop, is_lost in extras.items() if is_lost} == there & known - today - purged_images
 
@@ -201,7 +201,7 @@ def purged_case(folder: Path, db: DuckDBPyConnection, gone: dict[str, Any], kind
         for store, held in found
     ]
     stores[0] = replace(stores[0], purged=purged.parent)
-    return open_case(db, stores, nanoseconds(NOW))
+    return opened(db, stores, nanoseconds(NOW))
 
 
 GONE = instance("1.1", 1)
@@ -258,11 +258,11 @@ def test_an_alteration_stays_a_finding_after_what_was_altered_is_purged(tmp_path
         first = Examined(
             target=target("pacs", Role.PRIMARY), inventory=inventory(db, tmp_path / "first", [GONE]), absence_shows=True
         )
-        save_known(open_case(db, [first], nanoseconds(NOW)), first, tmp_path / "known.parquet")
+        save_known(opened(db, [first], nanoseconds(NOW)), first, tmp_path / "known.parquet")
         altered = GONE | {"sha256": digest("b")}
         case = purged_case(tmp_path, db, altered, "folder", altered)
         primary, *backups = case.stores
-        case = open_case(db, [replace(primary, known=tmp_path / "known.parquet"), *backups], case.started)
+        case = opened(db, [replace(primary, known=tmp_path / "known.parquet"), *backups], case.started)
         judge(case)
         losses = find_losses(case).by_primary["pacs"]
         assert losses["changed_on_primary"].instances == 1
@@ -279,7 +279,7 @@ def test_what_was_purged_is_known_by_the_checksum_that_a_backup_reports(tmp_path
         started = nanoseconds(NOW)
         remember(db, pacs, before, True, started, tmp_path / "gone.parquet")
         save_known(
-            open_case(db, [Examined(target=target("pacs", Role.PRIMARY), inventory=before.inventory)], 0),
+            opened(db, [Examined(target=target("pacs", Role.PRIMARY), inventory=before.inventory)], 0),
             Examined(target=target("pacs", Role.PRIMARY), inventory=None),
             tmp_path / "known.parquet",
         )

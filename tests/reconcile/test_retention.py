@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from exactcopy.inventory.database import database, rows
 from exactcopy.model import RetentionRule, Role
-from exactcopy.reconcile.case import Case, Examined, open_case
+from exactcopy.reconcile.case import Case, Examined
 from exactcopy.reconcile.losses import save_known
 from exactcopy.reconcile.retention import STUDIES, find_absent, save_studies
-from tests.reconcile.made import NOW, instance, inventory, nanoseconds, target
+from tests.reconcile.made import NOW, instance, inventory, nanoseconds, opened, target
 
 RULE = RetentionRule(rule="Seven years", years=7, set_by="Dana Reyes", on=date(2026, 1, 15), citation="Policy 12")
 SINCE = date(2019, 11, 24)
@@ -44,7 +44,7 @@ def a_case(folder: Path, held: Held, whole: frozenset[str], seen: Path | None, k
         )
         for name in STORES
     ]
-    return open_case(db, examined, nanoseconds(NOW), seen)
+    return opened(db, examined, nanoseconds(NOW), seen)
 
 
 @settings(deadline=None, max_examples=10)

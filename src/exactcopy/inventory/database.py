@@ -9,15 +9,22 @@ from typing import Any
 import duckdb
 
 from exactcopy.inventory.schema import VERSION
+from exactcopy.pool import cores
 
-_MEMORY = "1GB"
+# With the program itself 500 MB in all, however many images there are; what takes more is done beside memory.
+_MEMORY = "300MB"
+# Each thread needs a share of that.
+_MOST_THREADS = 4
 
 
 def database(spill: Path) -> duckdb.DuckDBPyConnection:
     """Return a fresh in-memory database that spills to the folder `spill` rather than grow."""
     spill.mkdir(parents=True, exist_ok=True)
     db = duckdb.connect()
-    db.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = {literal(str(spill))}")
+    db.execute(
+        f"set memory_limit = '{_MEMORY}'; set threads = {min(cores(), _MOST_THREADS)};"
+        f" set temp_directory = {literal(str(spill))}"
+    )
     db.execute("set preserve_insertion_order = false; set enable_progress_bar = false; set TimeZone = 'UTC'")
     return db
 

@@ -35,7 +35,7 @@ def remember(
     save(
         db,
         f"""
-        with now as (select distinct sop_instance_uid, study_instance_uid from {parquet(inventory)} where {_THERE}),
+        with now as (select sop_instance_uid, study_instance_uid from {parquet(inventory)} where {_THERE}),
         missed as (
             select {", ".join(GONE)} from {gone} anti join now using (sop_instance_uid)
             union all by name

@@ -9,7 +9,7 @@ from exactcopy.dicom.compare import MOST_NAMES
 from exactcopy.inventory.database import literal, rows
 from exactcopy.model import Outcome
 from exactcopy.reconcile.case import PURGED, Case, Examined, purged_from
-from exactcopy.reconcile.facts import extra_objects, without_exact_copy
+from exactcopy.reconcile.facts import extras_of, without_exact_copy
 from exactcopy.records import shown_key, write_csv
 from exactcopy.results import RETENTION_WORKLIST, Finding, Recovery, RestoreTest
 
@@ -98,9 +98,8 @@ def altered_elements(case: Case, backup: str) -> dict[str, frozenset[str]]:
     """Return the studies whose copies on `backup` differ in named elements only, each with all of those."""
     found = rows(
         case.db,
-        f"""select m.study, list(distinct elements) from outcomes o
-            join members m on m.store = o.primary_store and m.sop = o.sop
-            where backup = {literal(backup)} and outcome in ('altered', 'different') group by m.study
+        f"""select study, list(distinct elements) from placed
+            where backup = {literal(backup)} and outcome in ('altered', 'different') group by study
             having bool_and(outcome = 'altered' and elements is not null)""",
     )
     named = {study: frozenset(name for stored in lists for name in json.loads(stored)) for study, lists in found}
@@ -136,8 +135,8 @@ def labelled_studies(case: Case, tests: Iterable[RestoreTest]) -> list[str]:
     }
     named |= {study for (study,) in rows(case.db, f"select distinct study from losses where {_UNEXPLAINED}")}
     for backup in case.backups:
-        case.db.execute(extra_objects(case, backup))
-        named |= {study for (study,) in rows(case.db, "select distinct study from extra_objects")}
+        extras = f"select distinct study from ({extras_of(backup.target.name)})"
+        named |= {study for (study,) in rows(case.db, extras)}
     return sorted(named | {test.study_instance_uid for test in tests})
 
 
@@ -244,7 +243,6 @@ def _work(case: Case, store: Examined, labels: Mapping[str, str]) -> Iterator[tu
 
 def _backup_work(case: Case, backup: Examined) -> str:
     name = literal(backup.target.name)
-    case.db.execute(extra_objects(case, backup))
     return f"""
         select o.outcome as what, o.primary_store as "primary", o.study as study, o.series as series, o.sop as sop,
                o.primary_key as key_on_primary, {name} as store_of_copy,
@@ -263,7 +261,7 @@ def _backup_work(case: Case, backup: Examined) -> str:
         union all
         select case when e.lost then 'lost_from_primary' else 'not_known_on_primary' end, null, e.study, b.series,
                e.sop, null, {name}, b.key, null, null, null, null, null
-        from extra_objects e join objects b on b.store = {name} and b.sop = e.sop
+        from ({extras_of(backup.target.name)}) e join objects b on b.store = {name} and b.sop = e.sop
         union all
         select 'restore_failed', null, f.study, null, null, null, {name}, null, null, null, null, null, f.problems
         from failed_restores f where f.backup = {name}
@@ -306,19 +304,22 @@ def _primary_work(case: Case, primary: Examined) -> str:
 
 def _purged_work(store_name: str, purged: str) -> str:
     exact = "filter (o.outcome in ('identical', 'equivalent') and not coalesce(o.backup_damaged, false))"
+    # What is alike is one object there.
+    key = "coalesce(o.backup_key, b.key)"
     return f"""
         select 'purged', {store_name}, p.study, min(p.series), p.sop, min(p.key),
-               arg_min(o.backup, o.backup_key) {exact}, min(o.backup_key) {exact}, null, null, null, null,
+               arg_min(o.backup, {key}) {exact}, min({key}) {exact}, null, null, null, null,
                coalesce('exact copies on: ' || string_agg(distinct o.backup, ', ') {exact}, 'no exact copy')
         from purged p semi join (from purged_states where state in ('on_one', 'on_none')) s
           on s.store = p.store and s.study = p.study
         left join outcomes o on o.primary_store = p.store and o.sop = p.sop
+        left join objects b on b.store = o.backup and b.sop = o.sop and o.present and o.backup_key is null
         where p.store = {purged} group by p.study, p.sop"""
 
 
 def _conflicts(store: str) -> str:
     return f"""select * from objects where store = {store} and sop in (
-        select sop from objects where store = {store} and sop is not null and sha256 is not null
+        select sop from objects semi join twice using (store, sop) where store = {store} and sha256 is not null
         group by sop having count(distinct sha256) > 1)"""
 
 
@@ -330,8 +331,7 @@ def _studies(case: Case, check: str, target: str) -> str | None:
     lost = f"select study from losses where store = {name} and kind in"
     store = next((store for store in case.stores if store.target.name == target), None)
     if check == "extras-are-explained" and store:
-        case.db.execute(extra_objects(case, store))
-        return "select study from extra_objects where not lost"
+        return f"select study from ({extras_of(target)}) where not lost"
     if check == "every-instance-has-a-copy" and store:
         return f"select study from ({without_exact_copy(case, store)}) where not open"
     return {

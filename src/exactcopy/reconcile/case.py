@@ -1,5 +1,6 @@
 """What a reconciliation works on: the inventories of every store, in one database."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +39,16 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The database and what stands in it. `started` is in nanoseconds since 1970."""
+    """The database and what stands in it: `objects` in all. `started` is in nanoseconds since 1970.
+
+    `folder` takes what is too large for the database; None where nothing is.
+    """
 
     db: duckdb.DuckDBPyConnection
     stores: tuple[Examined, ...]
     started: int
+    objects: int
+    folder: Path | None
 
     @property
     def primaries(self) -> list[Examined]:
@@ -56,7 +62,7 @@ class Case:
 
     def pairs(self) -> list[tuple[Examined, Examined]]:
         """Every primary with every backup that covers it."""
-        return [(p, b) for p in self.primaries for b in self.backups if p.target.name in b.target.covers]
+        return pairs_of(self.stores)
 
     def purging(self) -> list[tuple[Examined, Examined]]:
         """Every primary from which studies were purged, with every backup that covers it."""
@@ -75,10 +81,7 @@ _COLUMNS = f"""key, size, modified, version, sha256, read_at, problem, modality,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(DAMAGED))}), false) as damaged"""
 # On a first audit file times may be those of the day on which an archive was copied together: then an image is taken to
 # have been there a week after its study. A placeholder such as 99991231 tells no age and overflows nanoseconds.
-SETTLED = (
-    "epoch(min(study_date) filter (study_date between '1900-01-01' and '2200-01-01') + interval 7 days)::bigint"
-    " * 1000000000"
-)
+SETTLED = "epoch_ns(case when study_date between '1900-01-01' and '2200-01-01' then study_date + interval 7 days end)"
 PURGED = "--purged"
 # No digital image is older: a study date before it is a placeholder.
 PLAUSIBLE = "'1970-01-01'"
@@ -113,36 +116,61 @@ def copy_of(row: Mapping[str, Any]) -> Copy:
     )
 
 
+def pairs_of(stores: Sequence[Examined]) -> list[tuple[Examined, Examined]]:
+    """Return every primary with every backup that covers it."""
+    primaries = [store for store in stores if store.target.role is Role.PRIMARY]
+    backups = [store for store in stores if store.target.role is Role.BACKUP]
+    return [(p, b) for p in primaries for b in backups if p.target.name in b.target.covers]
+
+
 def open_case(
-    db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], started: int, studies: Path | None = None
+    db: duckdb.DuckDBPyConnection,
+    stores: Sequence[Examined],
+    started: int,
+    studies: Path | None = None,
+    folder: Path | None = None,
 ) -> Case:
     """Return the case over `stores`: `objects`, those `before` (last record), what is `known` and `seen` (all records).
 
     What was purged from a primary stands in the view `purged`, and beside what is there in the view `judged`.
     `studies` is the file of the studies that were seen on any store; a record of an older version has none.
-    What was deleted is no object: it stands in `deleted`, as far as a store keeps it.
+    What was deleted is no object: it stands in `deleted`, as far as a store keeps it. `folder`, which is emptied, takes
+    what is too large for the database.
     """
-    inventories = {store.target.name: _source(store.inventory) for store in stores}
+    objects = define_objects(db, stores)
     previous = {store.target.name: _source(store.previous) for store in stores}
     known = {
         store.target.name: parquet(store.known.parent, store.known.name) if store.known else nothing(_KNOWN)
         for store in stores
         if store.target.role is Role.PRIMARY
     }
+    _define(db, "before", previous, _COLUMNS, "problem is distinct from 'deleted'")
+    _define(db, "deleted", _inventories(stores), _COLUMNS, "problem = 'deleted'")
+    _define(db, "known", known)
+    seen = parquet(studies.parent, studies.name) if studies else nothing(_SEEN)
+    db.execute(f"create or replace view seen as select * from {seen}")
+    large = folder if objects > _FEW_ROWS else None
+    if large:
+        shutil.rmtree(large, ignore_errors=True)
+        large.mkdir(parents=True)
+    return Case(db, tuple(stores), started, objects, large)
+
+
+def define_objects(db: duckdb.DuckDBPyConnection, stores: Sequence[Examined], which: str = "true") -> int:
+    """Define the views `objects`, `purged` and `judged`, of `which` rows of the inventories; return how many."""
     purged = {
         purged_from(store.target): parquet(store.purged) if store.purged else nothing(INVENTORY | {"young": "boolean"})
         for store in stores
         if store.target.role is Role.PRIMARY
     }
-    _define(db, "objects", inventories, _COLUMNS, "problem is distinct from 'deleted'")
-    _define(db, "before", previous, _COLUMNS, "problem is distinct from 'deleted'")
-    _define(db, "deleted", inventories, _COLUMNS, "problem = 'deleted'")
-    _define(db, "known", known)
-    _define(db, "purged", purged, f"{_COLUMNS}, young")
+    count = _define(db, "objects", _inventories(stores), _COLUMNS, f"problem is distinct from 'deleted' and {which}")
+    count += _define(db, "purged", purged, f"{_COLUMNS}, young", which)
     db.execute("create or replace view judged as from objects union all by name select * exclude (young) from purged")
-    seen = parquet(studies.parent, studies.name) if studies else nothing(_SEEN)
-    db.execute(f"create or replace view seen as select * from {seen}")
-    return Case(db, tuple(stores), started)
+    return count
+
+
+def _inventories(stores: Sequence[Examined]) -> dict[str, str]:
+    return {store.target.name: _source(store.inventory) for store in stores}
 
 
 def _source(folder: Path | None) -> str:
@@ -151,13 +179,18 @@ def _source(folder: Path | None) -> str:
 
 def _define(
     db: duckdb.DuckDBPyConnection, name: str, sources: Mapping[str, str], columns: str = "*", which: str = "true"
-) -> None:
-    """Define the view `name` of what `sources` hold, by the names of the stores; where it is little, it is read now."""
+) -> int:
+    """Define the view `name` of what `sources` hold, by the names of the stores; where it is little, it is read now.
+
+    Return how many rows the sources have.
+    """
     held = " union all by name ".join(
         f"select {literal(store)} as store, {columns} from {source} where {which}" for store, source in sources.items()
     )
-    (count,) = row(db, "select " + " + ".join(f"(select count(*) from {source})" for source in sources.values()))
+    counts = " + ".join(f"(select count(*) from {source})" for source in sources.values()) or "0"
+    count = int(row(db, f"select {counts}")[0])
     if count <= _FEW_ROWS:
         db.execute(f"create or replace table few_{name} as {held}")
         held = f"from few_{name}"
     db.execute(f"create or replace view {name} as {held}")
+    return count

@@ -74,10 +74,13 @@ def _find(case: Case, compared: Sequence[Examined]) -> None:
         having not coalesce(bool_or(now.sop is not null and (now.sha256 is null or now.sha256 = was.sha256
                                                             or coalesce(now.content = was.content, false))), false)
            and (count(now.sop) > 0 or store in ({whole}));
+        create or replace table mended as
+        select o.backup as store, o.sop from outcomes o semi join changes c on c.store = o.backup and c.sop = o.sop
+        where o.outcome in ('identical', 'equivalent');
         delete from changes where kind = 'changed' and store in ({backups}) and (store, sop) in (
-            select (backup, sop) from outcomes where outcome in ('identical', 'equivalent'));
+            select (store, sop) from mended);
         delete from changes where kind = 'gone' and (store || '{PURGED}', sop) in (
-            select (store, sop) from purged);
+            select (p.store, p.sop) from purged p semi join changes c on c.sop = p.sop);
         delete from changes where kind = 'gone' and study in (
             select study from disposals where primary_store is null or primary_store = store or store in ({backups}))
         """
@@ -90,7 +93,8 @@ def _remains() -> str:
     return f"""
         with others as (select store, key, (regexp_replace(key::varchar, '\\.[^./]*$', ''))::blob as shorter
                         from objects where problem in ({kinds})),
-        images as (select distinct store, key from before where {_SOUND})
+        names as (select store, key from others union select store, shorter from others),
+        images as (select distinct store, key from before semi join names using (store, key) where {_SOUND})
         select o.store, count(*) filter (same.key is not null),
                count(*) filter (same.key is null and shorter.key is not null),
                count(*) filter (regexp_matches(lower(o.key::varchar), '{_NOTE}'))

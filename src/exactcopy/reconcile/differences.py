@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from exactcopy.dicom.compare import compare
 from exactcopy.errors import ObjectChanged, StoreUnavailable
 from exactcopy.inventory.database import parquet, save
 from exactcopy.model import Copy, Difference, Outcome, Problem, Target
 from exactcopy.pool import Died, Workers
+from exactcopy.reconcile.alike import shares_of_rest
 from exactcopy.reconcile.case import Case, copy_of
 from exactcopy.stores import open_store
 from exactcopy.stores.bounded import readers, share
@@ -37,7 +39,7 @@ class Pair:
 def find_differences(
     case: Case, pool: Workers, known: Path | None, progress: Callable[[], None], *, same: bool = True
 ) -> None:
-    """Fill the table `differences` with what differs in each pair of contents that could be one instance.
+    """Fill the table `differences` with what differs in each pair of contents that could be one instance of `rest`.
 
     `known` are those that an earlier audit found, by this `same` program or another: what differs between two contents
     stays. What another found counts only of what was purged since, for nobody can compare that again. A pair
@@ -64,33 +66,18 @@ def save_differences(case: Case, path: Path) -> None:
     """Write what differs between contents that are still there, for the next audit."""
     save(
         case.db,
-        """select * from differences where primary_sha256 in (select sha256 from judged)
-           and backup_sha256 in (select sha256 from objects)""",
+        """with ours as (select distinct sha256 from judged semi join differences on primary_sha256 = sha256),
+                theirs as (select distinct sha256 from objects semi join differences on backup_sha256 = sha256)
+           select distinct * from differences where primary_sha256 in (from ours) and backup_sha256 in (from theirs)""",
         path,
     )
 
 
 def _pairs(case: Case, at_once: int) -> Iterator[Pair]:
-    seen: set[tuple[bytes, bytes]] = set()
     for primary, backup in case.pairs():
-        found = case.db.cursor().execute(
-            """
-            with p as (select sop, sha256, arg_min(objects, key) as copy from objects
-                       where store = $1 and sop is not null and sha256 is not null and not damaged
-                       group by sop, sha256),
-                 b as (select sop, sha256, arg_min(objects, key) as copy from objects
-                       where store = $2 and sop is not null and sha256 is not null and not damaged
-                       group by sop, sha256),
-                 unmatched as (select * from p anti join b
-                               on p.sop = b.sop and (p.sha256 = b.sha256 or p.copy.content = b.copy.content))
-            select p.copy, b.copy from unmatched p join b using (sop)
-            anti join differences d on d.primary_sha256 = p.sha256 and d.backup_sha256 = b.sha256
-            order by p.copy.key, b.copy.key
-            """,
-            [primary.target.name, backup.target.name],
-        )
-        while batch := found.fetchmany(1000):
-            for ours, theirs in batch:
+        for rest in shares_of_rest(case, primary.target.name, backup.target.name):
+            seen: set[tuple[bytes, bytes]] = set()
+            for ours, theirs in _unlike(case, primary.target.name, backup.target.name, rest):
                 if (ours["sha256"], theirs["sha256"]) in seen:
                     continue
                 seen.add((ours["sha256"], theirs["sha256"]))
@@ -102,6 +89,26 @@ def _pairs(case: Case, at_once: int) -> Iterator[Pair]:
                     copy_of(theirs),
                     theirs["sha256"],
                 )
+
+
+def _unlike(case: Case, primary: str, backup: str, rest: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield the rows of two stores that may differ: of the instances that `rest` selects, and not compared yet."""
+    found = case.db.cursor().execute(
+        f"""
+        with p as (select sop, sha256, arg_min(objects, key) as copy from objects semi join ({rest}) using (sop)
+                   where store = $1 and sha256 is not null and not damaged group by sop, sha256),
+             b as (select sop, sha256, arg_min(objects, key) as copy from objects semi join ({rest}) using (sop)
+                   where store = $2 and sha256 is not null and not damaged group by sop, sha256),
+             unmatched as (select * from p anti join b
+                           on p.sop = b.sop and (p.sha256 = b.sha256 or p.copy.content = b.copy.content))
+        select p.copy, b.copy from unmatched p join b using (sop)
+        anti join differences d on d.primary_sha256 = p.sha256 and d.backup_sha256 = b.sha256
+        order by p.copy.key, b.copy.key
+        """,
+        [primary, backup],
+    )
+    while batch := found.fetchmany(1000):
+        yield from batch
 
 
 def _difference(pair: Pair) -> Difference | None:

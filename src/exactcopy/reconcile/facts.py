@@ -16,6 +16,7 @@ from exactcopy.model import (
     Cost,
     Outcome,
     Problem,
+    Role,
     Safeguard,
     Seen,
     Target,
@@ -38,24 +39,27 @@ class LastKnown:
 def find_studies(case: Case) -> None:
     """Fill the table `study_states`: what each study of a primary is on each backup, and how it is known.
 
-    Of what was purged from a primary, too: `purged` tells those rows.
+    Of what was purged from a primary, too: `purged` tells those rows. An instance that lies in several studies is of
+    each of them: the view `placed` has its outcome once for each.
     """
     case.db.execute(
         f"""
-        create or replace table members as
-        select distinct store, study, sop from judged where sop is not null;
+        create or replace table several as
+        select distinct store, sop, study from judged semi join twice using (store, sop);
+        create or replace view placed as
+        select o.* replace (coalesce(s.study, o.study) as study)
+        from outcomes o left join several s on s.store = o.primary_store and s.sop = o.sop;
         create or replace table study_states as
-        select primary_store, backup, m.study as study, count(*) as instances,
+        select primary_store, backup, study, count(*) as instances,
                ends_with(primary_store, '{PURGED}') as purged,
                case when bool_or(outcome in {_GAPS}) then 'gap'
                     when bool_or(outcome in ('unknown', 'unverified')) then 'not_checked'
                     when bool_or(outcome = 'pending') then 'pending' else 'protected' end as state,
                case when bool_or(reported is not null and not restored) then 'reported'
                     when min(read_at) = {case.started} then 'this_run' else 'earlier' end as proof,
-               count(*) filter (backup_damaged) as damaged,
+               count(*) filter (backup_damaged) as damaged, max(day) as day, sum(size)::bigint as bytes,
                {", ".join(f"count(*) filter (outcome = '{outcome}') as {outcome}" for outcome in Outcome)}
-        from outcomes o join members m on m.store = o.primary_store and m.sop = o.sop
-        group by primary_store, backup, m.study
+        from placed group by primary_store, backup, study
         """
     )
 
@@ -140,13 +144,20 @@ def store_facts(case: Case, store: Examined, found: Inventory, last: LastKnown) 
             **settings, complete=False, error=found.error, last_examined=last.finished, modalities={}, problems={}
         )
     where = f"store = {literal(target.name)}"
+    # One that lies there as several objects is one instance.
+    surplus, unread_surplus = row(
+        case.db,
+        f"""select coalesce(sum(objects - 1), 0)::bigint, coalesce(sum(greatest(read - 1, 0)), 0)::bigint
+            from (select count(*) as objects, count(sha256) as read from objects semi join twice using (store, sop)
+                  where {where} group by sop)""",
+    )
     studies, series, instances, objects, size, damaged, nameless, baseline, oldest, newest = row(
         case.db,
-        f"""select count(distinct study), count(distinct series), count(distinct sop),
+        f"""select count(distinct study), count(distinct series), count(sop) - {surplus},
             count(*) filter (problem is null or problem not in {_sql(NEVER_OPENED)}),
             coalesce(sum(size) filter (problem is null or problem not in {_sql(NEVER_OPENED)}), 0)::bigint,
             count(*) filter (damaged), count(*) filter (damaged and sop is null),
-            count(distinct sop) filter (sha256 is not null),
+            count(sop) filter (sha256 is not null) - {unread_surplus},
             min(year(study_date)) filter (year(study_date) >= 1970), max(year(study_date))
             from objects where {where}""",
     )
@@ -171,7 +182,7 @@ def store_facts(case: Case, store: Examined, found: Inventory, last: LastKnown) 
         f"select modality, count(distinct study) from objects where {where} and modality is not null"
         " group by 1 order by 2 desc, 1",
     )
-    nowhere, undetermined = _without_exact_copy(case, store)
+    nowhere, undetermined = _without_exact_copy(case, store) if target.role is Role.PRIMARY else (Count(), Count())
     cost = target.cost or Cost()
     shown = listing.safeguards
     safeguards = {name: shown.seen.get(name, Seen(answer=Answer.NOT_ASSESSED)) for name in Safeguard}
@@ -247,9 +258,13 @@ def _settings(target: Target) -> dict[str, Any]:
 
 
 def contents_of(store: str) -> str:
-    """Return the SQL of how many objects and contents a store holds of each instance: sop, objects, contents."""
-    return f"""select sop, count(*) as objects, count(distinct sha256) as contents from objects
-        where store = {literal(store)} and sop is not null and sha256 is not null group by sop"""
+    """Return the SQL of how many objects and contents a store holds of an instance: sop, objects, contents.
+
+    Of those only of which it holds several objects.
+    """
+    return f"""select sop, count(*) as objects, count(distinct sha256) as contents
+        from objects semi join twice using (store, sop)
+        where store = {literal(store)} and sha256 is not null group by sop"""
 
 
 def without_exact_copy(case: Case, store: Examined) -> str:
@@ -258,18 +273,21 @@ def without_exact_copy(case: Case, store: Examined) -> str:
     `open` where a copy was not examined, so that it cannot be told. What is pending counts as without a copy
     once it is older than the shortest RPO of the backups that should have it.
     """
-    hours = min((backup.target.rpo.total_seconds() / 3600 for backup in case.covering(store)), default=0.0)
+    backups = case.covering(store)
+    hours = min((backup.target.rpo.total_seconds() / 3600 for backup in backups), default=0.0)
     name = literal(store.target.name)
+    # Each backup has an outcome of each instance. Without a backup there is none of any.
+    bare = f"""
+        select sop, bool_or(outcome in ('unknown', 'unverified')) as open from outcomes
+        where primary_store = {name} and outcome not in ('identical', 'equivalent') group by sop
+        having count(*) = {len(backups)}
+           and not (bool_or(outcome = 'pending') and coalesce(max(age_hours) <= {hours}, false))"""
+    if not backups:
+        bare = f"select distinct sop, false as open from objects where store = {name} and sop is not null"
     return f"""
         select min(o.study) as study, min(o.series) as series, o.sop as sop, min(o.key) as primary_key,
-               coalesce(bool_or(c.open), false) as open
-        from objects o left join (
-            select sop, bool_or(outcome in ('unknown', 'unverified')) as open, max(age_hours) as age_hours,
-                   bool_or(outcome in ('identical', 'equivalent')) as exact, bool_or(outcome = 'pending') as pending
-            from outcomes where primary_store = {name} group by sop) c on c.sop = o.sop
-        where o.store = {name} and o.sop is not null group by o.sop
-        having not coalesce(bool_or(c.exact), false)
-           and not (coalesce(bool_or(c.pending), false) and max(c.age_hours) <= {hours})"""
+               bool_or(b.open) as open
+        from objects o join ({bare}) b using (sop) where o.store = {name} group by o.sop"""
 
 
 def _without_exact_copy(case: Case, store: Examined) -> tuple[Count, Count]:
@@ -288,10 +306,48 @@ def _assurance(case: Case, where: str) -> dict[str, int]:
             case.db,
             f"""select case when restored then 'restored' when outcome in ('unverified', 'unknown') then 'listed'
                 when reported is not null then 'reported' else 'read' end, count(*)
-                from outcomes where {where} and backup_key is not null group by 1""",
+                from outcomes where {where} and present group by 1""",
         )
     )
     return {assurance.value: present.get(assurance.value, 0) for assurance in Assurance}
+
+
+def find_extras(case: Case) -> None:
+    """Fill `all_extras` (backup, study, sop, lost, purged): what a backup holds beyond all primaries that it covers.
+
+    `purged` tells what one of them purged, `lost` what one saw that did not purge it.
+    """
+    case.db.execute(
+        "create or replace table all_extras (backup varchar, study varchar, sop varchar, lost boolean, purged boolean)"
+    )
+    for backup in case.backups:
+        name = literal(backup.target.name)
+        names = ", ".join(literal(name) for name in backup.target.covers)
+        lost = f"select sop from known where store in ({names})"
+        purging = " or ".join(f"store = {literal(purged_from(p.target))}" for p, b in case.purging() if b == backup)
+        if purging:
+            lost = f"""select sop from known k anti join purged p on p.store = k.store || '{PURGED}' and p.sop = k.sop
+                where k.store in ({names})"""
+        case.db.execute(
+            f"""
+            create or replace table beyond as
+            select sop, min(study) as study from (
+                select sop, study from objects where store = {name} and sop is not null)
+            anti join (select sop from objects where store in ({names}) and sop is not null) using (sop) group by sop;
+            insert into all_extras
+            select {name}, study, sop, sop in (select sop from ({lost}) semi join beyond using (sop)),
+                   sop in (select sop from purged semi join beyond using (sop) where {purging or "false"})
+            from beyond
+            """
+        )
+
+
+def extras_of(backup: str) -> str:
+    """Return the SQL of what a backup holds and nothing explains (study, sop, lost).
+
+    What a primary purged, and none other lost, is explained.
+    """
+    return f"select study, sop, lost from all_extras where backup = {literal(backup)} and (lost or not purged)"
 
 
 def _extra(case: Case, backup: Examined) -> Extra | None:
@@ -299,41 +355,23 @@ def _extra(case: Case, backup: Examined) -> Extra | None:
     covered = [primary for primary in case.primaries if primary.target.name in backup.target.covers]
     if backup.inventory is None or not all(primary.absence_shows for primary in covered):
         return None
-    case.db.execute(extra_objects(case, backup))
     found = {
         lost: Count(studies=studies, instances=instances)
         for lost, studies, instances in rows(
-            case.db, "select lost, count(distinct study), count(*) from extra_objects group by lost"
+            case.db,
+            f"select lost, count(distinct study), count(*) from ({extras_of(backup.target.name)}) group by lost",
         )
     }
-    studies, instances = row(case.db, "select count(distinct study), count(*) from purged_extras")
+    studies, instances = row(
+        case.db,
+        f"""select count(distinct study), count(*) from all_extras
+            where backup = {literal(backup.target.name)} and purged and not lost""",
+    )
     return Extra(
         not_known_on_primary=found.get(False, Count()),
         lost_from_primary=found.get(True, Count()),
         purged_from_primary=Count(studies=studies, instances=instances),
     )
-
-
-def extra_objects(case: Case, backup: Examined) -> str:
-    """Return the SQL that makes the table `extra_objects` (study, sop, lost) of one backup, and `purged_extras`.
-
-    What a primary purged, and none other lost, is explained: it is in the latter.
-    """
-    names = ", ".join(literal(name) for name in backup.target.covers)
-    lost = f"select sop from known where store in ({names})"
-    explained = " or ".join(f"store = {literal(purged_from(p.target))}" for p, b in case.purging() if b == backup)
-    if explained:
-        lost = f"""select sop from known k anti join purged p on p.store = k.store || '{PURGED}' and p.sop = k.sop
-            where k.store in ({names})"""
-    return f"""
-        create or replace table all_extras as
-        select e.study, e.sop, e.sop in ({lost}) as lost,
-               e.sop in (select sop from purged where {explained or "false"}) as purged
-        from (select sop, min(study) as study from objects
-              where store = {literal(backup.target.name)} and sop is not null group by sop) e
-        anti join (select sop from objects where store in ({names}) and sop is not null) p using (sop);
-        create or replace table purged_extras as select study, sop from all_extras where purged and not lost;
-        create or replace table extra_objects as select study, sop, lost from all_extras where lost or not purged"""
 
 
 def _total(problems: Mapping[str, int], kinds: frozenset[Problem]) -> int:

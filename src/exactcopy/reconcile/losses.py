@@ -40,16 +40,9 @@ def find_losses(case: Case) -> Losses:
     the last one. What a primary purged is not lost from it, and may be gone everywhere. Of a primary that
     could not be listed whole nothing is said to be lost.
     """
-    case.db.execute(
-        """
-        create or replace table presence as
-        select sop, count(distinct store) as stores,
-               count(distinct store) filter (sha256 is not null and not damaged) as sound_stores
-        from objects where sop is not null group by sop;
-        create or replace table losses (store varchar, study varchar, sop varchar, kind varchar);
-        """
-    )
+    case.db.execute("create or replace table losses (store varchar, study varchar, sop varchar, kind varchar)")
     for primary in case.primaries:
+        _find_presence(case, primary)
         _find_gone(case, primary)
         _explain(case, primary)
         _find_damaged(case, primary)
@@ -70,21 +63,56 @@ def save_known(case: Case, primary: Examined, path: Path) -> None:
     """
     name = literal(primary.target.name)
     first_seen = f"{case.started}::bigint" if primary.known else f"least({case.started}::bigint, {SETTLED})"
+    # Nearly all are one object each. Of the others what they hold is gathered in memory.
     save(
         case.db,
         f"""
-        select sop, any_value(study) as study, min(first_seen) as first_seen,
-               coalesce(max(contents) filter (not today), max(contents)) as contents from (
-            select sop, study, first_seen, contents, false as today from known
-            where store = {name} and len(contents) > 0
+        with today as (
+            select sop, study, {first_seen} as first_seen,
+                   case when sha256 is null then null else [sha256] end as contents
+            from objects anti join (select sop from twice where store = {name}) using (sop)
+            where store = {name} and sop is not null
             union all by name
-            select sop, study, first_seen, null::blob[] as contents, false as today from known where store = {name}
-            union all by name
-            select sop, min(study) as study, {first_seen} as first_seen,
-                   list(distinct sha256) filter (sha256 is not null) as contents, true as today
-            from objects where store = {name} and sop is not null group by sop)
-        group by sop""",
+            select sop, min(study) as study, min({first_seen}) as first_seen,
+                   list(distinct sha256) filter (sha256 is not null) as contents
+            from objects semi join (select sop from twice where store = {name}) using (sop)
+            where store = {name} group by sop)
+        select coalesce(k.sop, t.sop) as sop, coalesce(k.study, t.study) as study,
+               least(k.first_seen, t.first_seen) as first_seen,
+               case when len(k.contents) > 0 then k.contents else t.contents end as contents
+        from (select * exclude (store) from known where store = {name}) k full join today t on t.sop = k.sop""",
         path,
+    )
+
+
+def _find_presence(case: Case, primary: Examined) -> None:
+    """Fill `gone` (sop, study), and `presence` (sop, stores, sound_stores): how many stores hold an instance.
+
+    Those only of which `primary` may hold the only copy, that are damaged there, or gone: of what is sound and the same
+    on a backup there are two.
+    """
+    name = literal(primary.target.name)
+    backups = len(case.covering(primary))
+    single = f"""
+        select sop from outcomes where primary_store = {name} and (outcome <> 'identical' or backup_damaged)
+        group by sop having count(*) = {backups}"""
+    if not backups:
+        single = f"select distinct sop from objects where store = {name} and sop is not null"
+    case.db.execute(
+        f"""
+        create or replace table gone as
+        select sop, study from (from known where store = {name})
+        anti join (select sop from objects where store = {name} and sop is not null) using (sop);
+        create or replace table suspects as
+        {single}
+        union select sop from objects where store = {name} and sop is not null and damaged
+        union select sop from gone;
+        create or replace table presence as
+        select sop, count(*) as stores, count(*) filter (sound) as sound_stores
+        from (select sop, store, bool_or(sha256 is not null and not damaged) as sound
+              from objects semi join suspects using (sop) group by sop, store)
+        group by sop
+        """
     )
 
 
@@ -100,9 +128,7 @@ def _find_gone(case: Case, primary: Examined) -> None:
                case when {everywhere} and p.sop is null then 'gone_everywhere'
                     when {everywhere} and p.sound_stores = 0 then 'no_sound_copy'
                     else 'lost_from_primary' end
-        from (select * from known where store = {name}) gone
-        anti join (select sop from objects where store = {name} and sop is not null) now using (sop)
-        left join presence p on p.sop = gone.sop;
+        from gone left join presence p on p.sop = gone.sop;
         insert into losses
         select l.store, l.study, l.sop, 'only_copy' from losses l join presence p using (sop)
         where l.store = {name} and l.kind = 'lost_from_primary' and p.sound_stores = 1;
@@ -136,9 +162,9 @@ def _find_damaged(case: Case, primary: Examined) -> None:
         insert into losses
         select {name}, o.study, o.sop,
                case when {everywhere} and p.sound_stores = 0 then 'no_sound_copy' else 'damaged_on_primary' end
-        from (select sop, min(study) as study, bool_and(damaged) as damaged from objects
-              where store = {name} and sop is not null and not unread group by sop) o
-        join presence p on p.sop = o.sop where o.damaged;
+        from (select sop, min(study) as study from objects semi join presence using (sop)
+              where store = {name} and not unread group by sop having bool_and(damaged)) o
+        join presence p on p.sop = o.sop;
         insert into losses
         select {name}, min(o.study), o.sop, 'only_copy' from objects o join presence p on p.sop = o.sop
         where o.store = {name} and p.sound_stores = 1 and not o.damaged and o.sha256 is not null group by o.sop
@@ -152,14 +178,19 @@ def _find_changed(case: Case, primary: Examined) -> None:
     A purge is no explanation.
     """
     name = literal(primary.target.name)
+    places = f"({name}, {literal(purged_from(primary.target))})"
     case.db.execute(
         f"""
+        create or replace table changed as
+        select o.sop, k.contents
+        from (from judged where store in {places} and sha256 is not null) o
+        join (select sop, contents from known where store = {name} and len(contents) > 0) k on k.sop = o.sop
+        where not list_contains(k.contents, o.sha256);
         insert into losses
         select {name}, min(o.study), o.sop, 'changed_on_primary'
-        from judged o join (select sop, contents from known where store = {name} and len(contents) > 0) k
-          on k.sop = o.sop
-        where o.store in ({name}, {literal(purged_from(primary.target))}) and o.sha256 is not null
-        group by o.sop, k.contents having not bool_or(list_contains(k.contents, o.sha256))
+        from judged o join (select sop, any_value(contents) as contents from changed group by sop) c using (sop)
+        where o.store in {places} and o.sha256 is not null
+        group by o.sop having not bool_or(list_contains(c.contents, o.sha256))
         """
     )
 

@@ -2,6 +2,7 @@
 
 from exactcopy.inventory.database import literal
 from exactcopy.model import Outcome
+from exactcopy.reconcile.alike import shares_of_rest
 from exactcopy.reconcile.case import SETTLED, Case, Examined, purged_from
 from exactcopy.stores import PACS
 
@@ -34,37 +35,81 @@ _COLUMNS = {
     "primary_damaged": "boolean",
     "backup_damaged": "boolean",
     "copied": "bigint",
+    "size": "bigint",
+    "day": "bigint",
     "elements": "varchar",
     "age_hours": "double",
     "changed_side": "varchar",
     "told_by": "varchar",
     "reported": "varchar",
-    "restored": "boolean",
+    "present": "boolean",
 }
 
 
 def find_outcomes(case: Case) -> None:
-    """Fill the table `outcomes`: a row for each primary, backup and instance of the primary.
+    """Fill `outcomes`: a row for each primary, backup and instance of the primary, once `alike` and `rest` are known.
 
-    What was purged from a primary is judged by what it last was, in rows of its own. And `recoverable`: of
-    what is missing on a backup, the version that it keeps of what was deleted there. And `restored`, empty: a
-    test restore fills it.
+    What was purged from a primary is judged by what it last was, in rows of its own. The keys, the series and the
+    checksums stand in the rows of what is not alike only. And `recoverable`: of what is missing on a backup, the
+    version that it keeps of what was deleted there.
     """
-    case.db.execute("create or replace table restored (backup varchar, study varchar)")
-    case.db.execute(f"create or replace table outcomes ({', '.join(f'{n} {kind}' for n, kind in _COLUMNS.items())})")
-    for primary, backup in case.pairs():
-        case.db.execute(f"insert into outcomes by name {_outcomes(case, primary, backup)}")
-    for primary, backup in case.purging():
-        case.db.execute(f"insert into outcomes by name {_outcomes(case, primary, backup, purged=True)}")
-    _find_recoverable(case)
+    db = case.db
+    db.execute(
+        f"""
+        create or replace table unlike ({", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())});
+        create or replace table restored (backup varchar, study varchar);
+        create or replace table came_back (primary_store varchar, backup varchar, sop varchar);
+        create or replace table doubted (primary_store varchar, backup varchar, sop varchar)
+        """
+    )
+    pairs = [(primary, backup, False) for primary, backup in case.pairs()]
+    pairs += [(primary, backup, True) for primary, backup in case.purging()]
+    for primary, backup, purged in pairs:
+        name = purged_from(primary.target) if purged else primary.target.name
+        for rest in shares_of_rest(case, name, backup.target.name):
+            db.execute(f"create or replace table share as {rest}")
+            db.execute(f"insert into unlike by name {_outcomes(case, primary, backup, purged=purged)}")
     _tell_which_side_changed(case)
+    settle(case)
+    _find_recoverable(case)
+
+
+def settle(case: Case) -> None:
+    """Define `outcomes` anew: what is alike and was not doubted, what is not, and what of it was `restored`."""
+    alike = ", ".join(name for name in _COLUMNS if name not in _UNKNOWN_OF_ALIKE)
+    held = f"""
+        select o.*, coalesce(o.present and c.sop is not null, false) as restored from (
+            select {alike} from (select *, true as present from alike)
+            anti join doubted using (primary_store, backup, sop)
+            union all by name from unlike) o
+        left join came_back c using (primary_store, backup, sop)"""
+    if case.folder is None:
+        case.db.execute(f"create or replace table few_outcomes as {held}")
+        held = "from few_outcomes"
+    case.db.execute(f"create or replace view outcomes as {held}")
+
+
+# What an instance that is alike has no row of: it is looked up where it is asked for.
+_UNKNOWN_OF_ALIKE = frozenset(
+    {
+        "series",
+        "primary_key",
+        "backup_key",
+        "primary_sha256",
+        "backup_sha256",
+        "elements",
+        "age_hours",
+        "changed_side",
+        "told_by",
+    }
+)
 
 
 def _outcomes(case: Case, primary: Examined, backup: Examined, *, purged: bool = False) -> str:
     ranks = {outcome.name.lower(): rank for outcome, rank in _RANK.items()}
     name = literal(purged_from(primary.target) if purged else primary.target.name)
     other = literal(backup.target.name)
-    settled = SETTLED if primary.known is None else "null"
+    settled = f"min({SETTLED})" if primary.known is None else "null"
     outcome_names = " ".join(f"when {rank} then '{outcome}'" for rank, outcome in enumerate(_BEST_FIRST))
     rpo = backup.target.rpo.total_seconds() / 3600
     if not backup.absence_shows:
@@ -85,18 +130,22 @@ def _outcomes(case: Case, primary: Examined, backup: Examined, *, purged: bool =
     with contents as (
         select sop, sha256, min(study) as study, min(series) as series, min(key) as key, min(read_at) as read_at,
                bool_and(damaged) as damaged, bool_or(unread) as unread, min(content) as same
-        from judged where store = {name} and sop is not null group by sop, sha256),
+        from judged semi join share using (sop) where store = {name} group by sop, sha256),
     copies as (
         select sop, sha256, min(key) as key, max(read_at) as read_at, max(modified) as modified,
                bool_and(damaged) as damaged, bool_or(unread) as unread, min(content) as same,
                case when bool_and(digest_source = 'reported') then min(algorithm) end as reported
-        from objects where store = {other} and sop is not null group by sop, sha256),
+        from objects semi join share using (sop) where store = {other} group by sop, sha256),
+    sizes as (
+        select sop, max(size) as size, max(epoch(study_date))::bigint as day
+        from objects semi join share using (sop) where store = {other} group by sop),
     ages as (
         select o.sop, ({case.started} - least(min(least(o.modified, {case.started})), min(k.first_seen), {settled}))
                       / {_HOUR} as age_hours
-        from judged o left join (select sop, min(first_seen) as first_seen from known where store = {name}
-                                  group by sop) k on k.sop = o.sop
-        where o.store = {name} and o.sop is not null group by o.sop),
+        from judged o semi join share using (sop)
+        left join (select sop, min(first_seen) as first_seen from known semi join share using (sop)
+                   where store = {name} group by sop) k on k.sop = o.sop
+        where o.store = {name} group by o.sop),
     paired as (
         select c.sop, c.sha256 as content, c.study, c.series, c.key as primary_key, c.damaged as primary_damaged,
                b.key as backup_key, b.sha256 as backup_sha256, b.damaged as backup_damaged,
@@ -123,8 +172,9 @@ def _outcomes(case: Case, primary: Examined, backup: Examined, *, purged: bool =
            {verdict} as outcome, w.read_at as read_at, w.primary_key as primary_key, w.backup_key as backup_key,
            w.content as primary_sha256, w.backup_sha256 as backup_sha256, w.primary_damaged as primary_damaged,
            w.backup_damaged as backup_damaged, w.copied as copied, w.elements as elements, age_hours,
-           null::varchar as changed_side, null::varchar as told_by, w.reported as reported, false as restored
-    from worst join ages using (sop)
+           null::varchar as changed_side, null::varchar as told_by, w.reported as reported,
+           w.backup_key is not null as present, s.size as size, s.day as day
+    from worst join ages using (sop) left join sizes s using (sop)
     """.replace("case rank when", "case w.rank when")
 
 
@@ -150,7 +200,7 @@ def _tell_which_side_changed(case: Case) -> None:
         """
         create or replace table suspects as
         select primary_store, backup, sop, primary_sha256, backup_sha256, primary_damaged, backup_damaged
-        from outcomes where outcome in ('altered', 'different', 'unreadable');
+        from unlike where outcome in ('altered', 'different', 'unreadable');
         create or replace table baseline as
         select distinct store, sop, sha256 from before semi join suspects using (sop) where sha256 is not null;
         create or replace table elsewhere as
@@ -176,9 +226,9 @@ def _tell_which_side_changed(case: Case) -> None:
                               and e.store not in (s.primary_store, s.backup)) then 'primary:other stores'
             end as side
         from suspects s;
-        update outcomes set changed_side = split_part(sides.side, ':', 1), told_by = split_part(sides.side, ':', 2)
+        update unlike set changed_side = split_part(sides.side, ':', 1), told_by = split_part(sides.side, ':', 2)
         from sides
-        where sides.side is not null and sides.primary_store = outcomes.primary_store and sides.backup = outcomes.backup
-          and sides.sop = outcomes.sop;
+        where sides.side is not null and sides.primary_store = unlike.primary_store and sides.backup = unlike.backup
+          and sides.sop = unlike.sop;
         """
     )

@@ -16,12 +16,11 @@ def find_purged(case: Case) -> None:
         f"""
         create or replace table purged_states as
         with on_backup as (
-            select m.store, m.study, o.backup,
+            select primary_store as store, study, backup,
                    bool_and(sound) as exact, bool_and(sound or outcome in ('unverified', 'unknown')) as open
-            from members m join (
-                select *, outcome in ('identical', 'equivalent') and not coalesce(backup_damaged, false) as sound
-                from outcomes) o on o.primary_store = m.store and o.sop = m.sop
-            semi join purged p on p.store = m.store group by m.store, m.study, o.backup),
+            from (select *, outcome in ('identical', 'equivalent') and not coalesce(backup_damaged, false) as sound
+                  from placed where ends_with(primary_store, '{PURGED}'))
+            group by primary_store, study, backup),
         disposed as (select distinct p.store, p.study from purged p join disposals d
                      on d.study = p.study and (d.primary_store is null or d.primary_store || '{PURGED}' = p.store)),
         counted as (select store, study, count(*) filter (exact) as exact, count(*) filter (open and not exact) as open

@@ -36,8 +36,16 @@ def find_absent(case: Case, rule: RetentionRule | None, disposed: Collection[str
     case.db.execute("create or replace table disposed (study varchar)")
     if disposed:
         case.db.executemany("insert into disposed values (?)", [(study,) for study in disposed])
-    gone = """within_retention w anti join (select distinct study from objects where sop is not null) using (study)
-        anti join (select distinct k.study from known k semi join objects o on o.sop = k.sop) using (study)"""
+    case.db.execute(
+        """
+        create or replace table not_there as
+        select study from within_retention anti join (select study from objects where sop is not null) using (study);
+        create or replace table elsewhere_now as
+        select distinct k.study from (select sop, study from known semi join not_there using (study)) k
+        semi join objects o on o.sop = k.sop
+        """
+    )
+    gone = "within_retention w semi join not_there using (study) anti join elsewhere_now using (study)"
     if not unclear:
         case.db.execute(
             f"insert into absent_in_retention select study, dated, last_seen, stores from {gone}"
