@@ -4,14 +4,17 @@ import hashlib
 import os
 import random
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
+from typing import Any
 
 import pytest
 
 from exactcopy.digest import LANES, MD5, lanes
 from exactcopy.inventory import side_by_side
 from exactcopy.inventory.examining import Examination, Reading, Row
-from exactcopy.inventory.reading import Chunk, Listed, read_chunk
+from exactcopy.inventory.reading import Chunk, Listed, _chunks, read_chunk
 from exactcopy.inventory.schema import INVENTORY
 from exactcopy.model import Problem, Role, Target
 from exactcopy.stores import open_store
@@ -39,11 +42,14 @@ def listed_in(folder: Path) -> tuple[Listed, ...]:
     return tuple((c.key, c.size, c.modified, c.inode, None, None, None, None, None) for c in copies)  # type: ignore[union-attr]
 
 
-def read(folder: Path, listed: Iterable[Listed], concurrency: int | None = None) -> dict[bytes, Row]:
-    """The rows of a chunk by their keys."""
+def reading_of(folder: Path, **bounds: Any) -> Reading:
     ledger = Ledger(folder=Path(), key=b"key")
-    reading = Reading(target=target_of(folder, concurrency), started=7, ledger=ledger, checksums=(MD5,))
-    rows = read_chunk(Chunk(0, reading, tuple(listed))).rows
+    return Reading(target=target_of(folder, **bounds), started=7, ledger=ledger, checksums=(MD5,))
+
+
+def read(folder: Path, listed: Iterable[Listed], **bounds: Any) -> dict[bytes, Row]:
+    """The rows of a chunk by their keys."""
+    rows = read_chunk(Chunk(0, reading_of(folder, **bounds), tuple(listed))).rows
     assert len({row[0] for row in rows}) == len(rows)
     return {row[0]: row for row in rows}
 
@@ -144,6 +150,36 @@ def test_an_object_that_changes_while_it_is_read_is_noticed(
     )
     others = [row for key, row in rows.items() if key != b"file-005"]
     assert all(column(row, "sha256") is not None for row in others)
+
+
+def test_what_is_left_when_time_is_over_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, [LARGE] * 40)
+    real = Examination.take
+
+    def take(self: Examination, piece: memoryview) -> None:
+        sleep(0.002)
+        real(self, piece)
+
+    monkeypatch.setattr(Examination, "take", take)
+    rows = read(tmp_path, listed_in(tmp_path), until=datetime.now(UTC) + timedelta(seconds=0.15))
+    left = [row for row in rows.values() if column(row, "problem") == Problem.OVER_TIME]
+    assert len(rows) == 40
+    assert left
+    assert all((column(row, "sha256") is None) == (row in left) for row in rows.values())
+
+
+def test_chunks_are_cut_alike_on_every_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = random.Random(2).choices([4000, 500_000, 16_000_000, 300_000_000], k=2000)
+    planned: list[Listed] = [(b"%d" % n, size, 0, 0, None, None, None, None, None) for n, size in enumerate(sizes)]
+
+    def cut() -> list[tuple[int, int]]:
+        chunks = _chunks(planned, sum(sizes), reading_of(tmp_path), set(), lambda *_: None)
+        return [(chunk.number, len(chunk.listed)) for chunk in chunks]
+
+    fast = cut()
+    monkeypatch.setattr(side_by_side, "lanes_pay", lambda: False)
+    assert cut() == fast
+    assert sum(count for _, count in fast) == len(planned)
 
 
 def test_a_lane_goes_on_alone_from_where_it_was() -> None:

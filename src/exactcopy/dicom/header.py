@@ -47,6 +47,8 @@ _STUDY_DATE, _MODALITY = 0x00080020, 0x00080060
 _SAMPLES, _PHOTOMETRIC, _FRAMES = 0x00280002, 0x00280004, 0x00280008
 _ROWS, _COLUMNS, _BITS, _LOSSY = 0x00280010, 0x00280011, 0x00280100, 0x00282110
 _DOSE_UNITS = 0x30040002
+_SHARED = (_STUDY, _SERIES, _CLASS, _SYNTAX, _MODALITY, _STUDY_DATE, _FRAMES, _LOSSY, _META_CLASS)
+_SHAPE = (_ROWS, _COLUMNS, _BITS, _SAMPLES, _PHOTOMETRIC)
 
 # PS3.5 9.1: components without leading zeros, 64 characters at most.
 _UID = re.compile(r"(?=.{1,64}\Z)(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*\Z").match
@@ -117,19 +119,19 @@ def _identity(walker: Walker, head: bytearray, size: int) -> tuple[Identity, dic
         readable = not walker.irregular and (in_pixels or not data_set.irregular)
     elif walker.irregular and not in_pixels:
         data_set, values, readable = _slowly(walker, bytes(head), size)
-    modality, lossy = _text(values, _MODALITY), _text(values, _LOSSY)
+    study, series, sop_class, syntax, modality, day, frames, lossy, meta_class = _shared(*map(values.get, _SHARED))
     identity = Identity(
-        study_instance_uid=_text(values, _STUDY),
-        series_instance_uid=_text(values, _SERIES),
+        study_instance_uid=study,
+        series_instance_uid=series,
         sop_instance_uid=_text(values, _INSTANCE),
-        sop_class_uid=_text(values, _CLASS),
-        transfer_syntax_uid=_text(values, _SYNTAX),
-        modality=None if modality is None else modality if modality in MODALITIES else "other",
-        study_date=_study_date(values),
-        frames=_number(values, _FRAMES),
-        lossy=None if lossy is None else lossy == "01",
+        sop_class_uid=sop_class,
+        transfer_syntax_uid=syntax,
+        modality=modality,
+        study_date=day,
+        frames=frames,
+        lossy=lossy,
     )
-    if _text(values, _META_CLASS) == DIRECTORY:
+    if meta_class == DIRECTORY:
         problem: Problem | None = Problem.DICOMDIR
     elif not readable:
         problem = Problem.HEADER_UNREADABLE
@@ -141,6 +143,35 @@ def _identity(walker: Walker, head: bytearray, size: int) -> tuple[Identity, dic
         cut = walker.cut or data_set.cut
         problem = _damage(data_set, values, identity, cut=cut) or _remark(values, identity, mismatch=walker.mismatch)
     return replace(identity, problem=problem) if problem is not None else identity, values
+
+
+@lru_cache(64)  # the files of a series follow each other; one object for all travels lighter, too
+def _shared(
+    study: bytes | None,
+    series: bytes | None,
+    sop_class: bytes | None,
+    syntax: bytes | None,
+    modality: bytes | None,
+    day: bytes | None,
+    frames: bytes | None,
+    lossy: bytes | None,
+    meta_class: bytes | None,
+) -> tuple[
+    str | None, str | None, str | None, str | None, str | None, date | None, int | None, bool | None, str | None
+]:
+    """Read what the instances of a series have in common."""
+    of, is_lossy = _unpadded(modality), _unpadded(lossy)
+    return (
+        _unpadded(study),
+        _unpadded(series),
+        _unpadded(sop_class),
+        _unpadded(syntax),
+        None if of is None else of if of in MODALITIES else "other",
+        _date(_unpadded(day)),
+        _number(_unpadded(frames)),
+        None if is_lossy is None else is_lossy == "01",
+        _unpadded(meta_class),
+    )
 
 
 def _damage(data_set: Walker, values: dict[int, bytes], identity: Identity, *, cut: bool) -> Problem | None:
@@ -158,7 +189,7 @@ def _damage(data_set: Walker, values: dict[int, bytes], identity: Identity, *, c
         return Problem.TRUNCATED if data_set.fragments <= fewest else None
     if syntax is not None and syntax not in NATIVE:
         return None
-    expected = _native_length(values, data_set.encoding.order, max(identity.frames or 1, 1))
+    expected = _native_length(*map(values.get, _SHAPE), data_set.encoding.order, max(identity.frames or 1, 1))
     if expected is None:
         return Problem.TRUNCATED if data_set.junk else None
     return Problem.TRUNCATED if length < expected else None
@@ -172,15 +203,24 @@ def _needs_pixels(values: dict[int, bytes], identity: Identity) -> bool:
     return identity.sop_class_uid == RT_DOSE and _DOSE_UNITS not in values
 
 
-def _native_length(values: dict[int, bytes], order: str, frames: int) -> int | None:
+@lru_cache(64)
+def _native_length(
+    rows: bytes | None,
+    columns: bytes | None,
+    bits: bytes | None,
+    samples: bytes | None,
+    photometric: bytes | None,
+    order: str,
+    frames: int,
+) -> int | None:
     """Give the bytes that uncompressed pixel data must have (PS3.5 8.1.1), or None where that is not said."""
-    rows, columns, bits = (_short(values, tag, order) for tag in (_ROWS, _COLUMNS, _BITS))
-    if not rows or not columns or not bits:
+    height, width, depth = (_short(value, order) for value in (rows, columns, bits))
+    if not height or not width or not depth:
         return None
-    samples = rows * columns * (_short(values, _SAMPLES, order) or 1) * frames
-    kept, of = _SUBSAMPLED.get(_text(values, _PHOTOMETRIC) or "", (1, 1))
+    count = height * width * (_short(samples, order) or 1) * frames
+    kept, of = _SUBSAMPLED.get(_unpadded(photometric) or "", (1, 1))
     # Single bits are packed across the frames (PS3.5 8.1.1).
-    return -(-samples * bits * kept // (of * 8))
+    return -(-count * depth * kept // (of * 8))
 
 
 def _remark(values: dict[int, bytes], identity: Identity, *, mismatch: bool) -> Problem | None:
@@ -260,33 +300,29 @@ def _tag(data: bytes, order: str) -> int:
     return int(group << 16 | element)
 
 
-def _short(values: dict[int, bytes], tag: int, order: str) -> int | None:
+def _short(value: bytes | None, order: str) -> int | None:
     """Give an unsigned short's value; None where it is absent or of another length."""
-    value = values.get(tag, b"")
-    return int.from_bytes(value, "big" if order == ">" else "little") if len(value) == 2 else None
+    return int.from_bytes(value, "big" if order == ">" else "little") if value and len(value) == 2 else None
 
 
 def _text(values: dict[int, bytes], tag: int) -> str | None:
     """Give a value without its padding; None where it is absent or empty."""
-    value = values.get(tag)
-    return None if value is None else _unpadded(value)
+    return _unpadded(values.get(tag))
 
 
-@lru_cache(1024)  # the files of a series follow each other; one object for all travels lighter, too
-def _unpadded(value: bytes) -> str | None:
+def _unpadded(value: bytes | None) -> str | None:
     """Give a value without its padding; None where nothing is left."""
-    return value.decode("latin-1").strip("\0 ") or None
+    return value.decode("latin-1").strip("\0 ") or None if value else None
 
 
-def _number(values: dict[int, bytes], tag: int) -> int | None:
+def _number(text: str | None) -> int | None:
     """Give an integer string's value (PS3.5 6.2); None where it is none."""
-    text = _text(values, tag)
     return int(text) if text is not None and re.fullmatch(r"[+-]?\d{1,12}", text, re.ASCII) else None
 
 
-def _study_date(values: dict[int, bytes]) -> date | None:
-    """Give the study date; None where it is absent or no date. Dots are ACR-NEMA's (PS3.5 6.2)."""
-    found = _DATE(_text(values, _STUDY_DATE) or "")
+def _date(text: str | None) -> date | None:
+    """Give a date; None where it is absent or none. Dots are ACR-NEMA's (PS3.5 6.2)."""
+    found = _DATE(text or "")
     if found is None:
         return None
     try:

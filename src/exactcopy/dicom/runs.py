@@ -30,39 +30,43 @@ class Run:
 
     def fits(self, data: bytes) -> bool:
         """Say whether `data` is laid out like this; then `values` are those of its wanted elements."""
-        # Where even the values are those of the file before, as in most of a series, no head has to be looked at.
-        if data != self.seen:
-            if self.read_heads(data, 0) != self.heads:
-                return False
+        if self.read_heads(data, 0) != self.heads:
+            return False
+        if self.wanted:
             self.values = dict(zip(self.wanted, self.read_values(data, 0), strict=True))
-            self.seen = data
+        # Where even the values are those of the file before, as in most of a series, no head has to be looked at.
+        self.seen = data
         return True
 
 
 Runs = dict[int, Run]
 
 
-def learn(runs: Runs, encoding: Encoding, buf: Buffer, pos: int) -> Run:
+def learn(runs: Runs, encoding: Encoding, buf: Buffer, pos: int, group: int | None = None) -> Run:
     """Learn the run that begins at `pos`; it ends before what is not plain: of a length, a VR, a tag to look at.
+
+    Where a `group` is given, it ends with that.
 
     One that was known and no longer fits is cut before what differed: there, files are not all alike.
     """
     first = encoding.pair(buf, pos)[0]
     known = runs.get(first)
-    run = _run(encoding, buf, pos, RUN)
+    run = _run(encoding, buf, pos, RUN, group)
     if known is not None:
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(known.heads, run.heads, strict=False))
-        run = _run(encoding, buf, pos, sum(1 for _ in alike))
+        run = _run(encoding, buf, pos, sum(1 for _ in alike), group)
     if len(runs) >= _MOST_RUNS:
         runs.clear()
     runs[first] = run
     return run
 
 
-def _run(encoding: Encoding, buf: Buffer, pos: int, most: int) -> Run:
+def _run(encoding: Encoding, buf: Buffer, pos: int, most: int, group: int | None) -> Run:
     layout, values, wanted, heads, at = encoding.order, encoding.order, [], 0, pos
     while heads < most and at + 12 <= len(buf):
         tag, length = encoding.pair(buf, at)
+        if group is not None and tag & 0xFFFF != group:
+            break
         head, vr = 8, 0
         if not encoding.implicit:
             tag, vr, length = encoding.head(buf, at)

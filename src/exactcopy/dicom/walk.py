@@ -39,7 +39,7 @@ PIECE = 64 * 1024
 
 
 # What this process has seen of the layout of files: it changes how fast they are walked, and nothing else.
-RUNS: dict[str, Runs] = {encoding.name: {} for encoding in (IMPLICIT, EXPLICIT, BIG)}
+RUNS: dict[str, Runs] = {name: {} for name in ("meta", IMPLICIT.name, EXPLICIT.name, BIG.name)}
 _KNOWN_VRS = {vr.encode() for vr in SHORT_VRS | LONG_VRS}
 
 
@@ -175,13 +175,25 @@ class Walker:
 
     def _meta(self, buf: Buffer, pos: int) -> int:
         """Pass the file meta group, which is explicit little endian in every file (PS3.10 7.1)."""
-        encoding = EXPLICIT
+        encoding, runs, passed = EXPLICIT, RUNS["meta"], False
         size = len(buf)
         while pos + 8 <= size:
             tag, vr, length = encoding.head(buf, pos)
             if tag & 0xFFFF != 2:
                 self.step = Step.START
                 return pos
+            if not passed:
+                passed = True
+                run = runs.get(tag)
+                if run is None or run.misses == MOST_MISSES:
+                    run = learn(runs, encoding, buf, pos, 2)
+                if pos + run.size <= size:
+                    data = bytes(buf[pos : pos + run.size])
+                    if data == run.seen or run.fits(data):
+                        self.values.update(run.values)
+                        pos += run.size
+                        continue
+                    run.misses += 1
             value = pos + 8
             if vr in encoding.long_vrs:
                 value = pos + 12
@@ -236,9 +248,14 @@ class Walker:
                 run = runs.get(tag)
                 if run is None or run.misses == MOST_MISSES:
                     run = learn(runs, encoding, buf, pos)
-                if pos + run.size <= size and self._pass(run, buf, pos):
-                    pos += run.size
-                    continue
+                end = pos + run.size
+                if end <= size:
+                    data = bytes(buf[pos:end])
+                    if (data == run.seen or run.fits(data)) and self._afford(run):
+                        if run.wanted:
+                            values.update(run.values)
+                        pos = end
+                        continue
                 if run.size < sys.maxsize:
                     run.misses += 1
                     wait = RUN - 1
@@ -270,12 +287,11 @@ class Walker:
         self.too_many = True
         return self._stop(buf)
 
-    def _pass(self, run: Run, buf: Buffer, pos: int) -> bool:
-        """Take what is wanted of a run if it fits and the budget still allows all of it."""
-        if length_hint(self.budget) < len(run.heads) or not run.fits(bytes(buf[pos : pos + run.size])):
+    def _afford(self, run: Run) -> bool:
+        """Take a run that fits from the budget, if that still allows all of it."""
+        if length_hint(self.budget) < len(run.heads):
             return False
         next(islice(self.budget, len(run.heads) - 2, None), None)
-        self.values.update(run.values)
         return True
 
     def _odd(self, buf: Buffer, pos: int, known: int, vr: int) -> int:
@@ -337,9 +353,14 @@ class Walker:
                 run = runs.get(tag)
                 if run is None or run.misses == MOST_MISSES:
                     run = learn(runs, encoding, buf, pos)
-                if pos + run.size <= size and self._pass(run, buf, pos):
-                    pos += run.size
-                    continue
+                end = pos + run.size
+                if end <= size:
+                    data = bytes(buf[pos:end])
+                    if (data == run.seen or run.fits(data)) and self._afford(run):
+                        if run.wanted:
+                            values.update(run.values)
+                        pos = end
+                        continue
                 if run.size < sys.maxsize:
                     run.misses += 1
                     wait = RUN - 1

@@ -18,21 +18,23 @@ from exactcopy.dicom.patient import Patient, Token, tokens
 from exactcopy.digest import LANES
 from exactcopy.errors import WindowClosed, WorkersUnavailable
 from exactcopy.inventory.examining import Reading, Row, examine, row_of
-from exactcopy.inventory.side_by_side import allowed, examine_side_by_side, part
+from exactcopy.inventory.side_by_side import examine_side_by_side, may_be_side_by_side, part, pays
 from exactcopy.model import OUT_OF_TIME, UNREAD, UNSIZED, Copy, Identity, Problem
 from exactcopy.pool import Died, Workers
-from exactcopy.stores import PACS, Store, kept_open
+from exactcopy.stores import AT_ONCE, PACS, Store, kept_open
 from exactcopy.stores.bounded import problem_of, readers, share
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# Larger buffers fall out of the processor's cache: a megabyte costs a third more.
+# Larger buffers fall out of the processor's cache: a megabyte costs a third more. What the kernel gives is best taken
+# in smaller pieces still.
 _BUFFER = 256 * 1024
+_BUFFER_LOCAL = 64 * 1024
 # Chunks are cut by bytes, so that none keeps a worker busy long after the others are done.
 _CHUNK_BYTES = 64 * 1024 * 1024
 _CHUNK_OBJECTS = 256
-# Large objects are read side by side, where that is faster: then a chunk has as many, unless they are huge.
+# What may be read side by side comes in chunks of enough objects for that, unless they are huge.
 _MOST_CHUNK_BYTES = 512 * 1024 * 1024
 # Near the end chunks grow smaller, so that all workers are done at about the same time.
 _LEAST_CHUNK_BYTES = 8 * 1024 * 1024
@@ -194,10 +196,11 @@ def read_chunk(chunk: Chunk) -> Read:
 
 
 def _read_into(rows: list[Row], patients: set[Patient], chunk: Chunk) -> None:
-    buffer = memoryview(bytearray(_BUFFER))
     reading = chunk.reading
+    local = reading.target.kind in AT_ONCE and reading.first_bytes is None
+    buffer = memoryview(bytearray(_BUFFER_LOCAL if local else _BUFFER))
     copies = list(map(_copy, chunk.listed))
-    together, alone = part(copies) if allowed(reading) else ([], copies)
+    together, alone = part(copies) if pays(reading) else ([], copies)
     with kept_open(reading.target) as store:
         for copy, row in chain(
             examine_side_by_side(store, together, reading, patients) if together else (),
@@ -246,23 +249,23 @@ def _chunks(
     number = 0
     listed: list[Listed] = []
     size = 0
-    enough = _LEAST_CHUNK_BYTES
+    enough = min(_CHUNK_BYTES, max(rest // _SHARE_OF_REST, _LEAST_CHUNK_BYTES))
     # A PACS sends whole studies: one that was parted would be sent twice.
     by_study = reading.target.kind in PACS
-    fewest = LANES if allowed(reading) else 1
+    # Not whether it is faster here: an audit that is taken up again must find the same chunks.
+    fewest = LANES if may_be_side_by_side(reading) else 1
     for row in planned:
-        full = len(listed) >= fewest if size >= enough else len(listed) >= _CHUNK_OBJECTS
-        full = full or size >= _MOST_CHUNK_BYTES
+        full = len(listed) >= (fewest if size >= enough else _CHUNK_OBJECTS) or size >= _MOST_CHUNK_BYTES
         if full and not (by_study and row[_STUDY] == listed[-1][_STUDY]):
             if number in finished:
                 progress(len(listed), size)
             else:
                 yield Chunk(number, reading, tuple(listed))
+            rest -= size
+            enough = min(_CHUNK_BYTES, max(rest // _SHARE_OF_REST, _LEAST_CHUNK_BYTES))
             number, listed, size = number + 1, [], 0
         listed.append(row)
         size += _cost(row[1], reading)
-        rest -= _cost(row[1], reading)
-        enough = min(_CHUNK_BYTES, max(rest // _SHARE_OF_REST, _LEAST_CHUNK_BYTES))
     if listed and number not in finished:
         yield Chunk(number, reading, tuple(listed))
 

@@ -27,11 +27,15 @@ class _Lane:
     opened: Iterator[tuple[Copy, Stream | Problem]]
 
 
-def allowed(reading: Reading) -> bool:
-    """Say whether the objects of a store are read side by side: where nobody bounds it, and where it is faster."""
-    target = reading.target
-    bounded = target.concurrency or target.max_rate or target.window
-    return target.kind in AT_ONCE and not bounded and reading.first_bytes is None and lanes_pay()
+def may_be_side_by_side(reading: Reading) -> bool:
+    """Say whether many objects of a store can be read at once."""
+    return reading.target.kind in AT_ONCE and reading.first_bytes is None
+
+
+def pays(reading: Reading) -> bool:
+    """Say whether objects are read side by side: where nobody bounds how many are, and where it is faster."""
+    bounded = reading.target.concurrency or reading.target.max_rate
+    return may_be_side_by_side(reading) and not bounded and lanes_pay()
 
 
 def part(copies: Iterable[Copy]) -> tuple[list[Copy], list[Copy]]:

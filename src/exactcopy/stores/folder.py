@@ -53,6 +53,7 @@ class FolderStore:
         """Take the target; nothing is touched before the store is entered."""
         self._target = target
         self._root = os.fsencode(str(target.options["path"]))
+        self._below = os.path.join(self._root, b"")
         self._drop_cache = _DROPS_CACHE and bool(target.options.get("drop_cache", False))
         self._volume: str | None = None
         self._synced_by: str | None = None
@@ -121,15 +122,16 @@ class FolderStore:
                     itself = os.stat(path)
                     self._held_on.setdefault(itself.st_dev, path)
                     counted, given = in_folder(itself.st_mode, reached=reached)
+                    above = folder + b"/" if folder else b""
                     for entry in entries:
-                        key = folder + b"/" + entry.name if folder else entry.name
+                        key = above + entry.name
                         try:
                             if entry.is_dir(follow_symlinks=False):
                                 deleted = trash or _TRASH.fullmatch(entry.name) is not None
                                 folders.append((key, bool(counted), deleted))
                                 continue
                             status = entry.stat(follow_symlinks=False)
-                            outside = entry.is_symlink() and self._leads_outside(entry.path)
+                            outside = stat.S_ISLNK(status.st_mode) and self._leads_outside(entry.path)
                         except OSError as error:
                             yield Gap(scope=key, reason=_problem(error))
                             whole = False
@@ -155,7 +157,7 @@ class FolderStore:
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
         """Yield each copy with its bytes, in the order given; reading on costs nothing here."""
         for copy in copies:
-            path = os.path.join(self._root, copy.key)
+            path = self._below + copy.key
             try:
                 if self._may_stand_in and (problem := self._stand_in(copy.key, os.lstat(path))):
                     yield copy, problem
@@ -252,7 +254,10 @@ class _Watched:
 
     def as_listed(self, copy: Copy) -> Copy:
         """Return `copy` as the open file is now: it may have been replaced since it was listed."""
-        return _copy(copy.key, self._before)
+        now = self._before
+        if (copy.size, copy.modified, copy.inode) == (now.st_size, now.st_mtime_ns, now.st_ino):
+            return copy
+        return _copy(copy.key, now)
 
 
 def volume_ids(root: bytes) -> set[str]:
@@ -286,11 +291,12 @@ def _copy(key: bytes, status: os.stat_result, *, outside: bool = False) -> Copy:
     if not stat.S_ISREG(status.st_mode):
         link = Problem.LINK_OUTSIDE if outside else Problem.LINK
         problem = link if stat.S_ISLNK(status.st_mode) else Problem.SPECIAL
+    modified = status.st_mtime_ns
     return Copy(
         key=key,
         size=status.st_size,
         # File systems hold times that 64 bits of nanoseconds do not.
-        modified=max(-_LATEST, min(status.st_mtime_ns, _LATEST)),
+        modified=modified if -_LATEST <= modified <= _LATEST else -_LATEST if modified < 0 else _LATEST,
         inode=status.st_ino & (2**63 - 1),
         problem=problem,
     )
