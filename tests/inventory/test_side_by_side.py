@@ -30,10 +30,9 @@ def _whatever_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(side_by_side, "lanes_pay", lambda: True)
 
 
-def target_of(folder: Path, concurrency: int | None = None) -> Target:
+def target_of(folder: Path, **bounds: Any) -> Target:
     """The folder as a store; where only so many readers are allowed, one object is read after the other."""
-    options = {"path": str(folder)}
-    return Target(name="pacs", role=Role.PRIMARY, kind="folder", identity="", options=options, concurrency=concurrency)
+    return Target(name="pacs", role=Role.PRIMARY, kind="folder", identity="", options={"path": str(folder)}, **bounds)
 
 
 def listed_in(folder: Path) -> tuple[Listed, ...]:
