@@ -27,6 +27,7 @@ _MOMENT = {
     "seconds",
     "copy_back_hours",
     "read_rate",
+    "readers",
     "free",
     "self_scan",
 }
