@@ -13,6 +13,7 @@ import pytest
 
 from exactcopy.cluster import Cluster
 from exactcopy.errors import WorkersUnavailable
+from exactcopy.inventory.database import see
 from tests.clinic import LONG_AGO, Clinic, environment, outcomes
 from tests.cluster_tasks import ready
 from tests.dask_workers import Dask, dask
@@ -225,3 +226,12 @@ def test_check_looks_at_the_cluster(clinic: Clinic, cluster: Dask) -> None:
         rf"✓ {cluster.address}: 1 computer does (1 task|2 tasks) at once, with this version, and .exactcopy is shared."
     )
     assert sum(re.fullmatch(said, line) is not None for line in printed.splitlines()) == 1, printed
+
+
+def test_what_a_worker_wrote_has_to_show_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exactcopy.inventory.database._SEEN_SECONDS", 0.3)
+    there, elsewhere = tmp_path / "part-0000000.parquet", tmp_path / "part-0000001.parquet"
+    there.touch()
+    see([there])
+    with pytest.raises(WorkersUnavailable, match=r"^workers: part-0000001\.parquet, .* does not show here\."):
+        see([there, elsewhere])

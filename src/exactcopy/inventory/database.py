@@ -1,13 +1,15 @@
 """DuckDB over Parquet: tables of any size in bounded memory."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
+from time import monotonic, sleep
 from typing import Any
 
 import duckdb
 
+from exactcopy.errors import WorkersUnavailable
 from exactcopy.inventory.schema import VERSION
 from exactcopy.pool import cores
 
@@ -15,6 +17,7 @@ from exactcopy.pool import cores
 _MEMORY = "300MB"
 # Each thread needs a share of that.
 _MOST_THREADS = 4
+_SEEN_SECONDS = 90
 
 
 def database(spill: Path) -> duckdb.DuckDBPyConnection:
@@ -68,6 +71,23 @@ def save(db: duckdb.DuckDBPyConnection, sql: str, path: Path, values: Sequence[A
     with partial.open("rb") as written:
         os.fsync(written.fileno())
     partial.rename(path)
+
+
+def see(files: Iterable[Path]) -> None:
+    """Wait until this computer lists what others wrote: NFS shows a folder as it was for up to a minute.
+
+    Raises WorkersUnavailable where it does not.
+    """
+    until = monotonic() + _SEEN_SECONDS
+    missing = set(files)
+    while missing := missing.difference(*(folder.iterdir() for folder in {file.parent for file in missing})):
+        if monotonic() > until:
+            file = min(missing)
+            raise WorkersUnavailable(
+                f"workers: {file.name}, which one of them wrote to {file.parent}, does not show here. Let every worker"
+                " have the folder of the configuration at the same path."
+            )
+        sleep(0.2)
 
 
 def save_rows(

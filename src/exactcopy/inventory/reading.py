@@ -11,12 +11,12 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from exactcopy.dicom.patient import Patient, Token, tokens
 from exactcopy.digest import LANES
-from exactcopy.errors import WindowClosed, WorkersUnavailable
+from exactcopy.errors import WindowClosed
 from exactcopy.inventory.examining import Reading, Row, examine, row_of
 from exactcopy.inventory.side_by_side import examine_side_by_side, may_be_side_by_side, part, pays
 from exactcopy.model import OUT_OF_TIME, UNREAD, UNSIZED, Copy, Identity, Problem
@@ -48,7 +48,6 @@ _TRIES = 3
 _GROUPS = 4096
 _GROUP_BYTES = 8 << 30
 _GROUP_OBJECTS = 16_384
-_SEEN_SECONDS = 90
 _STUDY = 5  # of a listed row
 _SOP_INSTANCE = 7  # of an inventory row
 
@@ -290,6 +289,8 @@ def _read_elsewhere(
     db: "DuckDBPyConnection", pool: Workers, groups: Iterable[Group], at_once: int | None, progress: Progress
 ) -> int:
     """Have groups read by workers that write the parts themselves; return how many bytes were read."""
+    from exactcopy.inventory.database import see
+
     now = 0
     files: list[Path] = []
     for group, result in pool.map(read_group, groups, at_once=at_once):
@@ -297,7 +298,7 @@ def _read_elsewhere(
         files += written.files
         now += written.size
         progress(sum(len(chunk.listed) for chunk in group.chunks), written.size)
-    _see(files)
+    see(files)
     return now
 
 
@@ -308,20 +309,6 @@ def _chunk_by_chunk(db: "DuckDBPyConnection", pool: Workers, group: Group) -> Wr
     for chunk, result in list(pool.map(read_chunk, group.chunks, at_once=1)):
         size += part.add(chunk, _one_by_one(pool, chunk) if isinstance(result, Died) else result)
     return Written(size, write_part(db, part, group.chunks[0].reading, group.folder, group.parts))
-
-
-def _see(files: Iterable[Path]) -> None:
-    """Wait until this computer lists what others wrote: NFS shows a folder as it was for up to a minute."""
-    until = monotonic() + _SEEN_SECONDS
-    missing = set(files)
-    while missing := missing.difference(*(folder.iterdir() for folder in {file.parent for file in missing})):
-        if monotonic() > until:
-            file = min(missing)
-            raise WorkersUnavailable(
-                f"workers: {file.name}, which one of them wrote to {file.parent}, does not show here. Let every worker"
-                " have the folder of the configuration at the same path."
-            )
-        sleep(0.2)
 
 
 def _planned(db: "DuckDBPyConnection", todo: Path) -> Iterator[Listed]:

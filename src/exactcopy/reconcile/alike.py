@@ -11,7 +11,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from exactcopy.errors import ExactCopyError
-from exactcopy.inventory.database import database, literal, parquet, row, save
+from exactcopy.inventory.database import database, literal, parquet, row, save, see
 from exactcopy.model import Outcome
 from exactcopy.pool import Died, Workers
 from exactcopy.reconcile.case import Case, Examined, define_objects, pairs_of, purged_from
@@ -74,11 +74,14 @@ def shares_of_rest(case: Case, primary: str, backup: str) -> list[str]:
     return [f"{of_pair} and hash(sop) % {shares} = {share}" for share in range(shares)]
 
 
-def compare_part(part: Part) -> None:
-    """Compare one part in a database of its own. Runs in a worker, which finds every file under the same path."""
+def compare_part(part: Part) -> list[Path]:
+    """Compare one part in a database of its own, and return the files that hold what came of it.
+
+    Runs in a worker, which finds every file under the same path.
+    """
     with database(part.folder / f"spill-{part.number:05}") as db:
         define_objects(db, part.stores, f"hash(sop_instance_uid) % {part.of} = {part.number}")
-        _write_part(db, part)
+        return _write_part(db, part)
 
 
 def _compare_parts(pool: Workers, stores: Sequence[Examined], parts: int, folder: Path) -> None:
@@ -86,19 +89,26 @@ def _compare_parts(pool: Workers, stores: Sequence[Examined], parts: int, folder
     told = tuple(replace(each, target=replace(each.target, options={})) for each in stores)
     tasks = (Part(told, number, parts, folder) for number in range(parts))
     # Two at once on one computer would take twice the memory, and no less time: one uses all its cores.
+    files: list[Path] = []
     for part, result in pool.map(compare_part, tasks, at_once=None if pool.elsewhere else 1):
         if isinstance(result, Died):
             raise ExactCopyError(
                 f"inventories: part {part.number + 1} of {part.of} could not be compared: its process was ended twice,"
                 " perhaps for want of memory. Free some, then audit again: what was read is kept."
             )
+        files += result
+    # One that does not show would be images that nobody looks at.
+    see(files)
 
 
-def _write_part(db: DuckDBPyConnection, part: Part) -> None:
+def _write_part(db: DuckDBPyConnection, part: Part) -> list[Path]:
     _find_twice(db)
-    save(db, "from twice", part.folder / f"twice-{part.number:05}.parquet")
+    tables = {f"twice-{part.number:05}.parquet": "from twice"}
     for number, paired in enumerate(_paired(part.stores) or [_NO_PAIR]):
-        save(db, paired, part.folder / f"paired-{part.number:05}-{number:03}.parquet")
+        tables[f"paired-{part.number:05}-{number:03}.parquet"] = paired
+    for name, table in tables.items():
+        save(db, table, part.folder / name)
+    return [part.folder / name for name in tables]
 
 
 def _find_twice(db: DuckDBPyConnection) -> None:
