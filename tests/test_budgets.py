@@ -21,7 +21,7 @@ from exactcopy.model import Budget, Cost, ReadPolicy, Target
 from exactcopy.planning import plan_audit
 from exactcopy.stores import KINDS
 from exactcopy.stores.bounded import share
-from tests.clinic import Clinic, check_sums, environment, findings, outcomes, store
+from tests.clinic import Clinic, audit_at, check_sums, environment, findings, outcomes, store
 from tests.test_killed import figures
 from tests.test_window_audit import sources
 
@@ -129,32 +129,37 @@ def test_a_primary_of_which_nothing_could_be_read_is_no_empty_archive(clinic: Cl
     assert ("no-mass-change", "pacs") not in findings(said)
 
 
+@in_this_process
 def test_a_killed_audit_reads_no_more_than_its_budget_and_plans_nothing_else(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    damaged, whole = Clinic(tmp_path), Clinic(tmp_path_factory.mktemp("whole"))
-    damaged.fill(studies=15, instances=4)
-    for name in ("pacs", "nas", "usb"):
-        shutil.copytree(damaged.root / name, whole.root / name, dirs_exist_ok=True)
-    # 2.4 MB each.
+    clinic = Clinic(tmp_path, stores=dict.fromkeys(("pacs", "nas", "usb"), 'read = "rotation"'))
+    clinic.fill(studies=15, instances=4)
+    # 2.4 MB each, all of it too old to be relied on.
+    audit_at(clinic, NOW - timedelta(days=100))
+    state = (clinic.root / "records", clinic.root / ".exactcopy")
+    kept = tmp_path_factory.mktemp("kept")
+    for folder in state:
+        shutil.copytree(folder, kept / folder.name)
     arguments = ("audit", "--format", "json", "--max-read", "4MB")
-    whole.configure()
-    expected = json.loads(whole.run(*arguments).stdout)
+    expected = json.loads(clinic.run(*arguments).stdout)
     assert store(expected, "usb")["problems"] == {"over_total": 60}
-    damaged.configure()
+    for folder in state:
+        shutil.rmtree(folder)
+        shutil.copytree(kept / folder.name, folder)
     process = subprocess.Popen(
         [sys.executable, "-m", "exactcopy", *arguments],
-        cwd=damaged.root,
+        cwd=clinic.root,
         env=environment(pdf=False),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while process.poll() is None and not list(damaged.root.glob(".exactcopy/unfinished/*/stores/nas/plan.json")):
+    while process.poll() is None and not list(clinic.root.glob(".exactcopy/unfinished/*/stores/nas/plan.json")):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not list(damaged.root.glob("records/*/audit.json")), "it ended before it could be killed"
-    done = damaged.run(*arguments)
+    assert len(list(clinic.root.glob("records/*/audit.json"))) == 1, "it ended before it could be killed"
+    done = clinic.run(*arguments)
     assert done.returncode == 3
     said = json.loads(done.stdout)
     assert figures(said) == figures(expected)

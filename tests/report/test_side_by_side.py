@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from exactcopy.model import Algorithm, Answer, Safeguard
-from exactcopy.report import Record, html, known, restores, side_by_side, stores, words
+from exactcopy.report import Record, html, known, method, restores, side_by_side, stores, words
 from exactcopy.report.formats import GAP_COLUMNS
 from exactcopy.report.view import view
 from tests.report import audits
@@ -213,6 +213,17 @@ def test_whether_every_byte_was_read_in_time_is_said_of_every_store(
     audit["policy"] = audit["policy"] | {"reread_days": {"nas": days}}
     cells = column(audit, "nas")
     assert said(cells["How its images are known"]) == f"30 read back, 355 restored | {text or 'oldest read 2026-11-24'}"
+
+
+def test_limits_that_an_audit_was_given_are_named() -> None:
+    audit = audits.first()[0]
+    assert "Limits" not in [each["name"] for each in method.section(audit, words.Clock("UTC"))["how"]]
+    audit["policy"] |= {"max_hours": 8.0, "max_read": 500 * 10**9, "max_egress_cost": {"nas": 25.0}}
+    [said] = [each["text"] for each in method.section(audit, words.Clock("UTC"))["how"] if each["name"] == "Limits"]
+    assert said == (
+        "This audit was given 8 hours (--max-hours), 500.0 GB to be read (--max-read) and $25.00 of egress on nas "
+        "(max_egress_cost); what that left is not checked, and comes first in the next."
+    )
 
 
 def test_sums_are_over_all_primaries_that_a_backup_covers() -> None:

@@ -87,10 +87,13 @@ def plan_reads(
         return Plan(**json.loads(finished.read_text(encoding="utf-8")))
     carries = _compare(db, target, folder, previous, started, asked, primaries)
     expired = started - _nanoseconds(target.reread)
-    db.execute(
-        f"create or replace table planned as select *, case when todo then {_within(limit)} end as within from compared"
-    )
-    db.execute("drop table compared")
+    if limit:
+        db.execute(
+            "create or replace table allowed as"
+            f" select key from (select key, {_within(limit)} as within from compared where todo) where within"
+        )
+    within = "key in (from allowed)" if limit else "true"
+    db.execute(f"create or replace view planned as select *, case when todo then {within} end as within from compared")
     # A PACS may send an instance in other packaging than it keeps it in, or sent it in before.
     todo = _LISTED.replace("size", "null::bigint as size") if target.kind in PACS else _LISTED
     age = _BY_AGE if target.window or target.until else "0"
@@ -213,14 +216,6 @@ def _compare(
         contradicts, left = "false", ""
     holds_all = f"and coalesce(list_has_all({names('k.digests')}, {names_of(asked)}), false)" if asked else ""
     source = parquet(previous) if carries and previous else nothing(INVENTORY)
-    times = _times(db, previous, target, started) if carries and previous else None
-    # The middle of an object counts, so that neither the largest nor the last is always or never beyond the share.
-    longest_ago = (
-        f"""coalesce(sum(case when serves then {_cost()} end) over (partition by serves order by read_at, key)
-            - {_cost()} / 2 <= {1 / times} * (select sum({_cost()}) from sides where serves), false)"""
-        if times
-        else "false"
-    )
     db.execute(
         f"""
         create or replace table sides as
@@ -235,13 +230,40 @@ def _compare(
         from listed l left join (select * from {source} where digest_source in ('read', 'carried')) k
           on k.key = l.key and (l.size is null or k.size = l.size) and k.modified is not distinct from l.modified
          and k.inode is not distinct from l.inode and k.version is not distinct from l.version
-        {left};
-        create or replace table compared as
-        select *, readable and (not serves or read_at <= {due} or {longest_ago}) as todo from sides;
-        drop table sides
+        {left}
         """
     )
+    times = _times(db, previous, target, started) if carries and previous else None
+    again = _longest_ago(db, times) if times else "false"
+    db.execute(
+        f"""create or replace view compared as
+            select *, readable and (not serves or read_at <= {due} or {again}) as todo from sides"""
+    )
     return carries
+
+
+def _longest_ago(db: DuckDBPyConnection, times: int) -> str:
+    """Return the SQL of which objects of `sides` were read longest ago: the share that one of `times` audits reads.
+
+    In order of their keys where they were read at the same time. The middle of an object counts, so that neither the
+    largest nor the last is always or never beyond the share.
+    """
+    ages = rows(db, f"select read_at, sum({_cost()})::bigint from sides where serves group by 1 order by 1")
+    rest = sum(size for _, size in ages) / times
+    for read_at, size in ages:
+        if size <= rest:
+            rest -= size
+            continue
+        found = db.execute(
+            f"""select max(key) from (
+                    select key, sum(cost) over (order by key) - cost / 2 as middle
+                    from (select key, {_cost()} as cost from sides where serves and read_at = {read_at}))
+                where middle <= {rest}"""
+        ).fetchone()
+        last = found[0] if found else None
+        exact = f"(read_at = {read_at} and key <= from_hex('{last.hex()}'))" if last is not None else "false"
+        return f"(read_at < {read_at} or {exact})"
+    return "serves"
 
 
 def _times(db: DuckDBPyConnection, previous: Path, target: Target, started: int) -> int | None:
@@ -308,15 +330,13 @@ def _cost() -> str:
     return f"case when contradicted then least(size, {HEAD_BYTES}) else coalesce(size, {_GUESSED_BYTES}) end"
 
 
-def _within(limit: Limit | None) -> str:
+def _within(limit: Limit) -> str:
     """Return the SQL of what a limit allows to read: what contradicts, what was never read, what was read long ago.
 
     Room is kept to read all of what contradicts whole: its beginning may show that it has to be.
     """
-    if limit is None:
-        return "true"
     return f"""sum({_cost()}) over (
-            partition by todo, contradicted order by case when serves then read_at end nulls first, key)
+            partition by contradicted order by case when serves then read_at end nulls first, key)
         <= {limit.size} - case when contradicted then 0 else coalesce((
             select sum(size + least(size, {HEAD_BYTES})) from compared where todo and contradicted), 0) end"""
 

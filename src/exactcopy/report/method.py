@@ -188,6 +188,8 @@ def _how(audit: View) -> list[View]:
         rows.append(("Records", _records(upkeep)))
     if reading := _reading(audit["policy"]):
         rows.insert(2, ("Read, by policy", f"{reading}."))
+    if given := _given(audit["policy"]):
+        rows.insert(3, ("Limits", given))
     return [{"name": name, "text": text} for name, text in rows]
 
 
@@ -234,6 +236,18 @@ def _reading(policy: View) -> str:
             said += f", each object again within {days:,} d" if days else ", without a limit"
         grouped.setdefault(said, []).append(store)
     return "; ".join(f"{words.listed(stores)}: {said}" for said, stores in grouped.items())
+
+
+def _given(policy: View) -> str:
+    """Say what the audit was given, where it was limited; an older record knows of no limits."""
+    hours, size, costs = policy.get("max_hours"), policy.get("max_read"), policy.get("max_egress_cost") or {}
+    told = [
+        f"{hours:g} hours (--max-hours)" if hours else "",
+        f"{words.size(size)} to be read (--max-read)" if size else "",
+        *(f"{stores.dollars(most)} of egress on {name} (max_egress_cost)" for name, most in costs.items()),
+    ]
+    said = words.listed([each for each in told if each])
+    return f"This audit was given {said}; what that left is not checked, and comes first in the next." if said else ""
 
 
 def _known(row: View, clock: words.Clock) -> View:
