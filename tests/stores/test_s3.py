@@ -3,6 +3,8 @@
 import hashlib
 import os
 import ssl
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from email.message import Message
@@ -705,3 +707,29 @@ def test_what_is_allowed_is_reading_by_its_http_method(mock: S3Server) -> None:
     model = admin.meta.service_model
     assert {model.operation_model(name).http["method"] for name in READING} == {"GET", "HEAD"}
     admin.close()
+
+
+def test_what_every_client_needs_is_loaded_before_workers_are_forked_without_asking_anybody() -> None:
+    # In a process of its own: it has credentials of nobody, no network may be reached, and nothing was loaded before.
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import socket, threading\n"
+            "def refuse(*_): raise SystemExit('asked')\n"
+            "socket.socket.connect = socket.getaddrinfo = refuse\n"
+            "from exactcopy.stores import import_kinds\n"
+            "import_kinds(['s3'])\n"
+            "from exactcopy.stores.s3.client import _models\n"
+            "models = len(_models()._cache)\n"
+            "from exactcopy.stores.s3.client import connect, session_of\n"
+            "options = {'endpoint': 'http://127.0.0.1:9', 'region': 'us-east-1'}\n"
+            "connect(session_of(options), options, signed=False)\n"
+            "print(threading.active_count(), models > 0, len(_models()._cache) - models)",
+        ],
+        env={key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+    assert said.split() == ["1", "True", "0"]

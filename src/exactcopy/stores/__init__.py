@@ -231,6 +231,10 @@ def _let_go() -> None:
         store.__exit__(None, None, None)
 
 
+# What takes a kind of store longer to load than to import, and is the same for all of that kind.
+_LOADED = {"s3": "exactcopy.stores.s3.client:load"}
+
+
 def import_kinds(kinds: Iterable[str]) -> None:
     """Import the modules of stores before they are needed, and try once what each worker would."""
     if not AT_ONCE.isdisjoint(kinds):
@@ -239,6 +243,9 @@ def import_kinds(kinds: Iterable[str]) -> None:
         # What cannot be imported is told of where it is needed.
         with suppress(Exception):
             import_module(KINDS[kind].partition(":")[0])
+            if kind in _LOADED:
+                module, _, name = _LOADED[kind].partition(":")
+                getattr(import_module(module), name)()
 
 
 # Providers that let only so many requests through.

@@ -81,6 +81,15 @@ def session_of(options: Mapping[str, Any]) -> Session:
     return session
 
 
+def load() -> None:
+    """Load once what every client needs, before workers are forked; nobody is asked, not even for credentials."""
+    nobody = "nobody"
+    client = session_of({}).create_client(
+        "s3", region_name="us-east-1", aws_access_key_id=nobody, aws_secret_access_key=nobody
+    )
+    client.close()
+
+
 def connect(session: Session, options: Mapping[str, Any], signed: bool = True) -> Any:
     """Return a client that can only read; one that does not sign is nobody's."""
     endpoint = options.get("endpoint") or None
