@@ -73,6 +73,7 @@ def _map(address: str, empty: str, folder: Path) -> None:
         ("apart", address, Path("/proc/self/cwd")),
         ("empty", empty, folder),
         ("nowhere", "tcp://127.0.0.1:9", folder),
+        ("uncertified", "tls://127.0.0.1:9", folder),
         ("older", address, folder),
     ):
         if name == "older":

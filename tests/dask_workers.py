@@ -45,16 +45,16 @@ class Dask:
 
 
 @contextmanager
-def dask(root: Path, **surroundings: str) -> Iterator[Dask]:
+def dask(root: Path, protocol: str = "tcp", **surroundings: str) -> Iterator[Dask]:
     """Give a scheduler on a free port of loopback, without workers; all of it ends in every ending."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     known = {**environment(), "DASK_TEMPORARY_DIRECTORY": str(root), **surroundings}
-    scheduler = _start(
-        ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"], known, root / "scheduler.log"
-    )
-    started = Dask(root, f"tcp://127.0.0.1:{port}", known, scheduler)
+    command = ["scheduler", "--protocol", protocol, "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--dashboard-address", "127.0.0.1:0"]
+    scheduler = _start(command, known, root / "scheduler.log")
+    started = Dask(root, f"{protocol}://127.0.0.1:{port}", known, scheduler)
     try:
         yield started
     finally:

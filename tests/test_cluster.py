@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from exactcopy.cluster import Cluster
 from exactcopy.errors import WorkersUnavailable
@@ -145,10 +146,26 @@ def same_although_killed(clinic: Clinic, cluster: Dask, tmp_path: Path) -> None:
     assert not [name for name in ("Secretname", "SECRET", "2.25.", "study ", ".dcm") if name in told]
 
 
-def test_what_was_read_is_kept_where_the_scheduler_goes(clinic: Clinic, tmp_path: Path) -> None:
+def certified(folder: Path) -> dict[str, str]:
+    """Give Dask's own settings of TLS, as an administrator would write them."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "cert.pem")
+    certs = {f"DASK_DISTRIBUTED__COMM__TLS__{who}__CERT" for who in ("SCHEDULER", "WORKER", "CLIENT")}
+    return {
+        "DASK_DISTRIBUTED__COMM__TLS__CA_FILE": str(folder / "ca.pem"),
+        **dict.fromkeys(certs, str(folder / "cert.pem")),
+    }
+
+
+def test_what_was_read_is_kept_where_the_scheduler_goes(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "dask"
     place.mkdir()
-    with dask(place) as started:
+    for name, value in certified(place).items():
+        monkeypatch.setenv(name, value)
+    with dask(place, "tls") as started:
         started.add("worker", "--no-nanny")
         clinic.settings = f'workers = "{started.address}"'
         process = begin(clinic, "audit", "--format", "json")
@@ -182,6 +199,10 @@ def test_tasks_fail_alone_and_what_a_cluster_lacks_is_said(cluster: Dask, tmp_pa
     assert results.pop("raised") == "code where: it failed. Mend it."
     assert results.pop("nowhere") == (
         "workers: no Dask scheduler answers at tcp://127.0.0.1:9. Start it, or mend the address."
+    )
+    assert results.pop("uncertified") == (
+        "workers: tls://127.0.0.1:9 asks for TLS, and Dask's own settings here name no certificate that can be read."
+        " Set distributed.comm.tls.ca-file and distributed.comm.tls.client.cert."
     )
     assert results.pop("empty") == (
         f"workers: none joined the scheduler at {empty.address}. Start some:"

@@ -330,7 +330,7 @@ def _result(done: bytes) -> Any:
 
 def _connect(address: str) -> "Client":
     try:
-        from distributed import Client
+        from distributed import Client, Security
     except ImportError:
         raise WorkersUnavailable(
             'workers: distributed is not installed. Install it: pip install "exactcopy[dask]"'
@@ -338,16 +338,22 @@ def _connect(address: str) -> "Client":
     # What they would say on stderr is said by us, once.
     for name in ("distributed", "distributed.client"):
         getLogger(name).setLevel(CRITICAL)
+    security = Security()
     try:
-        return Client(address, name="exactcopy", set_as_default=False, timeout=_CONNECT_SECONDS)
+        # Asked before: a client that cannot even begin takes a minute to end.
+        unprotected = security.get_connection_args("client")["ssl_context"] is None
+    except OSError:
+        unprotected = True
+    if unprotected and address.startswith("tls:"):
+        raise WorkersUnavailable(
+            f"workers: {address} asks for TLS, and Dask's own settings here name no certificate that can be read. Set"
+            " distributed.comm.tls.ca-file and distributed.comm.tls.client.cert."
+        )
+    try:
+        return Client(address, name="exactcopy", set_as_default=False, timeout=_CONNECT_SECONDS, security=security)
     except OSError:
         raise WorkersUnavailable(
             f"workers: no Dask scheduler answers at {address}. Start it, or mend the address."
-        ) from None
-    except (TypeError, ValueError, RuntimeError):
-        raise WorkersUnavailable(
-            f"workers: {address} cannot be reached as Dask is set up here. See whether its settings name the files"
-            " for TLS: distributed.comm.tls."
         ) from None
 
 
