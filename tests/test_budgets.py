@@ -296,6 +296,24 @@ def test_an_audit_costs_no_more_than_it_may_test_restores_included(clinic: Clini
     assert found["message"] == "3 files were left unread, so as not to cost more than `max_egress_cost`."
 
 
+@pytest.mark.usefixtures("lean", "forked")
+def test_what_differs_is_read_again_only_as_far_as_that_may_cost(clinic: Clinic, cloud: dict[str, Any]) -> None:
+    for instance in range(2):
+        path = clinic.path("nas", 0, instance)
+        content = bytearray(path.read_bytes())
+        content[-2000] ^= 1
+        path.write_bytes(content)
+    one = size(clinic) / IMAGES / 10**6
+    # A tenth of it is kept for that and for test restores: one image, and not two.
+    said = audit(clinic, Budget(), max_egress_cost=(IMAGES + 1.5) * one, **cloud)
+    assert outcomes(said, "nas") == {"identical": IMAGES - 2, "different": 1, "unverified": 1}
+    [test] = [each for each in said["restore_tests"] if each["backup"] == "nas"]
+    assert (test["restored"], test["not_tested"]) == (0, 5)
+    # The one that was compared is known: there is room for the other now.
+    said = audit(clinic, Budget(), 1, max_egress_cost=(IMAGES + 1.5) * one, **cloud)
+    assert outcomes(said, "nas") == {"identical": IMAGES - 2, "different": 2}
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -1,6 +1,6 @@
 """List, plan, read, match, reconcile: the part of the straight line that an audit and a drift check have in common."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,10 +24,10 @@ from exactcopy.inventory.remembered import remember, save_purged
 from exactcopy.inventory.reported import asked_of_primaries
 from exactcopy.inventory.taking import Advance, Inventory, Step, take_inventory
 from exactcopy.model import Checksum, ReadPolicy, Role, Target
-from exactcopy.pool import Pool, Workers
+from exactcopy.pool import Died, Pool, Result, Task, Workers
 from exactcopy.reconcile.alike import find_alike
 from exactcopy.reconcile.case import Case, open_case
-from exactcopy.reconcile.differences import find_differences
+from exactcopy.reconcile.differences import Pair, find_differences
 from exactcopy.reconcile.facts import find_extras, find_studies
 from exactcopy.reconcile.outcomes import find_outcomes
 from exactcopy.records import Run
@@ -45,6 +45,46 @@ class Compared:
     read_seconds: float
     # How many bytes a test restore may bring back from a backup, where that is limited.
     restorable: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sparing:
+    """Workers that are not given two contents to compare where that would cost too much; these stay unverified.
+
+    `left` is how many bytes may still be read of a backup, and counts down.
+    """
+
+    pool: Workers
+    left: dict[str, int]
+
+    @property
+    def workers(self) -> int:
+        """How many tasks are worked on at once."""
+        return self.pool.workers
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether they may be on other computers than this one."""
+        return self.pool.elsewhere
+
+    def map(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        seconds: int | None = None,
+        at_once: int | None = None,
+    ) -> Iterator[tuple[Task, Result | Died]]:
+        """Yield the results of those tasks that may be done."""
+        return self.pool.map(function, filter(self._affords, tasks), seconds, at_once)
+
+    def _affords(self, task: object) -> bool:
+        if not isinstance(task, Pair) or task.backup.name not in self.left:
+            return True
+        rest = self.left[task.backup.name] - task.backup_copy.size
+        if rest < 0:
+            return False
+        self.left[task.backup.name] = rest
+        return True
 
 
 @contextmanager
@@ -88,7 +128,14 @@ def compare(db: DuckDBPyConnection, pool: Workers, run: Run, step: Step) -> Comp
     )
     find_alike(case, pool)
     known, same = last_differences(run.history)
-    find_differences(case, pool, known, counter(step("Comparing what differs", None, None)), same=same)
+    restorable = {
+        item.target.name: egress - item.read_bytes
+        for item in inventories
+        if (egress := egress_limit(item.target)) is not None
+    }
+    find_differences(
+        case, _Sparing(pool, restorable), known, counter(step("Comparing what differs", None, None)), same=same
+    )
     find_outcomes(case)
     find_studies(case)
     find_extras(case)
@@ -97,11 +144,7 @@ def compare(db: DuckDBPyConnection, pool: Workers, run: Run, step: Step) -> Comp
         inventories=tuple(inventories),
         ledger=ledger,
         read_seconds=seconds,
-        restorable={
-            item.target.name: egress - item.read_bytes
-            for item in inventories
-            if (egress := egress_limit(item.target)) is not None
-        },
+        restorable=restorable,
     )
 
 

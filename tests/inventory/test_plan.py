@@ -107,10 +107,10 @@ def store(tmp_path: Path) -> Simulated:
     return Simulated(tmp_path)
 
 
-months = st.lists(st.floats(min_value=0.01, max_value=35), min_size=5, max_size=8)
+months = st.lists(st.floats(min_value=0.01, max_value=35), min_size=5, max_size=7)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(intervals=months, seed=st.integers(0, 2**32))
 def test_rotation_covers_everything_in_time_whatever_is_added_changed_and_removed(
     intervals: list[float], seed: int
@@ -135,6 +135,34 @@ def test_rotation_covers_everything_in_time_whatever_is_added_changed_and_remove
                 elif chance.random() < 0.1:
                     store.put(file, chance.choice((0, 1, 1000, 10**6)))
             store.put(1000 + store.turn, 1000)
+
+
+@settings(max_examples=4, deadline=None)
+@given(intervals=months, seed=st.integers(0, 2**32), read=st.sampled_from((ReadPolicy.ROTATION, ReadPolicy.ALL)))
+def test_what_a_limit_leaves_is_never_known_by_what_is_too_old_and_comes_in_its_turn(
+    intervals: list[float], seed: int, read: ReadPolicy
+) -> None:
+    chance = random.Random(seed)
+    with TemporaryDirectory() as root:
+        store = Simulated(Path(root), read)
+        for file in range(chance.randint(1, 30)):
+            store.put(file, chance.choice((1, 1000, 10**6)))
+        for days in intervals:
+            limit = Limit(chance.choice((0, 1500, 3 * 10**6)), Problem.OVER_TOTAL)
+            store.audit(days, limit)
+            assert sum(store.files[file][0] for file in store.read) <= limit.size
+            # Each is known by a proof that is young enough, or said to be left.
+            assert store.proofs.keys() | store.problems.keys() == store.files.keys()
+            assert not store.proofs.keys() & store.problems.keys()
+            assert set(store.problems.values()) <= {"over_total"}
+            assert all(store.now - read_at <= REREAD * DAY for read_at in store.proofs.values())
+            never = store.problems.keys() - store.before.keys()
+            again = (store.read & store.before.keys()) - changed(store)
+            assert not never or not again, "what was never read comes first"
+            store.put(1000 + store.turn, 1000)
+        # Without a limit the rest is read, whatever was left.
+        store.audit(1)
+        assert not store.problems
 
 
 def changed(store: Simulated) -> set[int]:

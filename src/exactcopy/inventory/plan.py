@@ -27,7 +27,7 @@ _UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "sop_c
 _LISTED = f"key, size, modified, inode, version, {', '.join(_UIDS)}"
 # When time may be over meanwhile, what was never read is read first, and then what was read longest ago: else the
 # same objects would be read again and again, and others never.
-_BY_AGE = "min(coalesce(read_at, 0)) over (partition by study_instance_uid)"
+_BY_AGE = "min(coalesce(last_read, 0)) over (partition by study_instance_uid)"
 # What an instance of a PACS counts against a limit before its size is known: a CT image.
 _GUESSED_BYTES = 512 * 1024
 _LEFT = ", ".join(literal(problem) for problem in sorted(LEFT))
@@ -85,7 +85,8 @@ def plan_reads(
     finished = folder / "plan.json"
     if finished.exists():
         return Plan(**json.loads(finished.read_text(encoding="utf-8")))
-    carries = _compare(db, target, folder, previous, started, asked, primaries)
+    by_age = bool(limit or target.window or target.until)
+    carries = _compare(db, target, folder, previous, started, asked, primaries, by_age=by_age)
     expired = started - _nanoseconds(target.reread)
     if limit:
         db.execute(
@@ -156,14 +157,14 @@ def foresee(
     For a store that reports checksums this is before its `primaries` are read: what is new there and reports some is
     expected to be cleared by them.
     """
-    _compare(db, target, folder, previous, started, asked, primaries)
+    _compare(db, target, folder, previous, started, asked, primaries, by_age=True)
     awaits = "true"
     if target.read is ReadPolicy.REPORTED:
         seen = f"(select key from {parquet(previous)})" if previous else "(select null::blob)"
         awaits = f"(digests_reported is null or (contradicted and key in {seen}))"
     found = rows(
         db,
-        f"""select case when serves then read_at end,
+        f"""select last_read,
             sum({_cost()} + case when contradicted then size else 0 end)::bigint
             from compared where todo and {awaits} group by 1""",
     )
@@ -199,10 +200,13 @@ def _compare(
     started: int,
     asked: Sequence[Checksum],
     primaries: Sequence[Path],
+    *,
+    by_age: bool,
 ) -> bool:
-    """Fill the table `compared`: what the listing and `previous` say of each object, and which are `todo`.
+    """Fill the view `compared`: what the listing and `previous` say of each object, and which are `todo`.
 
-    Return whether any of `previous` is carried on.
+    Return whether any of `previous` is carried on. Where all is read anew, it still says `by_age` when each was read
+    last: what is left this time is to be read first next time.
     """
     carries = previous is not None and (target.read is not ReadPolicy.ALL or _broke_off(db, previous))
     due = started - _nanoseconds(target.reread - _UNTIL_NEXT_AUDIT)
@@ -215,19 +219,28 @@ def _compare(
     else:
         contradicts, left = "false", ""
     holds_all = f"and coalesce(list_has_all({names('k.digests')}, {names_of(asked)}), false)" if asked else ""
-    source = parquet(previous) if carries and previous else nothing(INVENTORY)
+    known = f"{parquet(previous)} where digest_source in ('read', 'carried')" if previous else ""
+    place = ("key", "size", "modified", "inode", "version")
+    nulls = ", ".join(f"null::{kind} as {name}" for name, kind in INVENTORY.items() if name not in place)
+    if carries:
+        source = f"select *, read_at as last_read from {known}"
+    elif by_age and known:
+        source = f"select {', '.join(place)}, {nulls}, read_at as last_read from {known}"
+    else:
+        source = f"select *, null::bigint as last_read from {nothing(INVENTORY)}"
     db.execute(
         f"""
         create or replace table sides as
         select l.key, coalesce(l.size, k.size) as size, l.modified, l.inode, l.version,
                {", ".join(f"coalesce(k.{name}, l.{name}) as {name}" for name in _UIDS)},
-               k.* exclude (key, size, modified, inode, version, digest_source, problem, {", ".join(_UIDS)}),
+               k.* exclude (key, size, modified, inode, version, digest_source, problem, last_read, {", ".join(_UIDS)}),
                case when k.sha256 is not null then 'carried' end as digest_source,
                coalesce(l.problem, k.problem) as problem, {contradicts} as contradicted,
                l.digests as digests_reported,
                l.problem is null as readable,
-               readable and coalesce(k.read_at <= {started} {holds_all}, false) as serves
-        from listed l left join (select * from {source} where digest_source in ('read', 'carried')) k
+               readable and coalesce(k.read_at <= {started} {holds_all}, false) as serves,
+               case when serves or not {carries} then k.last_read end as last_read
+        from listed l left join ({source}) k
           on k.key = l.key and (l.size is null or k.size = l.size) and k.modified is not distinct from l.modified
          and k.inode is not distinct from l.inode and k.version is not distinct from l.version
         {left}
@@ -336,7 +349,7 @@ def _within(limit: Limit) -> str:
     Room is kept to read all of what contradicts whole: its beginning may show that it has to be.
     """
     return f"""sum({_cost()}) over (
-            partition by contradicted order by case when serves then read_at end nulls first, key)
+            partition by contradicted order by last_read nulls first, key)
         <= {limit.size} - case when contradicted then 0 else coalesce((
             select sum(size + least(size, {HEAD_BYTES})) from compared where todo and contradicted), 0) end"""
 
