@@ -34,6 +34,12 @@ class Dask:
         self.workers[name].kill()
         self.workers.pop(name).wait(20)
 
+    def working(self, name: str) -> list[int]:
+        """Return the processes that a worker without a nanny has started to do tasks."""
+        number = self.workers[name].pid
+        found = [each for task in Path(f"/proc/{number}/task").glob("*/children") for each in task.read_text().split()]
+        return [int(each) for each in found if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
     def stop_scheduler(self) -> None:
         """Kill the scheduler."""
         self.scheduler.kill()

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -158,7 +159,7 @@ def certified(folder: Path) -> dict[str, str]:
     }
 
 
-def test_what_was_read_is_kept_where_the_scheduler_goes(
+def test_what_was_read_is_kept_where_an_audit_is_stopped_or_the_scheduler_goes(
     clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "dask"
@@ -169,7 +170,16 @@ def test_what_was_read_is_kept_where_the_scheduler_goes(
         started.add("worker", "--no-nanny")
         clinic.settings = f'workers = "{started.address}"'
         process = begin(clinic, "audit", "--format", "json")
-        wait_for_parts(clinic, process, 2)
+        wait_for_parts(clinic, process, 1)
+        assert len(started.working("worker")) == 1
+        process.send_signal(signal.SIGINT)
+        assert done(process)[0] == 128 + signal.SIGINT
+        until = time.monotonic() + 20
+        while started.working("worker"):
+            assert time.monotonic() < until, "a task is worked on that nobody waits for"
+            time.sleep(0.05)
+        process = begin(clinic, "audit", "--format", "json")
+        wait_for_parts(clinic, process, 3)
         started.stop_scheduler()
         code, _, said = done(process)
     gone = f"workers: the scheduler at {started.address} is gone. Start it. Then audit again: what was read is kept.\n"

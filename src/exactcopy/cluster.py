@@ -384,16 +384,17 @@ class _Hands:
             hand = self._idle.pop() if self._idle else None
         hand = hand or self._hand(parent)
         pool, folder = hand
-        [(_, done)] = pool.map(_work, [(self.session.probe, payload)], seconds)
-        # One that was killed had no time to clear up.
-        for left in folder.iterdir():
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
-        with self._lock:
-            self._idle.append(hand)
-            over = self._over
-        if over:
-            # It was started once more since.
-            pool.kill()
+        try:
+            [(_, done)] = pool.map(_work, [(self.session.probe, payload)], seconds)
+        finally:
+            # One that was killed had no time to clear up.
+            _empty(folder)
+            with self._lock:
+                self._idle.append(hand)
+                over = self._over
+            if over:
+                # A process that is killed is started once more by its pool.
+                pool.kill()
         return pickle.dumps(done) if isinstance(done, Died) else done
 
     def end(self) -> None:
@@ -417,6 +418,11 @@ class _Hands:
             # Else everything that it is given would seem to have killed it.
             raise ChildProcessError
         return hand
+
+
+def _empty(folder: Path) -> None:
+    for left in folder.iterdir() if folder.exists() else ():
+        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 _here: dict[str, _Hands] = {}
