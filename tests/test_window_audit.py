@@ -170,7 +170,7 @@ def test_a_proof_that_is_not_too_old_stands_where_the_window_left_no_time_to_ren
     clinic = Clinic(tmp_path, backups=())
     clinic.fill(2, 2)
     in_a_folder(clinic, "rotation")
-    # Read again from the 57th day on, too old from the 92nd.
+    # Half of it is to be read again after 60 days; too old it is from the 92nd.
     audit_at(clinic, datetime.now(UTC) - timedelta(days=60))
     clinic.add(7, 0)
     clinic.mirror()
