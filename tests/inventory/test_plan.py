@@ -67,7 +67,7 @@ class Simulated:
         folder, into = self.listed(), self.root / f"inventory {self.turn}"
         plan = plan_reads(self.db, self.target, folder, self.previous, self.now, limit=limit)
         columns = "key, size, modified, inode, version"
-        todo = rows(self.db, f"select {columns} from {parquet(folder, 'todo.parquet')} order by turn, key")
+        todo = rows(self.db, f"select {columns} from {parquet(folder, 'todo.parquet')} order by turn, place, key")
         part = [
             dict(zip(INVENTORY, row, strict=False))
             | (
@@ -325,5 +325,5 @@ def test_a_disk_with_a_head_is_read_in_the_order_of_inodes(store: Simulated) -> 
     ]
     save_rows(store.db, LISTING, listing, folder / "listing-00000.parquet")
     plan_reads(store.db, store.target, folder, None, store.now, in_order=True)
-    todo = rows(store.db, f"select key from {parquet(folder, 'todo.parquet')} order by turn, key")
+    todo = rows(store.db, f"select key from {parquet(folder, 'todo.parquet')} order by turn, place, key")
     assert [key for (key,) in todo] == [b"2", b"3", b"1"]

@@ -14,7 +14,11 @@ from exactcopy.inventory.schema import VERSION
 from exactcopy.pool import cores
 
 # With the program itself 500 MB in all, however many images there are; what takes more is done beside memory.
-_MEMORY = "300MB"
+_MEMORY = "200MB"
+# A group is held in memory until it is written, by each thread.
+_ROW_GROUP = 20_480
+# What is joined with all its columns, or grouped by text, is done for so many rows at a time.
+_SHARE = 1_000_000
 # Each thread needs a share of that.
 _MOST_THREADS = 4
 _SEEN_SECONDS = 90
@@ -37,10 +41,14 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def parquet(folder: Path, pattern: str = "*.parquet") -> str:
-    """Return the SQL table of all files in `folder` that match; its own name is taken literally."""
+def parquet(folder: Path, pattern: str = "*.parquet", *, numbered: bool = False) -> str:
+    """Return the SQL table of all files in `folder` that match; its own name is taken literally.
+
+    `numbered` gives each row its number in its file, as `file_row_number`.
+    """
     # Folders named like `sop=1` are just folders.
-    return f"read_parquet({literal(f'{_plain(folder)}/{pattern}')}, hive_partitioning = false)"
+    shown = ", file_row_number = true" if numbered else ""
+    return f"read_parquet({literal(f'{_plain(folder)}/{pattern}')}, hive_partitioning = false{shown})"
 
 
 def nothing(columns: Mapping[str, str]) -> str:
@@ -58,6 +66,12 @@ def rows(db: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
     return db.execute(sql).fetchall()
 
 
+def shares_of(db: duckdb.DuckDBPyConnection, table: str, column: str) -> list[str]:
+    """Return SQL conditions that part the rows of a table by the hash of a column into shares that memory can hold."""
+    shares = int(row(db, f"select count(*) from {table}")[0]) // _SHARE + 1
+    return [f"hash({column}) % {shares} = {number}" for number in range(shares)] if shares > 1 else ["true"]
+
+
 def save(db: duckdb.DuckDBPyConnection, sql: str, path: Path, values: Sequence[Any] = (), note: str = "") -> None:
     """Write what `sql` gives to the Parquet file `path`, which appears whole or not at all."""
     # A name of its own: where a worker was given up too early, another one writes the same file.
@@ -65,7 +79,8 @@ def save(db: duckdb.DuckDBPyConnection, sql: str, path: Path, values: Sequence[A
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = f"{{'exactcopy.schema': '{VERSION}', note: {literal(note)}}}"
     db.execute(
-        f"copy ({sql}) to {literal(str(partial))} (format parquet, compression zstd, kv_metadata {metadata})",
+        f"copy ({sql}) to {literal(str(partial))} (format parquet, compression zstd,"
+        f" row_group_size {_ROW_GROUP}, kv_metadata {metadata})",
         list(values),
     )
     with partial.open("rb") as written:

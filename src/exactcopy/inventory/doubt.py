@@ -42,15 +42,8 @@ def ask_again(db: DuckDBPyConnection, target: Target, folder: Path, primaries: S
     """
     open_listing(db, folder)
     clear(db, "listed", primaries, 0)
-    longest, first = row(
-        db,
-        """select count(*), min(key) from (
-            select key, differs, row_number() over (order by key)
-                                 - row_number() over (partition by differs order by key) as stretch
-            from (select key, key in (from contradicted) as differs from claims where not gone))
-        where differs group by stretch union all select 0, null order by 1 desc limit 1""",
-    )
-    if longest < _IN_A_ROW:
+    first = _first_of_many(db)
+    if first is None:
         return
     with open_store(target) as store:
         if not isinstance(store, Asked):
@@ -66,6 +59,20 @@ def ask_again(db: DuckDBPyConnection, target: Target, folder: Path, primaries: S
             batch = store.checksums(copies[start : start + _ROWS_AT_A_TIME])
             rows = [(copy.key, written(copy.digests)) for copy in batch]
             save_rows(db, _TOLD, rows, folder / f"told-{number:05}.parquet")
+
+
+def _first_of_many(db: DuckDBPyConnection) -> bytes | None:
+    """Return the first of very many objects in a row, by name, that contradict the primaries; None where few do."""
+    found = db.cursor().execute(
+        "select key, key in (from contradicted) as differs from claims where not gone order by key"
+    )
+    row_of: list[bytes] = []
+    while batch := found.fetchmany(_ROWS_AT_A_TIME):
+        for key, differs in batch:
+            row_of = [*row_of, key] if differs else []
+            if len(row_of) == _IN_A_ROW:
+                return row_of[0]
+    return None
 
 
 def _copies(db: DuckDBPyConnection, which: str, *values: bytes) -> list[Copy]:

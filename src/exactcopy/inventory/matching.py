@@ -12,7 +12,7 @@ from exactcopy.model import OUT_OF_TIME, UNREAD, Problem
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """How many distinct instances a store holds, how many objects stay unread, how many of these nameless.
+    """How many objects of a store are images, how many stay unread, how many of these nameless.
 
     `outside`: links that lead out of the store, to what may be images.
     """
@@ -35,7 +35,7 @@ def match(
     unread = ", ".join(literal(problem) for problem in sorted(UNREAD))
     named = ", ".join(literal(problem) for problem in sorted({*UNREAD, Problem.DELETED}))
     # By the plan, read whole, read whole after their beginning told what they are, and only told by that.
-    kinds = ("known.parquet", "part-*.parquet", "rest-*.parquet", "named.parquet")
+    kinds = ("known-*.parquet", "part-*.parquet", "rest-*.parquet", "named.parquet")
     known = (f"select * from {parquet(folder, kind)}" for kind in kinds if any(folder.glob(kind)))
     db.execute(f"create or replace view found as {' union all by name '.join(known)}")
     if (folder / "kept.parquet").exists():
@@ -67,7 +67,7 @@ def match(
     save(db, joined if sources else "from parts", into / "inventory.parquet")
     found = row(
         db,
-        f"""select count(distinct sop_instance_uid) filter (problem is distinct from 'deleted'),
+        f"""select count(sop_instance_uid) filter (problem is distinct from 'deleted'),
             count(*) filter (problem in ({unread})),
             count(*) filter (problem in ({unread}) and sop_instance_uid is null),
             count(*) filter (problem = 'link_outside') from {parquet(into)}""",

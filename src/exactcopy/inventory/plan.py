@@ -9,7 +9,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from exactcopy.inventory.budget import Limit
-from exactcopy.inventory.database import literal, nothing, parquet, row, rows, save
+from exactcopy.inventory.database import literal, nothing, parquet, row, rows, save, shares_of
 from exactcopy.inventory.doubt import open_listing
 from exactcopy.inventory.reported import clear, names_of
 from exactcopy.inventory.schema import INVENTORY, names
@@ -25,9 +25,6 @@ HEAD_BYTES = 128 * 1024
 _COLUMNS = ", ".join(INVENTORY)
 _UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "sop_class_uid")
 _LISTED = f"key, size, modified, inode, version, {', '.join(_UIDS)}"
-# When time may be over meanwhile, what was never read is read first, and then what was read longest ago: else the
-# same objects would be read again and again, and others never.
-_BY_AGE = "min(coalesce(last_read, 0)) over (partition by study_instance_uid)"
 # What an instance of a PACS counts against a limit before its size is known: a CT image.
 _GUESSED_BYTES = 512 * 1024
 _LEFT = ", ".join(literal(problem) for problem in sorted(LEFT))
@@ -65,7 +62,7 @@ def plan_reads(
     *,
     in_order: bool = False,
 ) -> Plan:
-    """Split the listing in `folder`: todo.parquet is read, heads.parquet identified, known.parquet is known.
+    """Split the listing in `folder`: todo.parquet is read, heads.parquet identified, known-*.parquet are known.
 
     `previous` is the inventory of this same store in the last record, or None; `started` is in nanoseconds
     since 1970. Unless all is read, an object that the listing shows unchanged (size, time, inode, version)
@@ -76,8 +73,8 @@ def plan_reads(
     already stands: the parts that were read belong to it.
 
     An audit after one that left objects unread, because its time was over or by a limit, goes on with what that one
-    began, also where all is read. And since time may be over again, kept.parquet holds those digests that are not too
-    old yet of what is to be read.
+    began, also where all is read. And since time may be over again, kept.parquet holds those digests that are not
+    too old yet of what is to be read.
 
     Objects are read by name, or `in_order` of their inodes: most file systems lay files out much in that order, so that
     a disk with a head moves it one way.
@@ -86,48 +83,58 @@ def plan_reads(
     if finished.exists():
         return Plan(**json.loads(finished.read_text(encoding="utf-8")))
     by_age = bool(limit or target.window or target.until)
-    carries = _compare(db, target, folder, previous, started, asked, primaries, by_age=by_age)
+    carried_from = _compare(db, target, folder, previous, started, asked, primaries, by_age=by_age)
     expired = started - _nanoseconds(target.reread)
-    if limit:
-        db.execute(
-            "create or replace table allowed as"
-            f" select key from (select key, {_within(limit)} as within from compared where todo) where within"
-        )
-    within = "key in (from allowed)" if limit else "true"
-    db.execute(f"create or replace view planned as select *, case when todo then {within} end as within from compared")
+    db.execute(
+        "create or replace view planned as"
+        f" select *, case when todo then {_within(db, limit)} end as within from compared"
+    )
     # A PACS may send an instance in other packaging than it keeps it in, or sent it in before.
     todo = _LISTED.replace("size", "null::bigint as size") if target.kind in PACS else _LISTED
-    age = _BY_AGE if target.window or target.until else "0"
-    turn = f"row_number() over (order by {age}, inode, key)" if in_order else age
-    save(db, f"select {todo}, {turn} as turn from planned where within and not contradicted", folder / "todo.parquet")
-    if carries:
-        kept = f"select {_COLUMNS} from planned where within and serves and read_at > {expired}"
-        save(db, kept, folder / "kept.parquet")
-    known = [f"select {_COLUMNS} from planned where not todo or (not within and serves and read_at > {expired})"]
-    reported_rows = "0"
-    if target.read is ReadPolicy.REPORTED:
-        known.append(f"select {_COLUMNS} from reported")
-        reported_rows = "(select count(*) from reported where digest_source is not null)"
+    # When time may be over meanwhile, what was never read is read first, and then what was read longest ago: else the
+    # same objects would be read again and again, and others never. A study is read whole.
+    age = "coalesce(age, last_read, 0)" if target.window or target.until else "0"
+    place = "inode" if in_order else "0"
+    save(
+        db,
+        f"""select {todo}, {age} as turn, {place} as place from planned
+            left join (select study_instance_uid, min(coalesce(last_read, 0)) as age from planned
+                       where within and not contradicted group by study_instance_uid) using (study_instance_uid)
+            where within and not contradicted""",
+        folder / "todo.parquet",
+    )
+    known = f"(not todo or (not within and serves and read_at > {expired}))"
+    if carried_from:
+        save(db, _carried(carried_from, f"within and serves and read_at > {expired}"), folder / "kept.parquet")
+        save(db, _carried(carried_from, f"{known} and problem is null"), folder / "known-carried.parquet")
+    # What was read once and cannot be now, as an object that lies in cold storage since, keeps what was learned.
+    odd = f"""select {_odd()} from (from planned where {known} and problem is not null) l
+              left join ({carried_from or _nothing_proven()}) k using (row)"""
+    save(db, odd, folder / "known-odd.parquet")
     left_as = limit.problem if limit else Problem.OVER_BUDGET
     over = f"todo and not within and not (serves and read_at > {expired})"
     if limit:
-        known.append(
-            f"""select {_COLUMNS} from (select * replace (null::blob as sha256, null::varchar as digests,
-                null::varchar as digest_source, null::bigint as read_at, {literal(left_as)} as problem) from planned)
-            where key in (select key from planned where {over})"""
-        )
-    save(db, " union all by name ".join(known), folder / "known.parquet")
+        bare = f"select {_LISTED}, {literal(left_as)} as problem from planned where {over}"
+        save(db, f"from {nothing(INVENTORY)} union all by name {bare}", folder / "known-left.parquet")
+    reported_rows = "0"
+    if target.read is ReadPolicy.REPORTED:
+        save(db, f"select {_COLUMNS} from reported", folder / "known-reported.parquet")
+        reported_rows = "(select count(*) from reported where digest_source is not null)"
     objects, size, identified, carried, reported, left, left_bytes = row(
         db,
         f"""select count(*) filter (within and not contradicted),
             coalesce(sum(size) filter (within and not contradicted), 0)::bigint,
             count(*) filter (within and contradicted),
-            count(*) filter (not coalesce(within, false) and serves and problem is null),
+            count(*) filter (not coalesce(within, false) and serves and whole),
             {reported_rows},
             count(*) filter ({over}), coalesce(sum(size) filter ({over}), 0)::bigint from planned""",
     )
     if identified:
-        save(db, f"select {_LISTED}, 0 as turn from planned where within and contradicted", folder / "heads.parquet")
+        save(
+            db,
+            f"select {_LISTED}, 0 as turn, 0 as place from planned where within and contradicted",
+            folder / "heads.parquet",
+        )
     plan = Plan(
         objects=objects,
         bytes=size,
@@ -161,7 +168,7 @@ def foresee(
     awaits = "true"
     if target.read is ReadPolicy.REPORTED:
         seen = f"(select key from {parquet(previous)})" if previous else "(select null::blob)"
-        awaits = f"(digests_reported is null or (contradicted and key in {seen}))"
+        awaits = f"(not tells or (contradicted and key in {seen}))"
     found = rows(
         db,
         f"""select last_read,
@@ -202,81 +209,126 @@ def _compare(
     primaries: Sequence[Path],
     *,
     by_age: bool,
-) -> bool:
+) -> str | None:
     """Fill the view `compared`: what the listing and `previous` say of each object, and which are `todo`.
 
-    Return whether any of `previous` is carried on. Where all is read anew, it still says `by_age` when each was read
-    last: what is left this time is to be read first next time.
+    Return the SQL of the rows of `previous` that may be carried on; None where none are. Where all is read anew, it
+    still says `by_age` when each was read last: what is left this time is to be read first next time.
     """
     carries = previous is not None and (target.read is not ReadPolicy.ALL or _broke_off(db, previous))
     due = started - _nanoseconds(target.reread - _UNTIL_NEXT_AUDIT)
     open_listing(db, folder)
-    if target.read is ReadPolicy.REPORTED:
+    reports = target.read is ReadPolicy.REPORTED
+    if reports:
         clear(db, "listed", primaries, started)
+    holds_all = f"coalesce(list_has_all({names('digests')}, {names_of(asked)}), false)" if asked else "true"
+    carried_from = _proven(previous) if carries and previous else None
+    known = carried_from or (_only_seen(previous) if by_age and previous else _nothing_proven())
+    # Only what decides, and what names an object: whole rows would take three times as much. `row` leads back to them.
+    named = ", ".join(f"coalesce(k.{name}, l.{name}) as {name}" for name in _UIDS)
+    for number, share in enumerate(shares_of(db, "listed", "key")):
         # A PACS has named it already, and sends no part of it.
-        contradicts = "false" if target.kind in PACS else "l.key in (from contradicted)"
-        left = "where l.key not in (select key from reported)"
-    else:
-        contradicts, left = "false", ""
-    holds_all = f"and coalesce(list_has_all({names('k.digests')}, {names_of(asked)}), false)" if asked else ""
-    known = f"{parquet(previous)} where digest_source in ('read', 'carried')" if previous else ""
+        contradicted = (
+            f"(select key from contradicted where {share})" if reports and target.kind not in PACS else "(null)"
+        )
+        cleared = f"anti join (select key from reported where {share}) r using (key)" if reports else ""
+        db.execute(
+            f"""
+            {"insert into sides" if number else "create or replace table sides as"}
+            select l.key, coalesce(l.size, k.size) as size, l.modified, l.inode, l.version, {named}, l.problem,
+                   coalesce(l.key in {contradicted}, false) as contradicted, l.digests is not null as tells,
+                   k.row, k.read_at, l.problem is null as readable,
+                   readable and coalesce(k.read_at <= {started} and k.holds_all, false) as serves,
+                   case when serves or k.row is null then k.last_read end as last_read,
+                   readable and coalesce(k.whole, true) as whole
+            from (select * from listed {cleared} where {share}) l left join (
+                select row, key, size, modified, inode, version, {", ".join(_UIDS)}, read_at, last_read,
+                       {holds_all} as holds_all, problem is null as whole from ({known}) where {share}) k
+              on k.key = l.key and (l.size is null or k.size = l.size) and k.modified is not distinct from l.modified
+             and k.inode is not distinct from l.inode and k.version is not distinct from l.version
+            """
+        )
+    longest_ago = "false"
+    if carried_from and previous and (times := _times(db, previous, target, started)):
+        (all_of_it,) = row(db, f"select coalesce(sum({_cost()}), 0)::bigint from sides where serves")
+        # The middle of an object counts, so that neither the largest nor the last is always or never beyond the share.
+        longest_ago = _among_first(db, "sides", "serves", all_of_it / times, middle=True)
+    db.execute(
+        "create or replace view compared as"
+        f" select *, readable and (not serves or read_at <= {due} or {longest_ago}) as todo from sides"
+    )
+    return carried_from
+
+
+# What was never read, or does not count, comes before all that was.
+_LAST = "coalesce(last_read, -1)"
+
+
+def _among_first(db: DuckDBPyConnection, table: str, which: str, most: float, *, middle: bool = False) -> str:
+    """Return the SQL of being among the first of `which` of a table, as many as cost no more than `most` together.
+
+    The first are those read longest ago, and of those by name. With `middle` the last needs to fit by half only.
+    """
+    total = 0
+    by_age = f"select {_LAST} as last, sum({_cost()})::bigint from {table} where {which} group by 1 order by 1"
+    for last, cost in rows(db, by_age):
+        if total + cost > most:
+            found = db.cursor().execute(
+                f"select key, {_cost()} from {table} where {which} and {_LAST} = {last} order by key"
+            )
+            key = _last_that_fits(found, most - total, middle=middle)
+            same_age = f"{_LAST} = {last} and key <= unhex('{key.hex()}')" if key is not None else "false"
+            return f"({which} and ({_LAST} < {last} or ({same_age})))"
+        total += cost
+    return f"({which})"
+
+
+def _last_that_fits(found: DuckDBPyConnection, most: float, *, middle: bool = False) -> bytes | None:
+    """Return the last of some keys, each with its cost, up to which they cost no more than `most`."""
+    total = 0
+    fits: bytes | None = None
+    before: bytes | None = None
+    while batch := found.fetchmany(10_000):
+        for key, cost in batch:
+            # Two objects may have one name: both, or neither.
+            if key != before:
+                fits, before = before, key
+            if total + (cost / 2 if middle else cost) > most:
+                return fits
+            total += cost
+    return before
+
+
+def _proven(previous: Path) -> str:
+    """Return the SQL of what an inventory proves, each row with its number."""
+    return f"""select *, file_row_number as row, read_at as last_read from {parquet(previous, numbered=True)}
+        where digest_source in ('read', 'carried')"""
+
+
+def _only_seen(previous: Path) -> str:
+    """Return the SQL of the same rows, of which nothing is carried on: they tell when each was read last."""
     place = ("key", "size", "modified", "inode", "version")
     nulls = ", ".join(f"null::{kind} as {name}" for name, kind in INVENTORY.items() if name not in place)
-    if carries:
-        source = f"select *, read_at as last_read from {known}"
-    elif by_age and known:
-        source = f"select {', '.join(place)}, {nulls}, read_at as last_read from {known}"
-    else:
-        source = f"select *, null::bigint as last_read from {nothing(INVENTORY)}"
-    db.execute(
-        f"""
-        create or replace table sides as
-        select l.key, coalesce(l.size, k.size) as size, l.modified, l.inode, l.version,
-               {", ".join(f"coalesce(k.{name}, l.{name}) as {name}" for name in _UIDS)},
-               k.* exclude (key, size, modified, inode, version, digest_source, problem, last_read, {", ".join(_UIDS)}),
-               case when k.sha256 is not null then 'carried' end as digest_source,
-               coalesce(l.problem, k.problem) as problem, {contradicts} as contradicted,
-               l.digests as digests_reported,
-               l.problem is null as readable,
-               readable and coalesce(k.read_at <= {started} {holds_all}, false) as serves,
-               case when serves or not {carries} then k.last_read end as last_read
-        from listed l left join ({source}) k
-          on k.key = l.key and (l.size is null or k.size = l.size) and k.modified is not distinct from l.modified
-         and k.inode is not distinct from l.inode and k.version is not distinct from l.version
-        {left}
-        """
-    )
-    times = _times(db, previous, target, started) if carries and previous else None
-    again = _longest_ago(db, times) if times else "false"
-    db.execute(
-        f"""create or replace view compared as
-            select *, readable and (not serves or read_at <= {due} or {again}) as todo from sides"""
-    )
-    return carries
+    return f"""select {", ".join(place)}, {nulls}, null::bigint as row, last_read from ({_proven(previous)})"""
 
 
-def _longest_ago(db: DuckDBPyConnection, times: int) -> str:
-    """Return the SQL of which objects of `sides` were read longest ago: the share that one of `times` audits reads.
+def _nothing_proven() -> str:
+    return f"select *, null::bigint as row, null::bigint as last_read from {nothing(INVENTORY)}"
 
-    In order of their keys where they were read at the same time. The middle of an object counts, so that neither the
-    largest nor the last is always or never beyond the share.
-    """
-    ages = rows(db, f"select read_at, sum({_cost()})::bigint from sides where serves group by 1 order by 1")
-    rest = sum(size for _, size in ages) / times
-    for read_at, size in ages:
-        if size <= rest:
-            rest -= size
-            continue
-        found = db.execute(
-            f"""select max(key) from (
-                    select key, sum(cost) over (order by key) - cost / 2 as middle
-                    from (select key, {_cost()} as cost from sides where serves and read_at = {read_at}))
-                where middle <= {rest}"""
-        ).fetchone()
-        last = found[0] if found else None
-        exact = f"(read_at = {read_at} and key <= from_hex('{last.hex()}'))" if last is not None else "false"
-        return f"(read_at < {read_at} or {exact})"
-    return "serves"
+
+def _carried(carried_from: str, which: str) -> str:
+    """Return the SQL of the inventory rows that are carried on, of those that are planned."""
+    return f"""select {_COLUMNS} from (
+        select * replace (case when sha256 is not null then 'carried' end as digest_source) from ({carried_from})
+        semi join (select row from planned where {which}) using (row))"""
+
+
+def _odd() -> str:
+    """Return the SQL of an inventory row of a listed object `l` with a problem, and what `k` carries on of it."""
+    listed = {name: f"l.{name}" for name in ("key", "size", "modified", "inode", "version", "problem")}
+    named = {name: f"coalesce(k.{name}, l.{name}) as {name}" for name in _UIDS}
+    carried = {"digest_source": "case when k.sha256 is not null then 'carried' end as digest_source"}
+    return ", ".join((listed | named | carried).get(name, f"k.{name}") for name in INVENTORY)
 
 
 def _times(db: DuckDBPyConnection, previous: Path, target: Target, started: int) -> int | None:
@@ -305,19 +357,27 @@ def plan_rest(db: DuckDBPyConnection, plan: Plan, folder: Path, primaries: Seque
             if any(folder.glob("head-*.parquet"))
             else f"select * from {nothing(INVENTORY)}"
         )
-        sops = " union ".join(f"select sop_instance_uid from {parquet(place)}" for place in primaries) or "select null"
-        within = "true" if plan.limit is None else f"total <= {plan.limit - bytes_read(db, folder)}"
+        sops = " union all ".join(f"select sop_instance_uid from {parquet(place)}" for place in primaries)
         db.execute(
             f"""
-            create or replace table heads as
-            select *, wanted and {within} as whole from (
-                select *, sum(case when wanted then size else 0 end) over (order by key) as total from (
-                    select *, problem is null and sha256 is null
-                        and (study_instance_uid is null or sop_instance_uid is null or sop_instance_uid in ({sops}))
-                        as wanted from ({heads})))
+            create or replace view begun as {heads};
+            create or replace table on_primaries as
+            select distinct sop_instance_uid from ({sops or "select null::varchar as sop_instance_uid"})
+            semi join begun using (sop_instance_uid);
+            create or replace view beginnings as
+            select *, problem is null and sha256 is null
+                and (study_instance_uid is null or sop_instance_uid is null
+                     or sop_instance_uid in (from on_primaries)) as wanted
+            from begun
             """
         )
-        save(db, f"select {_LISTED}, 0 as turn from heads where whole", folder / "rest.parquet")
+        within = "true"
+        if plan.limit is not None:
+            found = db.cursor().execute("select key, size from beginnings where wanted order by key")
+            last = _last_that_fits(found, plan.limit - bytes_read(db, folder))
+            within = f"key <= unhex('{last.hex()}')" if last is not None else "false"
+        db.execute(f"create or replace view heads as select *, wanted and {within} as whole from beginnings")
+        save(db, f"select {_LISTED}, 0 as turn, 0 as place from heads where whole", folder / "rest.parquet")
         # Whose name did not show either may be any instance: nothing can be called missing beside it.
         left = literal(plan.left_as)
         named = f"case when wanted and sop_instance_uid is null then {left} else problem end as problem"
@@ -343,15 +403,20 @@ def _cost() -> str:
     return f"case when contradicted then least(size, {HEAD_BYTES}) else coalesce(size, {_GUESSED_BYTES}) end"
 
 
-def _within(limit: Limit) -> str:
+def _within(db: DuckDBPyConnection, limit: Limit | None) -> str:
     """Return the SQL of what a limit allows to read: what contradicts, what was never read, what was read long ago.
 
     Room is kept to read all of what contradicts whole: its beginning may show that it has to be.
     """
-    return f"""sum({_cost()}) over (
-            partition by contradicted order by last_read nulls first, key)
-        <= {limit.size} - case when contradicted then 0 else coalesce((
-            select sum(size + least(size, {HEAD_BYTES})) from compared where todo and contradicted), 0) end"""
+    if limit is None:
+        return "true"
+    (kept,) = row(
+        db,
+        f"""select coalesce(sum(size + least(size, {HEAD_BYTES})), 0)::bigint
+            from compared where todo and contradicted""",
+    )
+    contradicting = _among_first(db, "compared", "todo and contradicted", limit.size)
+    return f"({contradicting} or {_among_first(db, 'compared', 'todo and not contradicted', limit.size - kept)})"
 
 
 def bytes_read(db: DuckDBPyConnection, folder: Path) -> int:

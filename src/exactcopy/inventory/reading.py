@@ -315,7 +315,9 @@ def _planned(db: "DuckDBPyConnection", todo: Path) -> Iterator[Listed]:
     from exactcopy.inventory.database import parquet
 
     # A cursor of its own: the connection writes parts while this is being read.
-    planned = db.cursor().execute(f"select * exclude (turn) from {parquet(todo.parent, todo.name)} order by turn, key")
+    planned = db.cursor().execute(
+        f"select * exclude (turn, place) from {parquet(todo.parent, todo.name)} order by turn, place, key"
+    )
     while batch := planned.fetchmany(5000):
         yield from batch
 

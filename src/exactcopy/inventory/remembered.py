@@ -32,21 +32,33 @@ def remember(
     held = parquet(before.inventory) if before else nothing(INVENTORY)
     gone = parquet(before.gone.parent, before.gone.name) if before and before.gone else nothing(GONE)
     since = f"{started}::bigint" if absence_shows else "null::bigint"
+    # By UIDs alone first: nearly all is there, and whole rows of it would not fit into memory.
+    db.execute(
+        f"""
+        create or replace view there_now as
+        select sop_instance_uid, study_instance_uid from {parquet(inventory)} where {_THERE};
+        create or replace table just_missed as
+        select distinct sop_instance_uid from (select sop_instance_uid from {held} where {_THERE})
+        anti join there_now using (sop_instance_uid);
+        create or replace table returned as
+        select distinct sop_instance_uid from there_now
+        semi join (select sop_instance_uid from {gone}) g using (sop_instance_uid)
+        """
+    )
     save(
         db,
         f"""
-        with now as (select sop_instance_uid, study_instance_uid from {parquet(inventory)} where {_THERE}),
-        missed as (
-            select {", ".join(GONE)} from {gone} anti join now using (sop_instance_uid)
+        with missed as (
+            select {", ".join(GONE)} from {gone} anti join returned using (sop_instance_uid)
             union all by name
             select distinct on (sop_instance_uid, sha256) {_COLUMNS},
                    {before.started if before else 0}::bigint as last_seen, null::bigint as gone_since,
                    null::boolean as whole
-            from (from {held} where {_THERE}) anti join now using (sop_instance_uid))
+            from (from {held} where {_THERE}) semi join just_missed using (sop_instance_uid))
         select m.* replace (coalesce(m.gone_since, {since}) as gone_since,
                             case when m.gone_since is not null then m.whole
                                  when {absence_shows} then s.study_instance_uid is null end as whole)
-        from missed m left join (select distinct study_instance_uid from now) s
+        from missed m left join (select distinct study_instance_uid from there_now) s
           on s.study_instance_uid = m.study_instance_uid""",
         into,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from exactcopy.digest import SHA256, STRONGEST_FIRST, parse
-from exactcopy.inventory.database import literal, nothing, parquet, rows
+from exactcopy.inventory.database import literal, nothing, parquet, rows, shares_of
 from exactcopy.inventory.schema import INVENTORY, entries, names
 from exactcopy.model import Checksum, Problem
 
@@ -46,40 +46,61 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
     never cleared, whatever is reported of it; what only cannot be read may be. What was deleted stays so: it is
     only told which instance it was.
     """
-    known = " union all by name ".join(f"select * from {parquet(folder)}" for folder in primaries) or (
-        f"select * from {nothing(INVENTORY)}"
-    )
+    # A row of an inventory is told by its place: its number in its file, and which of the primaries that is.
+    known = " union all by name ".join(
+        f"select *, file_row_number * {len(primaries)} + {number} as number from {parquet(folder, numbered=True)}"
+        for number, folder in enumerate(primaries)
+    ) or (f"select *, null::bigint as number from {nothing(INVENTORY)}")
     told = ", ".join(literal(problem) for problem in (Problem.ARCHIVED, Problem.AMBIGUOUS, Problem.DELETED))
     strength = " ".join(f"when '{algorithm}' then {rank}" for rank, algorithm in enumerate(STRONGEST_FIRST))
     db.execute(
         f"""
-        create or replace table contents as
-        select *, row_number() over (order by key) as number from ({known}) where sha256 is not null;
-        create or replace table computed as
-        select name, digest, size, min(number) as number from (
-            select name, digest, size, number from {entries("contents", "size, number")}
-            union all select 'sha256', lower(hex(sha256)), size, number from contents)
-        where name is not null and name <> '' group by name, digest, size;
-        create or replace table claims as
-        select key, size, first(name order by strength, name) as name, first(digest order by strength, name) as digest,
-               coalesce(any_value(problem) = 'deleted', false) as gone
-        from (select *, case split_part(name, '/', 1) {strength} end as strength
-              from {entries(listed, "key, size, problem")}
-              where name in (select distinct name from computed) and (problem is null or problem in ({told})))
-        group by key, size;
+        create or replace view contents as from ({known}) where sha256 is not null;
+        create or replace view computed as
+        select name, digest, size, number from {entries("contents", "size, number")} where name <> ''
+        union all select 'sha256', lower(hex(sha256)), size, number from contents;
+        create or replace table computed_names as select distinct name from computed;
+        create or replace table claims (key blob, size bigint, name varchar, digest varchar, gone boolean);
+        create or replace table cleared (key blob, number bigint);
         create or replace table reported as
-        select l.key, l.size, l.modified, l.inode, l.version, p.study_instance_uid, p.series_instance_uid,
-               p.sop_instance_uid, p.sop_class_uid, p.transfer_syntax_uid, p.modality, p.study_date, p.frames,
-               p.lossy, p.sha256, l.digests, case when not gone then 'reported' end as digest_source,
-               claims.name as algorithm, case when not gone then {started}::bigint end as read_at,
-               case when gone then l.problem else p.problem end as problem
-        from {listed} l join claims using (key)
-        join computed on computed.name = claims.name and computed.digest = claims.digest
-                     and computed.size = claims.size
-        join contents p on p.number = computed.number;
-        create or replace table contradicted as
-        select key from claims anti join reported using (key) where not gone;
+        select {", ".join(INVENTORY)} from {nothing(INVENTORY)}
         """
+    )
+    for share in shares_of(db, listed, "key"):
+        db.execute(
+            f"""
+            insert into claims
+            select key, size, first(name order by strength, name), first(digest order by strength, name),
+                   coalesce(any_value(problem) = 'deleted', false)
+            from (select *, case split_part(name, '/', 1) {strength} end as strength
+                  from {entries(f"{listed} where {share}", "key, size, problem")}
+                  where name in (from computed_names) and (problem is null or problem in ({told})))
+            group by key, size"""
+        )
+    for share in shares_of(db, "contents", "digest"):
+        db.execute(
+            f"""
+            insert into cleared
+            select key, number from (from claims where {share}) join (
+                select name, digest, size, min(number) as number from computed
+                where {share} and name in (select distinct name from claims) group by name, digest, size)
+            using (name, digest, size)"""
+        )
+    for share in shares_of(db, "cleared", "number"):
+        db.execute(
+            f"""
+            insert into reported
+            select l.key, l.size, l.modified, l.inode, l.version, p.study_instance_uid, p.series_instance_uid,
+                   p.sop_instance_uid, p.sop_class_uid, p.transfer_syntax_uid, p.modality, p.study_date, p.frames,
+                   p.lossy, p.sha256, l.digests, case when not gone then 'reported' end as digest_source,
+                   claims.name as algorithm, case when not gone then {started}::bigint end as read_at,
+                   case when gone then l.problem else p.problem end as problem
+            from (from cleared where {share}) c join claims using (key) join {listed} l using (key)
+            join (from contents where {share}) p on p.number = c.number"""
+        )
+    db.execute(
+        """create or replace table contradicted as
+           select key from claims anti join cleared using (key) where not gone"""
     )
 
 

@@ -17,7 +17,7 @@ from exactcopy.pool import Died, Workers
 from exactcopy.reconcile.case import Case, Examined, define_objects, pairs_of, purged_from
 
 # So many objects of all stores together are compared at once: more than fit into memory, and are joined beside it.
-PART_OBJECTS = 20_000_000
+PART_OBJECTS = 10_000_000
 # What is not alike is looked at in shares of so many: the best copy of each is chosen in memory.
 SHARE = 200_000
 _NO_PAIR = """select null::varchar as primary_store, null::varchar as backup, null::varchar as sop,
