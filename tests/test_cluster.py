@@ -166,6 +166,7 @@ def test_what_was_read_is_kept_where_an_audit_is_stopped_or_the_scheduler_goes(
     place.mkdir()
     for name, value in certified(place).items():
         monkeypatch.setenv(name, value)
+    clinic.stores["pacs"] = 'max_rate = "400KB"'
     with dask(place, "tls") as started:
         started.add("worker", "--no-nanny")
         clinic.settings = f'workers = "{started.address}"'
@@ -180,19 +181,25 @@ def test_what_was_read_is_kept_where_an_audit_is_stopped_or_the_scheduler_goes(
             time.sleep(0.05)
         process = begin(clinic, "audit", "--format", "json")
         wait_for_parts(clinic, process, 3)
+        started.kill("worker")
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"workers: none is left at {started.address}. Waiting for another one.\n"
+        kept = parts(clinic)
+        started.add("another", "--no-nanny")
+        wait_for_parts(clinic, process, len(kept) + 1)
         started.stop_scheduler()
         code, _, said = done(process)
     gone = f"workers: the scheduler at {started.address} is gone. Start it. Then audit again: what was read is kept.\n"
     assert (code, said) == (2, gone)
     assert not (clinic.root / ".exactcopy" / "scratch").exists()
-    kept = {part: part.stat().st_mtime_ns for part in parts(clinic)}
-    assert kept
+    written = {part: part.stat().st_mtime_ns for part in parts(clinic)}
+    assert written.keys() > set(kept)
     # By itself, this computer goes on from there.
     clinic.settings = ""
     process = begin(clinic, "audit", "--format", "json")
     while process.poll() is None and not list(clinic.root.glob(".exactcopy/unfinished/*/stores/nas/listing.json")):
         time.sleep(0.01)
-    assert {part: part.stat().st_mtime_ns for part in parts(clinic) if part in kept} == kept
+    assert {part: part.stat().st_mtime_ns for part in parts(clinic) if part in written} == written
     code, printed, said = done(process)
     assert code == 1, said
     assert outcomes(json.loads(printed), "nas") == {"identical": 58, "different": 1, "missing": 1}

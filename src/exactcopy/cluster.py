@@ -42,6 +42,7 @@ _PATIENCE_SECONDS = 30 * 60
 _SHOWS_SECONDS = 90
 _LOOK_SECONDS = 5.0
 _FETCH_SECONDS = 60
+_PAUSES = (0.5, 2.0, 10.0)
 # One that lost its worker so often while nothing else was done has done that.
 _MOST_LOST = 2
 
@@ -255,19 +256,21 @@ class Cluster:
         until = monotonic() + 2 * _CONNECT_SECONDS
         while self._client.status != "running":
             if self._client.status == "closed" or monotonic() > until:
-                raise WorkersUnavailable(f"workers: the scheduler at {self.address} is gone. Start it. {_GOES_ON}")
+                raise self._gone()
             sleep(0.1)
 
     def _asked(self, question: Callable[[], Any]) -> Any:
         """Return what the scheduler answers."""
-        self._connected()
-        try:
-            return question()
-        except Exception:  # noqa: BLE001 - whatever it is, the scheduler did not answer
-            # Until a lost connection shows.
-            sleep(0.5)
+        for pause in _PAUSES:
             self._connected()
-            return question()
+            with suppress(Exception):
+                return question()
+            # Until a lost connection shows.
+            sleep(pause)
+        raise self._gone()
+
+    def _gone(self) -> WorkersUnavailable:
+        return WorkersUnavailable(f"workers: the scheduler at {self.address} is gone. Start it. {_GOES_ON}")
 
     def _wait_for_workers(self) -> None:
         try:
