@@ -21,7 +21,7 @@ from exactcopy.model import UNSIZED, Answer, Copy, Gap, Problem, ReadPolicy, Saf
 from exactcopy.records import shown_key, write_whole
 from exactcopy.stores import PACS, Asked, Counted, Safeguards, Store, open_store
 
-_ROWS_AT_A_TIME = 50_000
+_ROWS_AT_A_TIME = 20_000
 _ITEMS_AT_A_TIME = 1000
 # A page takes a tenth of a second and more to come from a cloud, and a hundredth to be read.
 _AT_ONCE = 8

@@ -40,7 +40,7 @@ _MOST_CHUNK_BYTES = 512 * 1024 * 1024
 _LEAST_CHUNK_BYTES = 8 * 1024 * 1024
 _SHARE_OF_REST = 6
 # A part is written when it holds so many rows or has been waiting for so long: what a kill can cost.
-_PART_ROWS = 50_000
+_PART_ROWS = 20_000
 _PART_SECONDS = 5.0
 _TRIES = 3
 # Workers elsewhere write the parts. A group is one: what is done again where its worker is lost. There are so many of
