@@ -1,6 +1,6 @@
 """What every instance of a primary is on one backup: one row, one outcome."""
 
-from exactcopy.inventory.database import literal
+from exactcopy.inventory.database import literal, row
 from exactcopy.model import Outcome
 from exactcopy.reconcile.alike import shares_of_rest
 from exactcopy.reconcile.case import SETTLED, Case, Examined, purged_from
@@ -196,11 +196,14 @@ def _tell_which_side_changed(case: Case) -> None:
 
     That other stores agree with one side is a hint and no proof: a mirror copies a change within a day.
     """
+    differing = "outcome in ('altered', 'different', 'unreadable')"
+    if not row(case.db, f"select count(*) from unlike where {differing}")[0]:
+        return
     case.db.execute(
-        """
+        f"""
         create or replace table suspects as
         select primary_store, backup, sop, primary_sha256, backup_sha256, primary_damaged, backup_damaged
-        from unlike where outcome in ('altered', 'different', 'unreadable');
+        from unlike where {differing};
         create or replace table baseline as
         select distinct store, sop, sha256 from before semi join suspects using (sop) where sha256 is not null;
         create or replace table elsewhere as
