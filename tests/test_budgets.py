@@ -368,3 +368,15 @@ def test_a_plan_says_what_hours_and_dollars_leave(clinic: Clinic, cloud: dict[st
     little = planned(clinic, Budget(max_hours=1e-7), **cloud)[-1]
     assert "GB are left to the next audits, which read it first" in little
     assert "What is not read counts as not checked." in little
+
+
+@in_this_process
+def test_what_was_not_examined_is_no_backup_that_cannot_be_restored(clinic: Clinic) -> None:
+    said = audit(clinic, Budget(max_read=size(clinic)))
+    assert outcomes(said, "nas") == {"unknown": IMAGES}
+    [asked] = [each for each in said["checks"] if (each["check"], each["target"]) == ("restore-was-tested", "nas")]
+    assert (asked["status"], asked["reason"]) == (
+        "not_checked",
+        "No study of nas was examined whole, so none could be drawn for a test restore.",
+    )
+    assert not said["complete"]

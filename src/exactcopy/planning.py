@@ -234,12 +234,17 @@ def _hours(target: Target, forecast: Forecast) -> str:
 
 
 def _rate(target: Target, history: History) -> float | None:
-    """Return the bytes a second at which the last audit that read this store did so."""
-    for record in history.records:
-        for store in record.audit["stores"]:
-            if store["name"] == target.name and store.get("read_rate"):
-                return float(store["read_rate"])
-    return None
+    """Return the bytes a second at which that one of the last twelve audits read this store that read most of it.
+
+    What takes a second and reads a file tells nothing of a rate.
+    """
+    known = [
+        (store["read_bytes"], float(store["read_rate"]))
+        for record in history.records[:12]
+        for store in record.audit["stores"]
+        if store["name"] == target.name and store.get("read_rate")
+    ]
+    return max(known)[1] if known else None
 
 
 def _restores(config: Config, history: History) -> Iterator[str]:

@@ -40,6 +40,9 @@ def restore_was_tested(evidence: Evidence, backup: StoreFacts) -> Result:
         return not_checked(f"{untested} of {backup.name} could not be tested: {_untested(restore)}.")
     if not any(pair.studies["total"] for pair in pairs_of(evidence, backup)):
         return not_checked(f"No primary that {backup.name} covers was examined, so there was nothing to draw from.")
+    if restore.left_out_why.get("not_checked"):
+        # Whether they are whole there is not known, so neither is whether there was nothing to draw from.
+        return not_checked(f"No study of {backup.name} was examined whole, so none could be drawn for a test restore.")
     return finding(
         Severity.CRITICAL,
         1,
