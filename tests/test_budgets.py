@@ -77,7 +77,7 @@ def test_the_primary_is_read_before_its_backups_and_the_rest_first_next_time(cli
     assert sources(clinic, "usb") == {"over_total": 12}
     assert outcomes(first, "nas") == {"identical": 6, "unknown": 6}
     assert outcomes(first, "usb") == {"unknown": IMAGES}
-    assert (first["complete"], first["conclusion"]) == (False, "exceptions noted")
+    assert (first["complete"], first["conclusion"]) == (False, "incomplete")
     assert reasons(first) == {"nas": "limit_met", "usb": "limit_met"}
     assert "usb: a limit was met before all of it was read (--max-read)" in [x["text"] for x in first["not_examined"]]
     [found] = [each for each in first["findings"] if (each["check"], each["target"]) == ("store-examined", "usb")]
