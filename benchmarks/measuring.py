@@ -11,10 +11,11 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from time import perf_counter
 
+from benchmarks import STEP
+
 _ROOT = Path(__file__).parents[1]
 # Stands in a command for a folder that is there while it runs.
 WORK = "{work}"
-STEP = "step: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

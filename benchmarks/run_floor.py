@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from time import perf_counter
 
-from benchmarks.measuring import STEP
+from benchmarks import STEP
 
 # What was fastest: larger buffers fall out of the processor's cache.
 _BUFFER = 64 * 1024

@@ -1,14 +1,14 @@
-"""Inventories, from listing to finished tables: `python -m benchmarks.run_inventory WORKERS WORK FOLDER...`.
+"""Inventories, from listing to finished tables: `python -m benchmarks.run_inventory WORKERS WORK PREVIOUS FOLDER...`.
 
-With `--previous INVENTORY` the last folder is audited again by rotation, after the audit that gave this inventory.
+`PREVIOUS` is the inventory that an earlier audit by rotation gave of the one folder, or "-" where there was none.
 """
 
-import argparse
+import sys
 from functools import partial
 from pathlib import Path
 from time import perf_counter, time_ns
 
-from benchmarks.measuring import STEP
+from benchmarks import STEP
 
 
 def inventories(folders: list[Path], workers: int, work: Path, previous: Path | None) -> float:
@@ -58,15 +58,10 @@ def inventories(folders: list[Path], workers: int, work: Path, previous: Path | 
 
 
 def main() -> None:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(prog="benchmarks.run_inventory", description=__doc__)
-    parser.add_argument("workers", type=int)
-    parser.add_argument("work", type=Path)
-    parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--previous", type=Path)
-    options = parser.parse_args()
-    seconds = inventories(options.folders, options.workers, options.work, options.previous)
-    print(f"{STEP}{seconds}")
+    """Read the command line."""
+    workers, work, previous, *folders = sys.argv[1:]
+    earlier = None if previous == "-" else Path(previous)
+    print(f"{STEP}{inventories([Path(folder) for folder in folders], int(workers), Path(work), earlier)}")
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def _measure_archive(
     if name == "CT":
         shutil.rmtree(kept, ignore_errors=True)
         measure(_inventory(workers, str(kept), files))
-        commands[_AGAIN] = [*_inventory(workers, WORK, files), "--previous", str(kept / "inventory-0")]
+        commands[_AGAIN] = _inventory(workers, WORK, files, previous=str(kept / "inventory-0"))
         commands[_CHECK] = _check(files, copy, workers)
     slow = (_PYDICOM, _HASHDEEP, _BOTH, _DOWNLOAD, _CHECK)
     print(f"Measuring on {name}", file=sys.stderr)
@@ -139,8 +139,8 @@ def _measure_archive(
     return runs, f"{count:,} files, {total / 1e6:,.0f} MB"
 
 
-def _inventory(workers: int, work: str, *folders: Path) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.run_inventory", str(workers), work, *map(str, folders)]
+def _inventory(workers: int, work: str, *folders: Path, previous: str = "-") -> list[str]:
+    return [sys.executable, "-m", "benchmarks.run_inventory", str(workers), work, previous, *map(str, folders)]
 
 
 def _check(files: Path, copy: Path, workers: int) -> list[str]:

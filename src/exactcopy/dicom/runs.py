@@ -27,6 +27,8 @@ class Run:
     misses: int = 0
     seen: bytes = b""
     values: dict[int, bytes] = field(default_factory=dict)
+    # The one that was passed right after it.
+    follower: "Run | None" = None
 
     def fits(self, data: bytes) -> bool:
         """Say whether `data` is laid out like this; then `values` are those of its wanted elements."""

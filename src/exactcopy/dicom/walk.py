@@ -235,7 +235,7 @@ class Walker:
         """Pass top-level elements which name their VR."""
         encoding, values = self.encoding, self.values
         head, short_vrs, wanted = encoding.head, encoding.short_vrs, encoding.wanted
-        runs, wait = RUNS[encoding.name], 0
+        runs, wait, before = RUNS[encoding.name], 0, None
         size = len(buf)
         last = size - 8
         for _ in self.budget:
@@ -248,17 +248,16 @@ class Walker:
                 run = runs.get(tag)
                 if run is None or run.misses == MOST_MISSES:
                     run = learn(runs, encoding, buf, pos)
-                end = pos + run.size
-                if end <= size:
-                    data = bytes(buf[pos:end])
-                    if (data == run.seen or run.fits(data)) and self._afford(run):
-                        if run.wanted:
-                            values.update(run.values)
-                        pos = end
-                        continue
+                passed, after = self._pass(run, buf, pos)
+                if passed is not None:
+                    if before is not None:
+                        before.follower = run
+                    before, pos = passed, after
+                    continue
                 if run.size < sys.maxsize:
                     run.misses += 1
                     wait = RUN - 1
+            before = None
             if tag in wanted:
                 known, expected = wanted[tag]
                 if vr != expected or length > MOST_WANTED_BYTES:
@@ -287,12 +286,27 @@ class Walker:
         self.too_many = True
         return self._stop(buf)
 
-    def _afford(self, run: Run) -> bool:
-        """Take a run that fits from the budget, if that still allows all of it."""
-        if length_hint(self.budget) < len(run.heads):
-            return False
-        next(islice(self.budget, len(run.heads) - 2, None), None)
-        return True
+    def _pass(self, run: Run, buf: Buffer, pos: int) -> tuple[Run | None, int]:
+        """Pass a run and those that followed it before, as long as they fit and the budget allows all of each.
+
+        Return the last of them, if there is one, and where it ends.
+        """
+        size, left, taken, last = len(buf), length_hint(self.budget), 0, None
+        follower: Run | None = run
+        while follower is not None and pos + follower.size <= size and left - taken >= len(follower.heads):
+            data = bytes(buf[pos : pos + follower.size])
+            if data != follower.seen and not follower.fits(data):
+                break
+            if follower.wanted:
+                self.values.update(follower.values)
+            last = follower
+            taken += len(last.heads)
+            pos += last.size
+            follower = last.follower
+        if last is not None:
+            # Who called took one already.
+            next(islice(self.budget, taken - 2, None), None)
+        return last, pos
 
     def _odd(self, buf: Buffer, pos: int, known: int, vr: int) -> int:
         """Pass a wanted element that is not of its usual VR, or enter the pixel data or trailing zeros."""
@@ -340,7 +354,7 @@ class Walker:
         """Pass top-level elements which do not name their VR."""
         encoding, values = self.encoding, self.values
         pair, wanted = encoding.pair, encoding.wanted
-        runs, wait = RUNS[encoding.name], 0
+        runs, wait, before = RUNS[encoding.name], 0, None
         size = len(buf)
         last = size - 8
         for _ in self.budget:
@@ -353,17 +367,16 @@ class Walker:
                 run = runs.get(tag)
                 if run is None or run.misses == MOST_MISSES:
                     run = learn(runs, encoding, buf, pos)
-                end = pos + run.size
-                if end <= size:
-                    data = bytes(buf[pos:end])
-                    if (data == run.seen or run.fits(data)) and self._afford(run):
-                        if run.wanted:
-                            values.update(run.values)
-                        pos = end
-                        continue
+                passed, after = self._pass(run, buf, pos)
+                if passed is not None:
+                    if before is not None:
+                        before.follower = run
+                    before, pos = passed, after
+                    continue
                 if run.size < sys.maxsize:
                     run.misses += 1
                     wait = RUN - 1
+            before = None
             value = pos + 8
             if tag in wanted:
                 known = wanted[tag][0]
