@@ -21,12 +21,17 @@ def inventories(folders: list[Path], workers: int, work: Path, previous: Path | 
     del reading
 
     with Pool(workers, partial(import_kinds, ["folder"])) as pool:
-        from exactcopy.inventory.database import database
+        from exactcopy.inventory.database import database, parquet, row
         from exactcopy.inventory.taking import take_inventory
         from exactcopy.model import ReadPolicy, Role, Target
         from exactcopy.tokens import Ledger
 
         db = database(work)
+        started = time_ns()
+        if previous:
+            # So soon after the earlier audit the share of the oldest is nothing.
+            (read_at,) = row(db, f"select max(read_at) from {parquet(previous)}")
+            started = read_at + 1
         began = perf_counter()
         for number, folder in enumerate(folders):
             target = Target(
@@ -46,7 +51,7 @@ def inventories(folders: list[Path], workers: int, work: Path, previous: Path | 
                 lambda *_: previous,
                 [],
                 (),
-                time_ns(),
+                started,
                 Ledger(folder=work / "tokens"),
                 lambda *_: lambda *_: None,
             )

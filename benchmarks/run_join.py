@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks.measuring import STEP
+from benchmarks import STEP
 
 _PRIMARY, _BACKUP = "pacs", "drive"
 _STARTED = 1_764_000_000 * 10**9
