@@ -17,7 +17,7 @@ from exactcopy.errors import ExactCopyError
 from exactcopy.inventory.database import database, row, rows
 from exactcopy.model import Role
 from exactcopy.pool import Died, Pool
-from exactcopy.reconcile import alike, case
+from exactcopy.reconcile import alike, case, outcomes
 from exactcopy.reconcile.alike import find_alike
 from exactcopy.reconcile.case import Case, Examined, open_case
 from exactcopy.reconcile.facts import LastKnown, compare_facts, contents_of, find_extras, find_studies
@@ -86,8 +86,8 @@ def compared(
         find_alike(opened, pool)
         if closely:
             db.execute(
-                "insert into rest select primary_store, backup, sop from few_paired where same;"
-                "update few_paired set same = false"
+                "insert into rest select primary_store, backup, sop, true, true from few_paired where same;"
+                "update few_paired set same = false; update rest set several = true, there = true"
             )
         db.execute("create table differences (primary_sha256 blob, backup_sha256 blob, outcome varchar,"
                    " elements varchar)")  # fmt: skip
@@ -178,7 +178,8 @@ def test_a_large_archive_is_compared_in_parts_as_a_small_one_is_at_once(
     with compared(tmp_path, stores) as small:
         expected = said(small, tmp_path)
     monkeypatch.setattr(case, "_FEW_ROWS", 10)
-    monkeypatch.setattr(alike, "SHARE", 7)
+    monkeypatch.setattr(outcomes, "AT_ONCE", 7)
+    monkeypatch.setattr(outcomes, "SEVERAL_AT_ONCE", 3)
     with Pool(1) as pool:
         monkeypatch.setattr(alike, "PART_OBJECTS", -(-sum(map(len, held)) // parts))
         with compared(tmp_path, stores, pool) as large:

@@ -14,7 +14,10 @@ from exactcopy.inventory.schema import VERSION
 from exactcopy.pool import cores
 
 # With the program itself 500 MB in all, however many images there are; what takes more is done beside memory.
-_MEMORY = "200MB"
+_MEMORY = 200_000_000
+# What is taken for each instance that has to be told of, and of the computer's memory at most.
+_EACH_EXCEPTION = 300
+_MOST_OF_COMPUTER = 0.5
 # A group is held in memory until it is written, by each thread.
 _ROW_GROUP = 20_480
 # What is joined with all its columns, or grouped by text, is done for so many rows at a time.
@@ -28,12 +31,30 @@ def database(spill: Path) -> duckdb.DuckDBPyConnection:
     """Return a fresh in-memory database that spills to the folder `spill` rather than grow."""
     spill.mkdir(parents=True, exist_ok=True)
     db = duckdb.connect()
-    db.execute(
-        f"set memory_limit = '{_MEMORY}'; set threads = {min(cores(), _MOST_THREADS)};"
-        f" set temp_directory = {literal(str(spill))}"
-    )
+    db.execute(f"set threads = {min(cores(), _MOST_THREADS)}; set temp_directory = {literal(str(spill))}")
+    _limit(db, _MEMORY)
     db.execute("set preserve_insertion_order = false; set enable_progress_bar = false; set TimeZone = 'UTC'")
     return db
+
+
+def allow(db: duckdb.DuckDBPyConnection, exceptions: int) -> None:
+    """Allow as much memory as so many exceptions take: instances that are missing, other, lost or nowhere else.
+
+    Of what is sound none is held; of these each is joined, sorted and told with its names and keys.
+    """
+    held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    wanted = min(_MEMORY + exceptions * _EACH_EXCEPTION, int(held * _MOST_OF_COMPUTER))
+    if wanted > _allowed(db):
+        _limit(db, wanted)
+
+
+def _allowed(db: duckdb.DuckDBPyConnection) -> float:
+    number, unit = row(db, "select current_setting('memory_limit')")[0].split()
+    return float(number) * 1024 ** ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit)
+
+
+def _limit(db: duckdb.DuckDBPyConnection, size: int) -> None:
+    db.execute(f"set memory_limit = '{size // 1_000_000}MB'")
 
 
 def literal(text: str) -> str:

@@ -205,7 +205,9 @@ def _absent_work(case: Case, labels: Mapping[str, str]) -> Iterator[tuple[object
 
 def _work(case: Case, store: Examined, labels: Mapping[str, str]) -> Iterator[tuple[object, ...]]:
     select = _backup_work(case, store) if store in case.backups else _primary_work(case, store)
-    found = case.db.cursor().execute(f"select * from ({select}) order by study, sop, what, key_of_copy")
+    # First joined, then sorted: of millions of rows both at once do not fit into memory.
+    case.db.execute(f"create or replace table work as {select}")
+    found = case.db.cursor().execute("from work order by study, sop, what, key_of_copy")
     while batch := found.fetchmany(1000):
         for (
             what,

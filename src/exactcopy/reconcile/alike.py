@@ -11,15 +11,13 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from exactcopy.errors import ExactCopyError
-from exactcopy.inventory.database import database, literal, parquet, row, save, see
+from exactcopy.inventory.database import allow, database, literal, parquet, row, save, see
 from exactcopy.model import Outcome
 from exactcopy.pool import Died, Workers
 from exactcopy.reconcile.case import Case, Examined, define_objects, pairs_of, purged_from
 
 # So many objects of all stores together are compared at once: more than fit into memory, and are joined beside it.
 PART_OBJECTS = 10_000_000
-# What is not alike is looked at in shares of so many: the best copy of each is chosen in memory.
-SHARE = 200_000
 _NO_PAIR = """select null::varchar as primary_store, null::varchar as backup, null::varchar as sop,
     null::varchar as study, false as same, null::bigint as read_at, null::bigint as copied, null::bigint as size,
     null::bigint as day, false as primary_damaged, false as backup_damaged, null::varchar as reported where false"""
@@ -58,20 +56,38 @@ def find_alike(case: Case, pool: Workers | None = None) -> None:
         f"""
         create or replace view alike as
         select * exclude (same), {literal(Outcome.IDENTICAL)} as outcome from paired where same;
-        create or replace table rest as
-        select distinct primary_store, backup, sop from (
-            select primary_store, backup, sop from paired where not same
-            {"".join(f" union all {several}" for several in _several_on_primaries(case.stores))})
+        create or replace table rest (
+            primary_store varchar, backup varchar, sop varchar, several boolean, there boolean)
         """
     )
+    for primary, backup in _pairs(case.stores):
+        ours, theirs = literal(primary), literal(backup)
+        db.execute(
+            f"""
+            create or replace table unmatched as
+            select sop from paired where not same and primary_store = {ours} and backup = {theirs}
+            union all select sop from twice where store = {ours};
+            insert into rest
+            select {ours}, {theirs}, u.sop, t.sop is not null, o.sop is not null from unmatched u
+            left join (select distinct sop from twice where store in ({ours}, {theirs})) t using (sop)
+            left join (select distinct sop from (select sop from objects where store = {theirs})
+                       semi join unmatched using (sop)) o using (sop)
+            """
+        )
+    (count,) = row(db, "select count(*) from rest")
+    allow(db, count)
 
 
-def shares_of_rest(case: Case, primary: str, backup: str) -> list[str]:
-    """Return the SQL of the instances (sop) of `rest` of one pair, in shares that are small enough to be sorted out."""
-    of_pair = f"select sop from rest where primary_store = {literal(primary)} and backup = {literal(backup)}"
-    (count,) = row(case.db, f"select count(*) from ({of_pair})")
-    shares = -(-count // SHARE)
-    return [f"{of_pair} and hash(sop) % {shares} = {share}" for share in range(shares)]
+def shares_of_rest(case: Case, primary: str, backup: str, which: str, most: int) -> list[str]:
+    """Return the SQL of the instances (sop) of `rest` of one pair of `which`, in shares of about `most`.
+
+    `several` tells those of which either side holds more than one object, `there` those of which the backup holds any.
+    """
+    held = f"""select sop from rest
+        where primary_store = {literal(primary)} and backup = {literal(backup)} and {which}"""
+    (count,) = row(case.db, f"select count(*) from ({held})")
+    shares = -(-count // most)
+    return [f"{held} and hash(sop) % {shares} = {share}" for share in range(shares)]
 
 
 def compare_part(part: Part) -> list[Path]:
@@ -141,13 +157,6 @@ def _paired(stores: Sequence[Examined]) -> list[str]:
         left join (select sop, sha256, read_at, modified, size, study_date, damaged, digest_source, algorithm
                    from objects anti join (select sop from twice where store = {literal(backup)}) using (sop)
                    where store = {literal(backup)} and sop is not null) b on b.sop = p.sop and b.sha256 = p.sha256"""
-        for primary, backup in _pairs(stores)
-    ]
-
-
-def _several_on_primaries(stores: Sequence[Examined]) -> list[str]:
-    return [
-        f"select {literal(primary)}, {literal(backup)}, sop from twice where store = {literal(primary)}"
         for primary, backup in _pairs(stores)
     ]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from exactcopy.inventory.database import literal, rows
+from exactcopy.inventory.database import literal, rows, shares_of
 from exactcopy.model import Problem, Role
 from exactcopy.reconcile.case import PURGED, Case, Examined
 from exactcopy.results import MassChange, StoreFacts
@@ -54,26 +54,37 @@ def find_changes(case: Case, facts: Sequence[StoreFacts], known: Mapping[str, in
 
 
 def _find(case: Case, compared: Sequence[Examined]) -> None:
-    names = ", ".join(literal(store.target.name) for store in compared)
-    whole = ", ".join(literal(store.target.name) for store in compared if store.absence_shows) or "null"
+    for store in compared:
+        name = literal(store.target.name)
+        case.db.execute(
+            f"""
+            create or replace view store_before as
+            select store, study, sop, sha256, content from before where store = {name} and {_SOUND};
+            create or replace view store_now as
+            select store, sop, sha256, content from objects where store = {name} and sop is not null
+            """
+        )
+        for share in shares_of(case.db, "store_before", "sop"):
+            # Nearly all are as they were: a hash of 64 bits tells, before anything is joined by its UID.
+            case.db.execute(
+                f"""
+                create or replace table moved as
+                select distinct sop from (from store_before where {share}) b
+                anti join (select hash(sop, sha256) as same from store_now where {share}) n
+                on n.same = hash(b.sop, b.sha256);
+                insert into changes
+                select {name}, min(was.study), sop, case when count(now.sop) = 0 then 'gone' else 'changed' end
+                from (from store_before semi join moved using (sop)) was
+                left join (from store_now semi join moved using (sop)) now using (sop) group by sop
+                having not coalesce(bool_or(now.sop is not null and (
+                               now.sha256 is null or now.sha256 = was.sha256
+                               or coalesce(now.content = was.content, false))), false)
+                   and (count(now.sop) > 0 or {store.absence_shows})
+                """
+            )
     backups = ", ".join(literal(store.target.name) for store in compared if store.target.role is Role.BACKUP) or "null"
-    # Nearly all are as they were: a hash of 64 bits tells, before anything is joined by its UID.
     case.db.execute(
         f"""
-        create or replace table moved as
-        select store, study, sop, sha256, content from before b
-        anti join (select hash(store, sop, sha256) as same from objects) o on o.same = hash(b.store, b.sop, b.sha256)
-        where {_SOUND} and store in ({names});
-        create or replace table was as
-        select store, study, sop, sha256, content from before semi join moved using (store, sop) where {_SOUND};
-        create or replace table now as
-        select store, sop, sha256, content from objects semi join moved using (store, sop);
-        insert into changes
-        select store, min(was.study), sop, case when count(now.sop) = 0 then 'gone' else 'changed' end
-        from was left join now using (store, sop) group by store, sop
-        having not coalesce(bool_or(now.sop is not null and (now.sha256 is null or now.sha256 = was.sha256
-                                                            or coalesce(now.content = was.content, false))), false)
-           and (count(now.sop) > 0 or store in ({whole}));
         create or replace table mended as
         select o.backup as store, o.sop from outcomes o semi join changes c on c.store = o.backup and c.sop = o.sop
         where o.outcome in ('identical', 'equivalent');

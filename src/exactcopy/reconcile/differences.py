@@ -21,6 +21,8 @@ from exactcopy.stores.bounded import readers, share
 _COMPARABLE_BYTES = 1 << 29
 # A pair takes seconds; a decoder that hangs on a damaged image takes forever.
 _LONGEST = 15 * 60
+# So many instances are looked through at once for pairs that differ.
+_AT_ONCE = 20_000
 _TOO_LARGE = Difference(outcome=Outcome.DIFFERENT, elements=("too large to compare element by element",))
 
 
@@ -60,6 +62,10 @@ def find_differences(
             "insert into differences values (?, ?, ?, ?)",
             [pair.primary_sha256, pair.backup_sha256, difference.outcome, json.dumps(difference.elements)],
         )
+    # Two pairs of stores may hold the same two contents.
+    case.db.execute(
+        "create or replace table differences as select distinct on (primary_sha256, backup_sha256) * from differences"
+    )
 
 
 def save_differences(case: Case, path: Path) -> None:
@@ -75,7 +81,7 @@ def save_differences(case: Case, path: Path) -> None:
 
 def _pairs(case: Case, at_once: int) -> Iterator[Pair]:
     for primary, backup in case.pairs():
-        for rest in shares_of_rest(case, primary.target.name, backup.target.name):
+        for rest in shares_of_rest(case, primary.target.name, backup.target.name, "there", _AT_ONCE):
             seen: set[tuple[bytes, bytes]] = set()
             for ours, theirs in _unlike(case, primary.target.name, backup.target.name, rest):
                 if (ours["sha256"], theirs["sha256"]) in seen:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exactcopy.costs import paid_once, read_back_cost, yearly_cost
-from exactcopy.inventory.database import literal, row, rows
+from exactcopy.inventory.database import allow, literal, row, rows
 from exactcopy.inventory.taking import Inventory
 from exactcopy.model import (
     NEVER_OPENED,
@@ -333,7 +333,12 @@ def find_extras(case: Case) -> None:
             create or replace table beyond as
             select sop, min(study) as study from (
                 select sop, study from objects where store = {name} and sop is not null)
-            anti join (select sop from objects where store in ({names}) and sop is not null) using (sop) group by sop;
+            anti join (select sop from objects where store in ({names}) and sop is not null) using (sop) group by sop"""
+        )
+        (count,) = row(case.db, "select count(*) from beyond")
+        allow(case.db, count)
+        case.db.execute(
+            f"""
             insert into all_extras
             select {name}, study, sop, sop in (select sop from ({lost}) semi join beyond using (sop)),
                    sop in (select sop from purged semi join beyond using (sop) where {purging or "false"})

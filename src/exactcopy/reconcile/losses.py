@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from exactcopy.decisions import Disposal
-from exactcopy.inventory.database import literal, row, rows, save
+from exactcopy.inventory.database import allow, literal, row, rows, save
 from exactcopy.reconcile.case import PLAUSIBLE, SETTLED, Case, Examined, purged_from
 from exactcopy.results import Count, Losses
 
@@ -102,7 +102,12 @@ def _find_presence(case: Case, primary: Examined) -> None:
         f"""
         create or replace table gone as
         select sop, study from (from known where store = {name})
-        anti join (select sop from objects where store = {name} and sop is not null) using (sop);
+        anti join (select sop from objects where store = {name} and sop is not null) using (sop)"""
+    )
+    (count,) = row(case.db, "select count(*) from gone")
+    allow(case.db, count)
+    case.db.execute(
+        f"""
         create or replace table suspects as
         {single}
         union select sop from objects where store = {name} and sop is not null and damaged

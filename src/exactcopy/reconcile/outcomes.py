@@ -20,6 +20,9 @@ _BEST_FIRST = (
 )
 _RANK = {outcome: rank for rank, outcome in enumerate(_BEST_FIRST)}
 _HOUR = 3.6e12
+# What is not alike is looked at in shares of so many: their rows are whole. Of several objects the best is chosen in
+# memory.
+AT_ONCE, SEVERAL_AT_ONCE = 200_000, 20_000
 _COLUMNS = {
     "primary_store": "varchar",
     "backup": "varchar",
@@ -66,9 +69,12 @@ def find_outcomes(case: Case) -> None:
     pairs += [(primary, backup, True) for primary, backup in case.purging()]
     for primary, backup, purged in pairs:
         name = purged_from(primary.target) if purged else primary.target.name
-        for rest in shares_of_rest(case, name, backup.target.name):
-            db.execute(f"create or replace table share as {rest}")
-            db.execute(f"insert into unlike by name {_outcomes(case, primary, backup, purged=purged)}")
+        for several in (False, True):
+            which, most = ("several", SEVERAL_AT_ONCE) if several else ("not several", AT_ONCE)
+            for rest in shares_of_rest(case, name, backup.target.name, which, most):
+                db.execute(f"create or replace table share as {rest}")
+                found = _outcomes(case, primary, backup, purged=purged, several=several)
+                db.execute(f"insert into unlike by name {found}")
     _tell_which_side_changed(case)
     settle(case)
     _find_recoverable(case)
@@ -105,7 +111,11 @@ _UNKNOWN_OF_ALIKE = frozenset(
 )
 
 
-def _outcomes(case: Case, primary: Examined, backup: Examined, *, purged: bool = False) -> str:
+def _outcomes(case: Case, primary: Examined, backup: Examined, *, purged: bool, several: bool) -> str:
+    """Return the SQL of the outcomes of the instances in `share`, of which either side holds `several` objects or not.
+
+    One of each needs no choice, and a hundred times less memory.
+    """
     ranks = {outcome.name.lower(): rank for outcome, rank in _RANK.items()}
     name = literal(purged_from(primary.target) if purged else primary.target.name)
     other = literal(backup.target.name)
@@ -126,16 +136,32 @@ def _outcomes(case: Case, primary: Examined, backup: Examined, *, purged: bool =
     # What is gone can be compared no further: only what may have come in other packaging is not known to differ.
     repackaged = "c.same is null or b.same is null" if {primary.target.kind, backup.target.kind} & PACS else "false"
     unlike = f"case when {repackaged} then {ranks['unverified']} else {ranks['different']} end"
+    contents = f"""
+        select sop, sha256, study, series, key, read_at, damaged, unread, content as same
+        from judged semi join share using (sop) where store = {name}"""
+    copies = f"""
+        select sop, sha256, key, read_at, modified, damaged, unread, content as same,
+               case when digest_source = 'reported' then algorithm end as reported
+        from objects semi join share using (sop) where store = {other}"""
+    worst = "select sop, paired as w from paired"
+    if several:
+        contents = f"""
+            select sop, sha256, min(study) as study, min(series) as series, min(key) as key, min(read_at) as read_at,
+                   bool_and(damaged) as damaged, bool_or(unread) as unread, min(content) as same
+            from judged semi join share using (sop) where store = {name} group by sop, sha256"""
+        copies = f"""
+            select sop, sha256, min(key) as key, max(read_at) as read_at, max(modified) as modified,
+                   bool_and(damaged) as damaged, bool_or(unread) as unread, min(content) as same,
+                   case when bool_and(digest_source = 'reported') then min(algorithm) end as reported
+            from objects semi join share using (sop) where store = {other} group by sop, sha256"""
+        worst = """
+            select sop, first(of_content order by of_content.rank desc, of_content.primary_key) as w from (
+                select sop, content, first(paired order by rank, backup_key) as of_content from paired
+                group by sop, content)
+            group by sop"""
     return f"""
-    with contents as (
-        select sop, sha256, min(study) as study, min(series) as series, min(key) as key, min(read_at) as read_at,
-               bool_and(damaged) as damaged, bool_or(unread) as unread, min(content) as same
-        from judged semi join share using (sop) where store = {name} group by sop, sha256),
-    copies as (
-        select sop, sha256, min(key) as key, max(read_at) as read_at, max(modified) as modified,
-               bool_and(damaged) as damaged, bool_or(unread) as unread, min(content) as same,
-               case when bool_and(digest_source = 'reported') then min(algorithm) end as reported
-        from objects semi join share using (sop) where store = {other} group by sop, sha256),
+    with contents as ({contents}),
+    copies as ({copies}),
     sizes as (
         select sop, max(size) as size, max(epoch(study_date))::bigint as day
         from objects semi join share using (sop) where store = {other} group by sop),
@@ -163,11 +189,7 @@ def _outcomes(case: Case, primary: Examined, backup: Examined, *, purged: bool =
                     else {unlike if purged else ranks["unverified"]} end as rank
         from contents c left join copies b on b.sop = c.sop
         left join differences d on d.primary_sha256 = c.sha256 and d.backup_sha256 = b.sha256),
-    best as (
-        select sop, content, first(paired order by rank, backup_key) as of_content from paired
-        group by sop, content),
-    worst as (
-        select sop, first(of_content order by of_content.rank desc, of_content.primary_key) as w from best group by sop)
+    worst as ({worst})
     select {name} as primary_store, {other} as backup, w.study as study, w.series as series, sop,
            {verdict} as outcome, w.read_at as read_at, w.primary_key as primary_key, w.backup_key as backup_key,
            w.content as primary_sha256, w.backup_sha256 as backup_sha256, w.primary_damaged as primary_damaged,
