@@ -49,8 +49,8 @@ def allow(db: duckdb.DuckDBPyConnection, exceptions: int) -> None:
 
 
 def _allowed(db: duckdb.DuckDBPyConnection) -> float:
-    number, unit = row(db, "select current_setting('memory_limit')")[0].split()
-    return float(number) * 1024 ** ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit)
+    number, unit = str(row(db, "select current_setting('memory_limit')")[0]).split()
+    return float(number) * 1024.0 ** ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit)
 
 
 def _limit(db: duckdb.DuckDBPyConnection, size: int) -> None:
