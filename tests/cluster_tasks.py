@@ -96,7 +96,7 @@ def _read(workers: cluster.Cluster, folder: Path) -> list[Any]:
     target = Target(name="made", role=Role.PRIMARY, kind="folder", identity="", options={"path": images})
     with open_store(target) as store:
         found = [item for part in store.partitions() for item in store.listing(part) if isinstance(item, Copy)]
-    rows = [(0, copy.key, copy.size, copy.modified, copy.inode, *[None] * 5) for copy in found]
+    rows = [(0, place, copy.key, copy.size, copy.modified, copy.inode, *[None] * 5) for place, copy in enumerate(found)]
     names = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "sop_class_uid")
     columns = {name: kind for name, kind in LISTING.items() if name in ("key", "size", "modified", "inode", "version")}
     told = [0, 0]
@@ -107,7 +107,7 @@ def _read(workers: cluster.Cluster, folder: Path) -> list[Any]:
 
     with database(folder / "spill") as db:
         todo = folder / "todo.parquet"
-        save_rows(db, {"turn": "bigint", **columns, **dict.fromkeys(names, "varchar")}, rows, todo)
+        save_rows(db, {"turn": "bigint", "place": "bigint", **columns, **dict.fromkeys(names, "varchar")}, rows, todo)
         how = Reading(target=target, started=0, ledger=Ledger(folder=folder / "tokens"))
         size = reading.read_planned(db, workers, how, todo, "part", tell)
         again = reading.read_planned(db, workers, how, todo, "part", lambda count, size: None)
