@@ -122,6 +122,7 @@ def _run(arguments: list[str]) -> None:
     reading._CHUNK_OBJECTS = reading._GROUP_OBJECTS = 4
     cluster._CONNECT_SECONDS = 2
     cluster._LOOK_SECONDS = 0.2
+    cluster._FETCH_SECONDS = 1
     sys.argv = ["exactcopy", *arguments]
     run()
 

@@ -141,10 +141,12 @@ def same_although_killed(clinic: Clinic, cluster: Dask, tmp_path: Path) -> None:
     assert code == 1, said
     # No word of a client or of a worker that is gone.
     assert [line[:11] for line in said.splitlines()] == ["report.pdf:"], said
-    assert figures(json.loads(printed)) == figures(expected)
+    found = figures(json.loads(printed))
+    told = [key for key in expected if found.get(key) != figures(expected).get(key)]
+    assert not told, [(key, found.get(key), figures(expected).get(key)) for key in told]
     assert not list(cluster.root.rglob("exactcopy-*")), "what a worker had in its own folder goes in every ending"
-    told = cluster.log()
-    assert not [name for name in ("Secretname", "SECRET", "2.25.", "study ", ".dcm") if name in told]
+    log = cluster.log()
+    assert not [name for name in ("Secretname", "SECRET", "2.25.", "study ", ".dcm") if name in log]
 
 
 def certified(folder: Path) -> dict[str, str]:
@@ -211,7 +213,8 @@ def test_tasks_fail_alone_and_what_a_cluster_lacks_is_said(cluster: Dask, tmp_pa
     folder.mkdir()
     with dask(place) as empty:
         command = [*RUN[:-1], "map", cluster.address, empty.address, str(folder)]
-        said = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+        said = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
     results = json.loads(said.stdout)
     assert results.pop("raised") == "code where: it failed. Mend it."
     assert results.pop("nowhere") == (

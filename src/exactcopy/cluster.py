@@ -41,7 +41,8 @@ _PATIENCE_SECONDS = 30 * 60
 # NFS shows a new file on another computer after up to a minute.
 _SHOWS_SECONDS = 90
 _LOOK_SECONDS = 5.0
-_FETCH_SECONDS = 60
+_FETCH_SECONDS = 15
+_ANSWER_SECONDS = 120
 _PAUSES = (0.5, 2.0, 10.0)
 # One that lost its worker so often while nothing else was done has done that.
 _MOST_LOST = 2
@@ -171,9 +172,10 @@ class Cluster:
                 return
             job = running.pop(self._next(finished))
             try:
-                done = self._fetched(job)
+                done = self._fetched(job, _FETCH_SECONDS)
             except TimeoutError:
-                # The worker that had it is gone: it is done again, and tells when it is.
+                # The worker that had it is gone, and it is done again where there is another.
+                self._look()
                 self._await(job, running, finished)
             except (OSError, CancelledError):
                 # The scheduler was gone for a while.
@@ -185,6 +187,7 @@ class Cluster:
                 else:
                     suspects.append(job)
             else:
+                self._none_since = None
                 yield job.task, _result(done)
 
     def hosts(self) -> list[str]:
@@ -199,7 +202,7 @@ class Cluster:
         job: _Job[Task] = _Job(task, pickle.dumps((function, task)), None)
         self._submit(job, [worker])
         try:
-            result: Result | Died = _result(self._fetched(job))
+            result: Result | Died = _result(self._fetched(job, _ANSWER_SECONDS))
         except (OSError, CancelledError, _lost()):
             raise WorkersUnavailable(f"workers: {worker} does not answer. See whether it still runs.") from None
         return result
@@ -225,26 +228,27 @@ class Cluster:
         """Return the key of the next task that is done; raise WorkersUnavailable where none can be any more."""
         while True:
             with suppress(Empty):
-                key = finished.get(timeout=_LOOK_SECONDS)
-                self._none_since = None
-                return key
-            self._connected()
-            if self._asked(self._client.nthreads):
-                self._none_since = None
-                continue
-            if self._none_since is None:
-                self._none_since = monotonic()
-                sys.stderr.write(f"workers: none is left at {self.address}. Waiting for another one.\n")
-            elif monotonic() - self._none_since > _PATIENCE_SECONDS:
-                raise WorkersUnavailable(f"workers: none is left at {self.address}. Start some. {_GOES_ON}")
+                return finished.get(timeout=_LOOK_SECONDS)
+            self._look()
 
-    def _fetched(self, job: _Job[Any]) -> bytes:
+    def _look(self) -> None:
+        """Say once that no worker is left; raise WorkersUnavailable where none comes."""
+        self._connected()
+        if self._asked(self._client.nthreads):
+            self._none_since = None
+        elif self._none_since is None:
+            self._none_since = monotonic()
+            sys.stderr.write(f"workers: none is left at {self.address}. Waiting for another one.\n")
+        elif monotonic() - self._none_since > _PATIENCE_SECONDS:
+            raise WorkersUnavailable(f"workers: none is left at {self.address}. Start some. {_GOES_ON}")
+
+    def _fetched(self, job: _Job[Any], seconds: float) -> bytes:
         """Return what came of a task that is done, as it travelled; raise what kept it from being done."""
         if job.future is None:
             raise ValueError(job)
         try:
             # It may still be with the worker that had it, and go with that.
-            return job.future.result(timeout=_FETCH_SECONDS)
+            return job.future.result(timeout=seconds)
         except (OSError, CancelledError, _lost()):
             raise
         except Exception as error:  # noqa: BLE001 - tasks raise nothing: this is the cluster's own, of any kind
