@@ -42,7 +42,10 @@ def find_alike(case: Case, pool: Workers | None = None) -> None:
     db, folder = case.db, case.folder
     if folder is None:
         _find_twice(db)
-        db.execute(f"create or replace table few_paired as {' union all '.join(_paired(case.stores)) or _NO_PAIR}")
+        db.execute(f"create or replace table few_paired as {_NO_PAIR}")
+        # One after the other: each join takes memory of its own, however few its rows are.
+        for paired in _paired(case.stores):
+            db.execute(f"insert into few_paired {paired}")
         db.execute("create or replace view paired as from few_paired")
     else:
         parts = -(-case.objects // PART_OBJECTS)
