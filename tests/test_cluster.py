@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -126,6 +127,18 @@ def test_an_audit_finds_the_same_there_although_workers_are_killed(
         same_although_killed(clinic, cluster, tmp_path)
 
 
+def _differing(found: Any, expected: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield each place where two records differ, and what is there."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in {**found, **expected}:
+            yield from _differing(found.get(key), expected.get(key), f"{path}.{key}")
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+            yield from _differing(one, other, f"{path}[{number}]")
+    elif found != expected:
+        yield path, found, expected
+
+
 def same_although_killed(clinic: Clinic, cluster: Dask, tmp_path: Path) -> None:
     """Hold an audit by workers against one without."""
     expected = copied(clinic, tmp_path / "alone").audit(expected=1)
@@ -143,7 +156,7 @@ def same_although_killed(clinic: Clinic, cluster: Dask, tmp_path: Path) -> None:
     assert [line[:11] for line in said.splitlines()] == ["report.pdf:"], said
     found = figures(json.loads(printed))
     told = [key for key in expected if found.get(key) != figures(expected).get(key)]
-    assert not told, [(key, found.get(key), figures(expected).get(key)) for key in told]
+    assert not told, list(_differing(found, figures(expected)))
     assert not list(cluster.root.rglob("exactcopy-*")), "what a worker had in its own folder goes in every ending"
     log = cluster.log()
     assert not [name for name in ("Secretname", "SECRET", "2.25.", "study ", ".dcm") if name in log]

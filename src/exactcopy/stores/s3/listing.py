@@ -1,7 +1,8 @@
 """What lies in a bucket, page by page."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 from exactcopy.model import Copy, Problem
@@ -40,21 +41,27 @@ VERSIONS = Way(
 
 @dataclass(slots=True)
 class Sample:
-    """Some of the objects that a listing went through, to be looked at: the first, the largest and the last."""
+    """Some of the objects that a listing went through, to be looked at: the first by name, the largest and the last.
+
+    Parts that are listed side by side pass by in any order; which ones these are does not depend on it.
+    """
 
     _first: Copy | None = None
     _largest: Copy | None = None
     _last: Copy | None = None
+    _lock: Lock = field(default_factory=Lock)
 
     def pass_by(self, copy: Copy) -> None:
         """Take note of `copy`, unless it is deleted."""
         if copy.problem is Problem.DELETED:
             return
-        self._last = copy
-        if self._largest is None:
-            self._first = self._largest = copy
-        elif copy.size > self._largest.size:
-            self._largest = copy
+        with self._lock:
+            if self._first is None or copy.key < self._first.key:
+                self._first = copy
+            if self._last is None or copy.key > self._last.key:
+                self._last = copy
+            if self._largest is None or (-copy.size, copy.key) < (-self._largest.size, self._largest.key):
+                self._largest = copy
 
     def copies(self) -> tuple[Copy, ...]:
         """Return them, the largest first, each once."""
