@@ -203,7 +203,8 @@ def test_never_agrees_wrongly(name: str, mutations: list[tuple[str, float, int, 
         return
     theirs = by_pydicom(data)
     assert theirs is not None
-    assert theirs[0]["sop_instance_uid"] == ours.sop_instance_uid
+    # pydicom takes away what Python calls white space, as 0xA0 is in Latin-1; DICOM pads with spaces and zeros.
+    assert theirs[0]["sop_instance_uid"] == ours.sop_instance_uid.strip()
 
 
 @settings(max_examples=100, deadline=None)
