@@ -92,7 +92,7 @@ def planned(folder: Path, found: Sequence[Any], read: ReadPolicy, limit: Limit |
         ]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(
     objects,
     st.sampled_from([ReadPolicy.ALL, ReadPolicy.ROTATION, ReadPolicy.REPORTED]),

@@ -133,7 +133,7 @@ def made_stores(db: DuckDBPyConnection, folder: Path, held: Sequence[Any], *, li
     ]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(st.tuples(objects, objects, objects, objects), st.booleans())
 def test_what_is_alike_is_what_a_close_look_at_each_copy_finds(held: Sequence[Any], listed_whole: bool) -> None:
     with tempfile.TemporaryDirectory() as place:
