@@ -231,7 +231,7 @@ def _compare(
         contradicted = (
             f"(select key from contradicted where {share})" if reports and target.kind not in PACS else "(null)"
         )
-        cleared = f"anti join (select key from reported where {share}) r using (key)" if reports else ""
+        cleared = f"anti join (select key, size from reported where {share}) r using (key, size)" if reports else ""
         db.execute(
             f"""
             {"insert into sides" if number else "create or replace table sides as"}

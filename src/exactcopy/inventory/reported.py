@@ -46,6 +46,7 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
     never cleared, whatever is reported of it; what only cannot be read may be. What was deleted stays so: it is
     only told which instance it was.
     """
+    # Two objects may have one name, in Google Drive for one: a listed one is told by its key and its size.
     # A row of an inventory is told by its place: its number in its file, and which of the primaries that is.
     known = " union all by name ".join(
         f"select *, file_row_number * {len(primaries)} + {number} as number from {parquet(folder, numbered=True)}"
@@ -61,7 +62,7 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
         union all select 'sha256', lower(hex(sha256)), size, number from contents;
         create or replace table computed_names as select distinct name from computed;
         create or replace table claims (key blob, size bigint, name varchar, digest varchar, gone boolean);
-        create or replace table cleared (key blob, number bigint);
+        create or replace table cleared (key blob, size bigint, number bigint);
         create or replace table reported as
         select {", ".join(INVENTORY)} from {nothing(INVENTORY)}
         """
@@ -81,7 +82,7 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
         db.execute(
             f"""
             insert into cleared
-            select key, number from (from claims where {share}) join (
+            select key, size, number from (from claims where {share}) join (
                 select name, digest, size, min(number) as number from computed
                 where {share} and name in (select distinct name from claims) group by name, digest, size)
             using (name, digest, size)"""
@@ -95,12 +96,12 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
                    p.lossy, p.sha256, l.digests, case when not gone then 'reported' end as digest_source,
                    claims.name as algorithm, case when not gone then {started}::bigint end as read_at,
                    case when gone then l.problem else p.problem end as problem
-            from (from cleared where {share}) c join claims using (key) join {listed} l using (key)
+            from (from cleared where {share}) c join claims using (key, size) join {listed} l using (key, size)
             join (from contents where {share}) p on p.number = c.number"""
         )
     db.execute(
         """create or replace table contradicted as
-           select key from claims anti join cleared using (key) where not gone"""
+           select key from claims anti join cleared using (key, size) where not gone"""
     )
 
 
