@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import sleep
@@ -20,6 +21,10 @@ from exactcopy.model import Problem, Role, Target
 from exactcopy.stores import open_store
 from exactcopy.tokens import Ledger
 from tests.clinic import source
+from tests.servers import ADMIN, rclone_s3
+from tests.stores.buckets import put
+from tests.stores.buckets import target_of as bucket_of
+from tests.stores.contract import listed
 
 CT = source("CT_small.dcm")
 LARGE = 200_000
@@ -35,10 +40,10 @@ def target_of(folder: Path, **bounds: Any) -> Target:
     return Target(name="pacs", role=Role.PRIMARY, kind="folder", identity="", options={"path": str(folder)}, **bounds)
 
 
-def listed_in(folder: Path) -> tuple[Listed, ...]:
-    with open_store(target_of(folder)) as store:
-        copies = sorted(store.listing(""), key=lambda copy: copy.key)  # type: ignore[union-attr]
-    return tuple((c.key, c.size, c.modified, c.inode, None, None, None, None, None) for c in copies)  # type: ignore[union-attr]
+def listed_in(target: Target) -> tuple[Listed, ...]:
+    with open_store(target) as store:
+        copies = sorted(listed(store), key=lambda copy: copy.key)
+    return tuple((c.key, c.size, c.modified, c.inode, c.version, None, None, None, None) for c in copies)
 
 
 def reading_of(folder: Path, **bounds: Any) -> Reading:
@@ -70,7 +75,7 @@ def test_rows_are_those_of_reading_one_after_the_other(tmp_path: Path) -> None:
     rng = random.Random(4)
     edges = [0, 1, 65_535, 65_536, 131_071, 131_072, 131_073, 196_608, 262_144, 1_000_001]
     fill(tmp_path, [*edges, *(rng.randrange(100_000, 600_000) for _ in range(40))])
-    listed = listed_in(tmp_path)
+    listed = listed_in(target_of(tmp_path))
     together, in_turn = read(tmp_path, listed), read(tmp_path, listed, concurrency=1)
     assert together == in_turn
     for key, row in together.items():
@@ -81,14 +86,14 @@ def test_rows_are_those_of_reading_one_after_the_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1, 10, 11, 15, 16, 17, 33])
 def test_any_number_of_objects_is_read_whole(tmp_path: Path, count: int) -> None:
     fill(tmp_path, [LARGE + number for number in range(count)])
-    rows = read(tmp_path, listed_in(tmp_path)) if count else {}
+    rows = read(tmp_path, listed_in(target_of(tmp_path))) if count else {}
     assert len(rows) == count
     assert all(column(row, "digest_source") == "read" for row in rows.values())
 
 
 def test_what_cannot_be_opened_fails_alone(tmp_path: Path) -> None:
     fill(tmp_path, [LARGE] * 20)
-    listed = listed_in(tmp_path)
+    listed = listed_in(target_of(tmp_path))
     gone = [tmp_path / f"file-{number:03}" for number in (0, 7, 19)]
     for path in gone:
         path.unlink()
@@ -103,7 +108,7 @@ def test_what_cannot_be_opened_fails_alone(tmp_path: Path) -> None:
 
 def test_what_was_replaced_since_the_listing_is_read_as_it_is_now(tmp_path: Path) -> None:
     fill(tmp_path, [LARGE] * 14)
-    listed = listed_in(tmp_path)
+    listed = listed_in(target_of(tmp_path))
     (tmp_path / "file-003").write_bytes(CT * 30)
     (tmp_path / "file-004").write_bytes(b"")
     rows = read(tmp_path, listed)
@@ -130,7 +135,7 @@ def test_an_object_that_changes_while_it_is_read_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
 ) -> None:
     fill(tmp_path, [900_000] * 14)
-    listed, victim, left = listed_in(tmp_path), tmp_path / "file-005", iter(range(1))
+    listed, victim, left = listed_in(target_of(tmp_path)), tmp_path / "file-005", iter(range(1))
     real = Examination.take
 
     def take(self: Examination, piece: memoryview) -> None:
@@ -160,11 +165,43 @@ def test_what_is_left_when_time_is_over_says_so(tmp_path: Path, monkeypatch: pyt
         real(self, piece)
 
     monkeypatch.setattr(Examination, "take", take)
-    rows = read(tmp_path, listed_in(tmp_path), until=datetime.now(UTC) + timedelta(seconds=0.15))
+    rows = read(tmp_path, listed_in(target_of(tmp_path)), until=datetime.now(UTC) + timedelta(seconds=0.15))
     left = [row for row in rows.values() if column(row, "problem") == Problem.OVER_TIME]
     assert len(rows) == 40
     assert left
     assert all((column(row, "sha256") is None) == (row in left) for row in rows.values())
+
+
+def test_objects_of_a_bucket_give_the_rows_that_they_give_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ADMIN.id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ADMIN.secret)
+    rng = random.Random(4)
+    with rclone_s3() as server:
+        assert server.folder is not None
+        put(server, "images", {})
+        folder = server.folder / "images"
+        sizes = [1, 65_536, 131_071, 131_072, 131_073, 1_000_001, *(rng.randrange(100_000, 600_000) for _ in range(40))]
+        fill(folder, sizes)
+        target = bucket_of(server.endpoint, "images")
+        planned = listed_in(target)
+        admin = server.admin()
+        admin.delete_object(Bucket="images", Key="file-011")
+        admin.put_object(Bucket="images", Key="file-012", Body=CT * 7)
+        admin.close()
+        rows = {}
+        for concurrency in (None, 1):
+            reading = replace(reading_of(folder), target=replace(target, concurrency=concurrency))
+            read = read_chunk(Chunk(0, reading, planned)).rows
+            rows[concurrency] = {row[0]: row for row in read}
+            assert len(read) == len(sizes)
+        assert rows[None] == rows[1]
+        problems = {key: column(row, "problem") for key, row in rows[None].items() if column(row, "sha256") is None}
+        assert problems == {b"file-011": Problem.VANISHED, b"file-012": Problem.CHANGING}
+        for key, row in rows[None].items():
+            if key not in problems:
+                assert column(row, "sha256") == hashlib.sha256((folder / os.fsdecode(key)).read_bytes()).digest()
 
 
 def test_chunks_are_cut_alike_on_every_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

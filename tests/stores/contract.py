@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from exactcopy.model import Answer, Copy, Gap, Problem, Target
-from exactcopy.stores import Asked, Store, open_store
+from exactcopy.stores import AT_ONCE, Asked, ManyOpen, Store, open_store
 
 OBJECTS: Mapping[bytes, bytes] = {
     b"plain.dcm": b"some bytes",
@@ -47,6 +47,19 @@ class StoreContract:
         assert dict(read) == self.objects
         assert len(read) == len(copies)
 
+    def test_many_that_are_open_at_once_keep_their_bytes(self, target: Target) -> None:
+        with open_store(target) as store:
+            assert isinstance(store, ManyOpen) == (target.kind in AT_ONCE)
+            if isinstance(store, ManyOpen):
+                opened = list(store.open(listed(store)))
+                for copy, stream in reversed(opened):
+                    assert not isinstance(stream, Problem)
+                    # One is given up before its end.
+                    if copy.key != b"plain.dcm":
+                        assert content(stream) == self.objects[copy.key]
+                    stream.close()
+                assert {copy.key for copy, _ in opened} == set(self.objects)
+
     def test_a_missing_key_is_a_problem_and_stops_nothing(self, target: Target) -> None:
         with open_store(target) as store:
             good = next(copy for copy in listed(store) if copy.key == b"plain.dcm")
@@ -59,6 +72,8 @@ class StoreContract:
             public = {name for name in dir(store) if not name.startswith("_")}
             if isinstance(store, Asked):
                 public.remove("checksums")
+            if isinstance(store, ManyOpen):
+                public.remove("open")
         assert public == {"partitions", "listing", "read", "safeguards"}
 
     def test_what_is_said_of_safeguards_may_be_printed(self, target: Target) -> None:

@@ -1,6 +1,7 @@
 """Many large objects at once, each in a lane: their digests take little longer together than one of them alone."""
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,7 +10,7 @@ from exactcopy.digest import LANES, lanes, lanes_pay
 from exactcopy.errors import ObjectChanged
 from exactcopy.inventory.examining import Examination, Reading, Row, go_on, row_of
 from exactcopy.model import Copy, Identity, Problem
-from exactcopy.stores import AT_ONCE, Store, Stream
+from exactcopy.stores import AT_ONCE, OpenStream, Store, many_open
 
 # Of each object at a time: all of them together still fit the processor's cache.
 _PIECE = 64 * 1024
@@ -21,10 +22,10 @@ _FEWEST = 11
 
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    """An object in its lane; `opened` keeps its stream open."""
+    """An object in its lane, and its stream."""
 
     under_way: Examination
-    opened: Iterator[tuple[Copy, Stream | Problem]]
+    stream: OpenStream
 
 
 def may_be_side_by_side(reading: Reading) -> bool:
@@ -51,19 +52,35 @@ def examine_side_by_side(
     store: Store, copies: Iterable[Copy], reading: Reading, patients: set[Patient]
 ) -> Iterator[tuple[Copy, Row]]:
     """Yield each of `copies` with its row, in the order in which they end."""
-    waiting = iter(copies)
+    at_work: dict[int, _Lane] = {}
+    with closing(many_open(store).open(copies)) as opened:
+        try:
+            yield from _examine(opened, at_work, reading, patients)
+        finally:
+            for lane in at_work.values():
+                lane.stream.close()
+
+
+def _examine(
+    opened: Iterator[tuple[Copy, OpenStream | Problem]],
+    at_work: dict[int, _Lane],
+    reading: Reading,
+    patients: set[Patient],
+) -> Iterator[tuple[Copy, Row]]:
     side_by_side, fresh = lanes()
     buffers = _buffers()
-    at_work: list[_Lane | None] = [None] * LANES
     pieces = [buffer[:0] for buffer in buffers]
     spare = memoryview(bytearray(1))
     empty = list(range(LANES))
     while True:
         for number in empty:
-            at_work[number] = yield from _next(store, waiting, reading)
+            if number in at_work:
+                at_work.pop(number).stream.close()
+            if lane := (yield from _next(opened, reading)):
+                at_work[number] = lane
             side_by_side[number] = fresh()
             pieces[number] = buffers[number][:0]
-        active = [(number, lane.under_way, buffers[number]) for number, lane in enumerate(at_work) if lane is not None]
+        active = [(number, lane.under_way, buffers[number]) for number, lane in at_work.items()]
         if len(active) < _FEWEST:
             break
         empty = []
@@ -90,16 +107,17 @@ def examine_side_by_side(
             yield under_way.copy, under_way.end(side_by_side[number].digest(), patients)
     for number, under_way, buffer in active:
         yield under_way.copy, go_on(under_way, side_by_side[number], buffer, patients)
+        at_work.pop(number).stream.close()
 
 
-def _next(store: Store, waiting: Iterator[Copy], reading: Reading) -> Generator[tuple[Copy, Row], None, _Lane | None]:
-    """Open the next object that can be opened, and yield the rows of those before it that cannot."""
-    for copy in waiting:
-        opened = store.read([copy])
-        for as_found, stream in opened:
-            if not isinstance(stream, Problem):
-                return _Lane(Examination(as_found, stream, reading), opened)
-            yield as_found, row_of(as_found, Identity(problem=stream))
+def _next(
+    opened: Iterator[tuple[Copy, OpenStream | Problem]], reading: Reading
+) -> Generator[tuple[Copy, Row], None, _Lane | None]:
+    """Return the next object that could be opened, and yield the rows of those before it that could not."""
+    for copy, stream in opened:
+        if not isinstance(stream, Problem):
+            return _Lane(Examination(copy, stream, reading), stream)
+        yield copy, row_of(copy, Identity(problem=stream))
     return None
 
 

@@ -1,7 +1,7 @@
 """Where images lie. A `Store` has no method that writes; a new kind is one module and one line in `KINDS`."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -19,6 +19,14 @@ class Stream(Protocol):
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int | None:
         """Fill `buffer` and return how much of it; 0 at the end. Raises OSError or ObjectChanged."""
+        ...
+
+
+class OpenStream(Stream, Protocol):
+    """A stream that lives until it is closed."""
+
+    def close(self) -> None:
+        """Let go of it."""
         ...
 
 
@@ -90,6 +98,15 @@ class Asked(Protocol):
 
         Nothing is yielded of what it cannot be asked about.
         """
+        ...
+
+
+@runtime_checkable
+class ManyOpen(Protocol):
+    """What a store is besides of which many objects can be open at once, at no cost: its kind is in `AT_ONCE`."""
+
+    def open(self, copies: Iterable[Copy]) -> Generator[tuple[Copy, OpenStream | Problem]]:
+        """Yield what `read` does, in streams that whoever takes them closes."""
         ...
 
 
@@ -198,8 +215,16 @@ def open_destination(target: Target) -> Destination:
 # about one study: nothing is listed where it says that it has none.
 PACS = frozenset({"dicomweb", "dimse"})
 
-# Of these many objects can be open at once in one process, at no cost.
-AT_ONCE = frozenset({"folder"})
+# These are `ManyOpen`.
+AT_ONCE = frozenset({"folder", "s3"})
+
+
+def many_open(store: Store) -> ManyOpen:
+    """Return `store`, whose kind is in `AT_ONCE`."""
+    if not isinstance(store, ManyOpen):
+        raise TypeError(store)
+    return store
+
 
 # Reaching these takes a login and connections: a worker that did keeps them for what it reads next of the same store.
 _KEPT_OPEN = frozenset({"s3", "rclone"}) | PACS

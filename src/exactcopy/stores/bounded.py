@@ -4,7 +4,7 @@ Others work with a PACS while it is audited. What is asked of a store goes throu
 moment at which the hours of an audit are over is one more bound.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from typing import Self
 
 from exactcopy.errors import WindowClosed
 from exactcopy.model import Copy, Gap, Problem, Target
-from exactcopy.stores import Asked, Counted, Safeguards, Store, Stream
+from exactcopy.stores import Asked, Counted, OpenStream, Safeguards, Store, Stream, many_open
 
 # What one object takes in an answer to a query; with QIDO-RS it was measured.
 _ENTRY_BYTES = 2000
@@ -144,6 +144,12 @@ class _Bounded:
         for copy, stream in self._store.read(copies, first_bytes):
             yield copy, stream if isinstance(stream, Problem) else _BoundedStream(stream, self)
 
+    def open(self, copies: Iterable[Copy]) -> Generator[tuple[Copy, OpenStream | Problem]]:
+        """Yield what the store does, where it is `ManyOpen`; to read on after the window closed raises WindowClosed."""
+        self.stay_inside()
+        for copy, stream in many_open(self._store).open(copies):
+            yield copy, stream if isinstance(stream, Problem) else _BoundedOpenStream(stream, self)
+
     def safeguards(self) -> Safeguards:
         """Return what protects it."""
         return self._store.safeguards()
@@ -189,3 +195,15 @@ class _BoundedStream:
         count = self._stream.readinto(buffer)
         self._store.spend(count or 0)
         return count
+
+
+class _BoundedOpenStream(_BoundedStream):
+    """Such bytes, which whoever takes them closes."""
+
+    def __init__(self, stream: OpenStream, store: _Bounded) -> None:
+        super().__init__(stream, store)
+        self._open = stream
+
+    def close(self) -> None:
+        """Let go of them."""
+        self._open.close()

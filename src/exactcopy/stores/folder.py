@@ -4,8 +4,8 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import time
@@ -14,7 +14,7 @@ from typing import Self
 
 from exactcopy.errors import ObjectChanged, StoreUnavailable
 from exactcopy.model import Answer, Copy, Gap, Problem, Safeguard, Seen, Target
-from exactcopy.stores import Safeguards, Stream
+from exactcopy.stores import OpenStream, Safeguards, Stream
 from exactcopy.stores.filesystem import (
     Mount,
     devices,
@@ -156,6 +156,15 @@ class FolderStore:
 
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
         """Yield each copy with its bytes, in the order given; reading on costs nothing here."""
+        for copy, stream in self.open(copies):
+            if isinstance(stream, Problem):
+                yield copy, stream
+                continue
+            with closing(stream):
+                yield copy, stream
+
+    def open(self, copies: Iterable[Copy]) -> Generator[tuple[Copy, OpenStream | Problem]]:
+        """Yield each copy with its bytes, in the order given."""
         for copy in copies:
             path = self._below + copy.key
             try:
@@ -166,12 +175,9 @@ class FolderStore:
             except OSError as error:
                 yield copy, _problem(error)
                 continue
-            try:
-                if self._drop_cache:
-                    stream.drop_cache()
-                yield stream.as_listed(copy), stream
-            finally:
-                stream.close()
+            if self._drop_cache:
+                stream.drop_cache()
+            yield stream.as_listed(copy), stream
 
     def _stand_in(self, key: bytes, status: os.stat_result) -> Problem | None:
         return stand_in(key, status, synced=self._synced_by is not None)

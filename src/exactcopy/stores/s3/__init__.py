@@ -1,6 +1,6 @@
 """A bucket of S3: AWS, or whatever else speaks its language (Backblaze B2, Wasabi, R2, a server of one's own)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -89,6 +89,16 @@ class S3Store:
 
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
         """Yield each copy with its bytes, in the order given, while the next ones are being asked for."""
+        with closing(self.open(copies, first_bytes)) as opened:
+            for copy, body in opened:
+                if isinstance(body, Problem):
+                    yield copy, body
+                    continue
+                with closing(body):
+                    yield copy, body
+
+    def open(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Generator[Opened]:
+        """Yield what `read` does."""
         opening = partial(self._reader.ask, first_bytes=first_bytes)
 
         def fetched(copy: Copy) -> int:
@@ -96,13 +106,7 @@ class S3Store:
 
         # A server does not wait for ever until a body is taken that was asked for too early.
         at_once = 1 if self._target.max_rate else self._target.concurrency
-        with closing(ahead(opening, copies, _drop, fetched, at_once)) as opened:
-            for copy, body in opened:
-                if isinstance(body, Problem):
-                    yield copy, body
-                    continue
-                with closing(body):
-                    yield copy, body
+        return ahead(opening, copies, _drop, fetched, at_once)
 
     def safeguards(self) -> Safeguards:
         """Return where the bucket is and, once it was listed, what protects it and some of its objects."""

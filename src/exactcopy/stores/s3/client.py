@@ -15,6 +15,7 @@ from botocore.session import Session
 from botocore.utils import parse_timestamp
 
 from exactcopy import __version__
+from exactcopy.digest import LANES
 from exactcopy.model import Copy
 from exactcopy.stores.ahead import AHEAD
 from exactcopy.stores.s3.faults import Nonsense, Refused
@@ -110,7 +111,7 @@ def connect(session: Session, options: Mapping[str, Any], signed: bool = True) -
             retries={"mode": "standard", "total_max_attempts": 5},
             connect_timeout=10,
             read_timeout=60,
-            max_pool_connections=2 * AHEAD,
+            max_pool_connections=LANES + AHEAD,
             tcp_keepalive=True,
             # Where a store lies is said by our configuration alone, and so is known to the record.
             ignore_configured_endpoint_urls=True,
