@@ -146,12 +146,13 @@ def moto() -> Iterator[S3Server]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a scripted server says. `length` is what it claims of its body."""
+    """What a scripted server says. It hangs up after a body that claims a `length`, unless it `stays`."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     length: int | None = None
+    stays: bool = False
 
 
 @contextmanager
@@ -175,7 +176,7 @@ def scripted(answer: Callable[[str, Message], Answer], tls: ssl.SSLContext | Non
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(said.body)
-            self.close_connection = said.length is not None
+            self.close_connection = said.length is not None and not said.stays
 
         do_HEAD = do_GET  # noqa: N815
 

@@ -2,7 +2,7 @@
 
 import errno
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from typing import Any
 
@@ -13,30 +13,47 @@ from exactcopy.model import Copy
 from exactcopy.stores.s3.checksums import found
 from exactcopy.stores.s3.faults import Nonsense
 
+# How often what broke off goes on. Over an hour's worth of one object a line may well fail more than once.
+_TIMES = 4
+
 
 class Body:
-    """The first `wanted` bytes of an answer that has `length`."""
+    """The first `wanted` bytes of an answer that has `length`.
+
+    Where the answer breaks off, `rest` is asked for a stream of all after so many bytes; it raises OSError or
+    ObjectChanged.
+    """
 
     def __init__(self, body: Any, wanted: int, length: int) -> None:
         """Take the stream of the SDK, or of whoever asked."""
         self._body = body
-        self._left = wanted
+        self._wanted = self._left = wanted
         self._more = length - wanted
+        self._times = _TIMES
+        self.rest: Callable[[int, int], Any] | None = None
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:
-        """Fill `buffer`; a body that breaks off raises OSError."""
+        """Fill `buffer`; a body that breaks off for good raises OSError."""
         if not self._left and self._more:
             return 0
         # At the end it is asked once more: it is then that the SDK looks at length and checksum.
         room = memoryview(buffer)[: self._left] if self._left else bytearray(1)
         try:
             count = int(self._body.readinto(room))
-        except (sdk.BotoCoreError, HTTPError, HTTPException) as error:
-            raise OSError(errno.EIO, "the answer broke off") from error
-        if bool(count) != bool(self._left) and len(room):
-            raise OSError(errno.EIO, "the answer is not as long as it was said to be")
-        self._left -= count
-        return count
+            if bool(count) == bool(self._left) or not len(room):
+                self._left -= count
+                return count
+        except (OSError, sdk.BotoCoreError, HTTPError, HTTPException) as error:
+            return self._go_on(room, error)
+        return self._go_on(room)
+
+    def _go_on(self, room: bytearray | memoryview, error: Exception | None = None) -> int:
+        if not self._left or not self._times or self.rest is None:
+            raise OSError(errno.EIO, "the answer is not as long as it was said to be") from error
+        self._body.close()
+        self._times -= 1
+        self._body = self.rest(self._wanted - self._left, self._wanted)
+        return self.readinto(room)
 
     def close(self) -> None:
         """Give up what was not read."""

@@ -25,6 +25,8 @@ from exactcopy.stores.s3.faults import FAILURES
 
 _SILENCE = 60.0
 _AT_LEAST = 0.1
+# What came to others while one was waited for is there at once.
+_WAITED_TOO = 5.0
 _FAILURES = (OSError, HTTPException, AttributeError, *FAILURES)
 Request = tuple[str, dict[str, str]]
 
@@ -50,6 +52,7 @@ class DirectReader:
             self._tls = ssl.create_default_context(cafile=trusted)
         # Each serves again once all of an answer was read.
         self.idle: deque[HTTPConnection] = deque()
+        self.at_work: set[HTTPConnection] = set()
 
     def ask(self, copy: Copy, wanted: int) -> "_Asked | None":
         """Send a request for the first `wanted` bytes of an object, without waiting for its answer."""
@@ -122,7 +125,7 @@ class _Asked:
         """Return the object as it is there now, and its bytes; None where the answer is not that."""
         stream = None
         try:
-            stream = _Stream(self._connection, self._answer(), self._reader.idle)
+            stream = _Stream(self._connection, self._answer(), self._reader)
             return opened(self._copy, stream.said, stream, self._wanted)
         except _FAILURES:
             (stream or self._connection).close()
@@ -148,9 +151,10 @@ class _Asked:
 class _Stream:
     """The body of an answer, and what its head says, by the names of the SDK."""
 
-    def __init__(self, connection: HTTPConnection, response: HTTPResponse, idle: deque[HTTPConnection]) -> None:
-        """Take the answer, and where its connection goes after it."""
-        self._connection, self._response, self._idle = connection, response, idle
+    def __init__(self, connection: HTTPConnection, response: HTTPResponse, reader: DirectReader) -> None:
+        """Take the answer, and the reader to which its connection goes back."""
+        self._connection, self._response, self._reader = connection, response, reader
+        reader.at_work.add(connection)
         self.said: dict[str, Any] = {}
         length, modified = response.getheader("Content-Length", ""), response.getheader("Last-Modified")
         # A body of which nobody says how long it is cannot be held to that.
@@ -166,12 +170,20 @@ class _Stream:
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:
         """Fill `buffer`; 0 at the end, also where that comes too early."""
-        return self._response.readinto(buffer)
+        try:
+            return self._response.readinto(buffer)
+        except TimeoutError:
+            # Sixteen that fall silent together are not waited for one after the other.
+            for connection in self._reader.at_work:
+                if connection.sock is not None:
+                    connection.sock.settimeout(_WAITED_TOO)
+            raise
 
     def close(self) -> None:
         """Let the connection go."""
+        self._reader.at_work.discard(self._connection)
         if self._response.isclosed() and not self._response.will_close:
-            self._idle.append(self._connection)
+            self._reader.idle.append(self._connection)
         else:
             # Of an answer that ends the connection, it alone holds the socket.
             self._response.close()

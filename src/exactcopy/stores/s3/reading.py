@@ -1,20 +1,24 @@
 """The bytes of objects: small ones by obstore where it is installed, others by a plain request; else by the SDK."""
 
+import errno
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 from botocore.session import Session
 
+from exactcopy.errors import ObjectChanged
 from exactcopy.model import Copy, Problem
 from exactcopy.stores.ahead import AHEAD, Begun
 from exactcopy.stores.s3.body import Body, opened
 from exactcopy.stores.s3.by_obstore import Held, small_reader
+from exactcopy.stores.s3.checksums import found
 from exactcopy.stores.s3.client import Bucket
 from exactcopy.stores.s3.direct import DirectReader
-from exactcopy.stores.s3.faults import FAILURES, problem_of
+from exactcopy.stores.s3.faults import FAILURES, Nonsense, problem_of
 
 # Such an object is held in memory whole; with larger ones that costs more than a plain request does.
 _SMALL = 256 * 1024
@@ -47,6 +51,8 @@ class Reader:
         self._session = session
         # While nothing comes, the SDK asks for several at a time: it tries each again and again.
         self.failing = False
+        # What broke off could not be had again, and nothing came since.
+        self.lost = False
         self.ways = (
             _Way(self._ask_small, _SMALL),
             _Way(self._direct.ask if self._direct is not None else None, float("inf")),
@@ -55,6 +61,28 @@ class Reader:
     def ask(self, copy: Copy, first_bytes: int | None) -> "_Asked":
         """Ask for the first bytes of an object, or for all."""
         return _Asked(self, copy, first_bytes)
+
+    def rest(self, copy: Copy, begin: int, end: int) -> Any:
+        """Return a stream of the bytes of an object from `begin` to `end`, as it was opened: what came broke off.
+
+        Raises OSError, or ObjectChanged.
+        """
+        if self.lost or copy.version is None:
+            raise OSError(errno.EIO, "the answer broke off")
+        try:
+            answer = self.bucket.client.get_object(**self.bucket.which(copy), Range=f"bytes={begin}-{end - 1}")
+            found(copy, answer, copy.size)
+            held = f"bytes {begin}-{end - 1}/{copy.size}", end - begin
+            if (answer.get("ContentRange"), answer.get("ContentLength")) != held:
+                answer["Body"].close()
+                raise Nonsense
+        except FAILURES as error:
+            problem = problem_of(error)
+            if problem is Problem.CHANGING:
+                raise ObjectChanged from error
+            self.lost = problem is Problem.IO_ERROR
+            raise OSError(errno.EIO, "the answer broke off") from error
+        return answer["Body"]
 
     @cached_property
     def _small(self) -> Callable[[Copy, int], tuple[Copy, Held] | None] | None:
@@ -97,9 +125,7 @@ class _Asked:
     def result(self) -> Opened:
         """Return the copy as it is there, and its bytes, no more than the first of them, or why there are none."""
         if self._by_sdk is not None:
-            answer = self._by_sdk.result()
-            self._reader.failing = isinstance(answer[1], Problem)
-            return answer
+            return self._told(self._by_sdk.result())
         tried: list[_Way] = []
         got, begun = None, self._begun
         for way in self._ways:
@@ -108,8 +134,7 @@ class _Asked:
             if begun is not None and (got := begun.result()) is not None:
                 break
             tried.append(way)
-        answer = got or _by_sdk(self._reader.bucket, self._copy, self._first_bytes)
-        self._reader.failing = isinstance(answer[1], Problem)
+        answer = self._told(got or _by_sdk(self._reader.bucket, self._copy, self._first_bytes))
         if not self._reader.failing:
             # What cannot be reached in this way, because of a proxy or a certificate, need not be tried for each.
             for way in tried:
@@ -117,6 +142,14 @@ class _Asked:
                 way.ask = way.ask if way.failures < _FAILURES else None
         for way in self._ways[len(tried) :]:
             way.failures = 0
+        return answer
+
+    def _told(self, answer: Opened) -> Opened:
+        copy, body = answer
+        self._reader.failing = isinstance(body, Problem)
+        if isinstance(body, Body):
+            self._reader.lost = False
+            body.rest = partial(self._reader.rest, copy)
         return answer
 
 
