@@ -22,6 +22,12 @@ from exactcopy.stores import fault, import_kinds, open_destination, open_store, 
 from exactcopy.stores.bounded import closed
 
 _SCRATCH_BYTES = 2 << 30
+# What to do where nothing is stored; of any other kind it is a PACS.
+_PLACES = {
+    "folder": "Connect the drive, or mend `path`.",
+    "s3": "Mend `prefix` or `bucket`.",
+    "rclone": "Mend `remote`.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +189,8 @@ def _reach(target: Target) -> Need:
     if isinstance(first, Gap):
         return Need(False, f"{target.name}: it cannot be listed. Grant the account that audits the right to.")
     if first is None:
-        return Need(False, f"{target.name}: nothing is stored there. Connect the drive, or mend its place.")
+        place = _PLACES.get(target.kind, "Mend its address, or ask why it shows none.")
+        return Need(False, f"{target.name}: nothing is stored there. {place}")
     return Need(True, f"{target.name} can be reached.{hours}")
 
 

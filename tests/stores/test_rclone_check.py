@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.clinic import Clinic, environment
 from tests.fake_clouds import Drive, Dropbox, proxied
+from tests.servers import Keys, S3Server
 
 
 @pytest.fixture(params=[Dropbox, Drive], ids=["fake-dropbox", "fake-drive"])
@@ -23,9 +25,9 @@ def cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         yield one
 
 
-def configured(folder: Path, remote: str = "cloud:xrays") -> Clinic:
+def configured(folder: Path, remote: str = "cloud:xrays", more: str = "") -> Clinic:
     """Give a clinic with a remote as its only backup."""
-    settings = f'[backup.cloud]\nkind = "rclone"\nremote = "{remote}"\nheld_by = "Cloud Ltd"\noffsite = true\n'
+    settings = f'[backup.cloud]\nkind = "rclone"\nremote = "{remote}"\nheld_by = "Cloud Ltd"\noffsite = true\n{more}\n'
     clinic = Clinic(folder, backups=(), settings=settings, pdf=True)
     clinic.fill(studies=1, instances=1)
     clinic.configure()
@@ -72,7 +74,7 @@ def test_a_token_that_is_no_longer_good(tmp_path: Path, cloud: Dropbox | Drive, 
     (tmp_path / "cloud.conf").write_text(cloud.config(expired=token == "expired"))
     assert said(configured(tmp_path).run("check")) == (
         "✗ cloud: the provider does not accept the stored login, or it has expired."
-        " Log in again with `rclone config reconnect`."
+        " Log in again with `rclone config reconnect`, or mend its keys with `rclone config`."
     )
 
 
@@ -82,6 +84,67 @@ def test_no_network(tmp_path: Path, cloud: Dropbox | Drive, monkeypatch: pytest.
         "✗ cloud: the provider cannot be reached. Check the connection, then audit again."
     )
     assert not cloud.asked
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, weed: S3Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[Keys], None]:
+    """A bucket with one object, reached by rclone; give what signs in."""
+    admin = weed.admin()
+    admin.create_bucket(Bucket="rclone-check")
+    admin.put_object(Bucket="rclone-check", Key="xrays/one.dcm", Body=b"1")
+    monkeypatch.setenv("RCLONE_CONFIG", str(tmp_path / "none.conf"))
+
+    def sign_in(keys: Keys) -> None:
+        for name, value in {
+            "TYPE": "s3",
+            "PROVIDER": "SeaweedFS",
+            "ENDPOINT": weed.endpoint,
+            "ACCESS_KEY_ID": keys.id,
+            "SECRET_ACCESS_KEY": keys.secret,
+        }.items():
+            monkeypatch.setenv(f"RCLONE_CONFIG_CLOUD_{name}", value)
+
+    return sign_in
+
+
+def test_each_fault_of_a_bucket_behind_rclone_is_told_apart(
+    tmp_path: Path, weed: S3Server, bucket: Callable[[Keys], None]
+) -> None:
+    bucket(weed.auditor)
+    assert said(configured(tmp_path, "cloud:rclone-check").run("check")) == "✓ cloud can be reached."
+    assert said(configured(tmp_path, "cloud:rclone-chess").run("check")) == (
+        "✗ cloud: the folder is not there. Mend `remote`."
+    )
+    assert said(configured(tmp_path, "cloud:rclone-check/elsewhere").run("check")) == (
+        "✗ cloud: nothing is stored there. Mend `remote`."
+    )
+    assert weed.reader
+    bucket(weed.reader)
+    assert said(configured(tmp_path, "cloud:rclone-check").run("check")) == (
+        "✗ cloud: the stored login may not list or read there. Grant it read access."
+    )
+    for keys in (replace(weed.auditor, secret="wrong"), replace(weed.auditor, id="NOBODY0123456789ABCD")):
+        bucket(keys)
+        assert said(configured(tmp_path, "cloud:rclone-check").run("check")) == (
+            "✗ cloud: the provider does not accept the stored login, or it has expired."
+            " Log in again with `rclone config reconnect`, or mend its keys with `rclone config`."
+        )
+
+
+def test_a_configuration_of_rclone_that_is_not_there(tmp_path: Path) -> None:
+    assert said(configured(tmp_path, more='config = "elsewhere.conf"').run("check")) == (
+        "✗ cloud: `config` names no file. Mend its path."
+    )
+
+
+def test_settings_that_are_not_whole_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RCLONE_CONFIG", str(tmp_path / "none.conf"))
+    for settings in ({"TYPE": "dropboks"}, {"TYPE": "crypt", "REMOTE": str(tmp_path)}):
+        for name, value in settings.items():
+            monkeypatch.setenv(f"RCLONE_CONFIG_CLOUD_{name}", value)
+        assert said(configured(tmp_path, "cloud:").run("check")) == (
+            "✗ cloud: rclone's settings of this remote are not whole or make no sense. Mend them with `rclone config`."
+        )
 
 
 @pytest.mark.parametrize(("version", "what"), [(None, "rclone is not installed"), ("1.60.1", "is too old")])

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -40,14 +41,16 @@ class RcloneStore:
         where = self._target.name
         if "]" in self._remote:
             raise StoreUnavailable("bad_remote", where, "`remote` holds a bracket", "Name a folder without one.")
+        if self._config and not Path(self._config).is_file():
+            # rclone itself goes on with an empty configuration, and calls each remote unknown.
+            raise StoreUnavailable("bad_config", where, "`config` names no file", "Mend its path.")
         server = self._target.options.get("server") or self._stack.enter_context(serving(self._config, where))
         self._http = self._stack.enter_context(closing(connect(server)))
         try:
             about = call(self._http, where, "operations/fsinfo", fs=self._remote)
             self._features, self._hashes = about["Features"], frozenset(about.get("Hashes") or ())
-            # Whatever it answers, it was reached: one request, where the folder itself would be listed whole.
-            call(self._http, where, "operations/stat", fs=self._remote, remote=_NO_FILE, opt={"filesOnly": True})
             self._holder = _holder(self._http, self._target)
+            self._reach()
         except BaseException:
             self._stack.close()
             raise
@@ -107,6 +110,24 @@ class RcloneStore:
             host=host(holder, owner),
             seen={**protection(holder), **({Safeguard.PUBLIC_ACCESS: shared} if shared else {})},
         )
+
+    def _reach(self) -> None:
+        """Ask for one file: whatever is answered, it was reached, where the folder itself would be listed whole."""
+        try:
+            call(
+                self._http,
+                self._target.name,
+                "operations/stat",
+                fs=self._remote,
+                remote=_NO_FILE,
+                opt={"filesOnly": True},
+            )
+        except StoreUnavailable as refused:
+            if refused.code != "not_permitted":
+                raise
+            # S3 refuses it without words (HEAD has no body): a listing tells a wrong key from a missing right.
+            with closing(self._list(with_permissions=False)) as entries:
+                next(entries, None)
 
     def _list(self, *, with_permissions: bool) -> Generator[Copy | Gap, None, bool]:
         """Yield every object; False: nothing was yielded, for some permission may not be read."""

@@ -20,6 +20,12 @@ _TROUBLE = (
         "Set RCLONE_CONFIG_PASS or RCLONE_PASSWORD_COMMAND.",
     ),
     (
+        r"didn't find backend|not set in config file|revealing password",
+        "bad_config",
+        "rclone's settings of this remote are not whole or make no sense",
+        "Mend them with `rclone config`.",
+    ),
+    (
         r"load config",
         "bad_config",
         "rclone's configuration cannot be read",
@@ -37,7 +43,7 @@ _TROUBLE = (
         r"|bad_auth_token",
         "login_refused",
         "the provider does not accept the stored login, or it has expired",
-        "Log in again with `rclone config reconnect`.",
+        "Log in again with `rclone config reconnect`, or mend its keys with `rclone config`.",
     ),
     (
         r"\b403\b|forbidden|AccessDenied|access_error|permission|no_permission|missing_scope",
