@@ -221,7 +221,10 @@ def test_documents_shortcuts_and_the_bin_of_a_fake_drive_are_no_copies(clinic: C
     drive.add("minutes", first.id, mime=DOCUMENT)
     audit = clinic.audit(expected=1)
     assert outcomes(audit, "cloud") == {"identical": 5, "missing": 1}
-    assert store(audit, "cloud")["problems"] == {"alias": 2}
+    assert store(audit, "cloud")["problems"] == {"alias": 1, "document": 1}
+    (told,) = [finding for finding in audit["findings"] if finding["check"] == "nothing-left-unopened"]
+    assert told["title"] == "2 entries of cloud have no bytes of their own"
+    assert told["message"] == "Counted and not opened: 1 shortcut, 1 document that only the provider's editor opens."
 
 
 def test_two_objects_of_one_name_on_a_fake_drive_are_never_mixed_up(clinic: Clinic, drive: Drive) -> None:

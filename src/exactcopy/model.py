@@ -92,8 +92,9 @@ class Problem(StrEnum):
     LINK = "link"
     LINK_OUTSIDE = "link_outside"
     SPECIAL = "special"
-    # A name without bytes of its own: a shortcut, a document that only the provider's editor opens.
+    # A name without bytes of its own: a shortcut; a document that only the provider's editor opens.
     ALIAS = "alias"
+    DOCUMENT = "document"
     # Not read to the end: the store is incomplete, nothing is said of the content.
     PERMISSION = "permission"
     IO_ERROR = "io_error"
@@ -143,7 +144,7 @@ LIMITS = {
     Problem.OVER_BUDGET: "`max_read`",
     Problem.OVER_COST: "`max_egress_cost`",
 }
-NEVER_OPENED = frozenset({Problem.LINK, Problem.LINK_OUTSIDE, Problem.SPECIAL, Problem.ALIAS})
+NEVER_OPENED = frozenset({Problem.LINK, Problem.LINK_OUTSIDE, Problem.SPECIAL, Problem.ALIAS, Problem.DOCUMENT})
 # Left when time was over, wherever reading was then; or left by the plan, because of what reading it would take.
 OUT_OF_TIME = frozenset({Problem.OVER_WINDOW, Problem.OVER_TIME})
 LEFT = OUT_OF_TIME | {Problem.OVER_BUDGET, Problem.OVER_TOTAL, Problem.OVER_COST}

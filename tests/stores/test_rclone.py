@@ -516,12 +516,12 @@ def test_documents_and_shortcuts_are_names_without_bytes(drive: Drive) -> None:
         assert {copy.key: copy.problem for copy in copies} == {
             b"one.dcm": None,
             b"deep/two.dcm": None,
-            b"minutes.docx": Problem.ALIAS,
+            b"minutes.docx": Problem.DOCUMENT,
             b"short.dcm": Problem.ALIAS,
             b"short/primary.dcm": Problem.ALIAS,
         }
         aliases = [copy for copy in copies if copy.problem]
-        assert [stream for _, stream in store.read(aliases)] == [Problem.ALIAS] * 3
+        assert [stream for _, stream in store.read(aliases)] == [copy.problem for copy in aliases]
     assert not drive.content_bytes
 
 

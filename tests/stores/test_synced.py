@@ -100,7 +100,7 @@ def test_what_lies_only_in_the_cloud_is_listed_as_that_and_never_opened(tmp_path
         b"empty": None,
         b".image.dcm.icloud": Problem.PLACEHOLDER,
         b"in the cloud.dcm": Problem.PLACEHOLDER,
-        b"notes.GDOC": Problem.ALIAS,
+        b"notes.GDOC": Problem.DOCUMENT,
     }
     with open_store(target_of(tmp_path)) as store:
         copies = listed(store)

@@ -12,7 +12,7 @@ from exactcopy.checks.common import (
     unexamined,
 )
 from exactcopy.checks.unread import remedies, unexplained, unread_files
-from exactcopy.model import Role, Severity
+from exactcopy.model import Problem, Role, Severity
 from exactcopy.results import Evidence, StoreFacts
 
 _ERRORS = {
@@ -26,6 +26,16 @@ _ERRORS = {
     "out_of_time": "The hours of --max-hours were over before {name} could be examined.",
     "over_budget": "Nothing of {name} was read: --max-read, `max_read` or `max_egress_cost` left no room for it.",
     "not_compared": "No primary that {name} covers could be examined, so there was nothing to compare it with.",
+}
+_BYTELESS = {
+    Problem.LINK: ("link", "links"),
+    Problem.LINK_OUTSIDE: ("link that leads out of the store", "links that lead out of the store"),
+    Problem.SPECIAL: ("special file", "special files"),
+    Problem.ALIAS: ("shortcut", "shortcuts"),
+    Problem.DOCUMENT: (
+        "document that only the provider's editor opens",
+        "documents that only the provider's editor opens",
+    ),
 }
 _IN_WINDOW = (
     "Begin the audit when the `window` of the store begins, or set another: it must be long enough to list the store."
@@ -86,23 +96,24 @@ def store_examined(evidence: Evidence, store: StoreFacts) -> Result:
 
 @check("nothing-left-unopened", Scope.STORE)
 def nothing_left_unopened(evidence: Evidence, store: StoreFacts) -> Result:
-    """No links or special files stand where images could."""
+    """Nothing that is no file of its own, such as a link or a shortcut, stands where images could."""
     if store.error:
         return unexamined(store)
     if not store.not_opened:
         return None
     outside = store.problems.get("link_outside", 0)
     hides = outside > 0 and store.role is Role.PRIMARY
+    have = "has" if store.not_opened == 1 else "have"
+    kinds = [so_many(store.problems[kind], *words) for kind, words in _BYTELESS.items() if store.problems.get(kind)]
     return finding(
         Severity.HIGH if hides else Severity.LOW,
         store.not_opened,
         unit="files",
-        title=f"{store.name} holds links or special files",
-        message=f"Counted and not opened: {so_many(store.not_opened, 'link or special file', 'links or special files')}"
-        f", {outside:,} of them leading out of the store.",
+        title=f"{so_many(store.not_opened, 'entry', 'entries')} of {store.name} {have} no bytes of their own",
+        message=f"Counted and not opened: {', '.join(kinds)}.",
         why="Images behind a link that leads elsewhere belong to the archive and were not examined."
         if hides
-        else "A link is not a copy: what it points to may lie outside this store.",
+        else "A link or a shortcut is not a copy: what it points to may lie outside this store.",
         remedy=("Add the place that a link leads to as a store of its own, or replace the link by the images.",),
     )
 

@@ -71,7 +71,7 @@ def stand_in(name: bytes, status: os.stat_result, *, synced: bool) -> Problem | 
         return None
     name = name.lower()
     if name.endswith(_DOCUMENTS):
-        return Problem.ALIAS
+        return Problem.DOCUMENT
     return Problem.PLACEHOLDER if name.endswith(_STUBS) or (status.st_size and not status.st_blocks) else None
 
 

@@ -184,7 +184,7 @@ def _problem(entry: Entry, kind: str) -> Problem | None:
         return Problem.ALIAS
     if entry["Size"] < 0:
         # Google's documents have no bytes; elsewhere what comes could be compared with nothing.
-        return Problem.ALIAS if kind == "drive" else Problem.IO_ERROR
+        return Problem.DOCUMENT if kind == "drive" else Problem.IO_ERROR
     return Problem.AMBIGUOUS if entry["Twice"] else None
 
 
