@@ -307,5 +307,10 @@ def test_a_wrong_secret_is_said_and_nothing_is_called_missing(bucket: Bucket, mo
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     audit = bucket.clinic.audit(expected=3)
     assert outcomes(audit, "cloud") == {"unknown": 8}
+    (told,) = [finding for finding in audit["findings"] if finding["check"] == "store-examined"]
+    assert told["message"] == "cloud could not be signed in to: the stored login is missing, wrong, or has expired."
+    assert told["to_check"] == [
+        "Does the network reach it, and does the sign-in of the account that audits still hold?"
+    ]
     said = bucket.clinic.run("check").stdout
     assert "cloud: the secret does not belong to the access key ID" in said

@@ -26,6 +26,19 @@ _ERRORS = {
     "out_of_time": "The hours of --max-hours were over before {name} could be examined.",
     "over_budget": "Nothing of {name} was read: --max-read, `max_read` or `max_egress_cost` left no room for it.",
     "not_compared": "No primary that {name} covers could be examined, so there was nothing to compare it with.",
+    **dict.fromkeys(
+        ("login_refused", "wrong_key", "wrong_secret", "expired", "no_credentials"),
+        "{name} could not be signed in to: the stored login is missing, wrong, or has expired.",
+    ),
+    **dict.fromkeys(("denied", "not_permitted"), "The account that audits may not list {name}."),
+    **dict.fromkeys(("unreachable", "no_answer"), "Nothing answered at the address of {name}."),
+    **dict.fromkeys(
+        ("no_remote", "bad_config", "config_locked", "bad_remote", "no_profile"),
+        "The settings by which {name} is reached are missing or cannot be read.",
+    ),
+    "no_rclone": "rclone, by which {name} is reached, is not installed on this computer or is too old.",
+    "rate_limited": "{name} answered that it is asked too often.",
+    "wrong_region": "{name} lies in another region than is configured.",
 }
 _BYTELESS = {
     Problem.LINK: ("link", "links"),
@@ -40,11 +53,13 @@ _BYTELESS = {
 _IN_WINDOW = (
     "Begin the audit when the `window` of the store begins, or set another: it must be long enough to list the store."
 )
+_TO_CHECK = "Is the drive, share or folder connected and readable for the account that audits?"
+_TO_CHECK_AFAR = "Does the network reach it, and does the sign-in of the account that audits still hold?"
 _AGAIN = "Audit again: what was left unread comes first. Or give the audit more."
 # What bounds of the owner's kept from being examined: nothing is wrong with the store.
 _BOUNDED = {"outside_window": _IN_WINDOW, "out_of_time": _AGAIN, "over_budget": _AGAIN}
-# Of a cloud there are many reasons; `exactcopy check` says which, and what to do.
-_NO_ANSWER = "{name} did not let itself be listed with the account that audits."
+# Of the reasons that are left, `exactcopy check` says which, and what to do.
+_NO_ANSWER = "{name} could not be listed by the account that audits."
 
 
 @check("store-examined", Scope.STORE)
@@ -61,9 +76,7 @@ def store_examined(evidence: Evidence, store: StoreFacts) -> Result:
             title=f"{store.name} could not be examined",
             message=_ERRORS.get(store.error, _NO_ANSWER).format(name=store.name),
             why="Nothing is known today of what lies there. Not checked is not the same as safe.",
-            to_check=()
-            if store.error in _BOUNDED
-            else ("Is the drive, share or folder connected and readable for the account that audits?",),
+            to_check=() if store.error in _BOUNDED else (_TO_CHECK if store.kind == "folder" else _TO_CHECK_AFAR,),
             remedy=(_BOUNDED[store.error],)
             if store.error in _BOUNDED
             else (
