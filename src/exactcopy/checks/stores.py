@@ -31,7 +31,7 @@ _ERRORS = {
         "{name} could not be signed in to: the stored login is missing, wrong, or has expired.",
     ),
     **dict.fromkeys(("denied", "not_permitted"), "The account that audits may not list {name}."),
-    **dict.fromkeys(("unreachable", "no_answer"), "Nothing answered at the address of {name}."),
+    "unreachable": "Nothing answered at the address of {name}.",
     **dict.fromkeys(
         ("no_remote", "bad_config", "config_locked", "bad_remote", "no_profile"),
         "The settings by which {name} is reached are missing or cannot be read.",
