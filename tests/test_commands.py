@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -203,3 +203,13 @@ def test_check_does_not_call_ready_what_cannot_be_listed(tmp_path: Path, monkeyp
         if not need.good
     ]
     assert [text.split(". ")[0] for text in told] == [f"{name}: it cannot be listed" for name in ("pacs", "nas", "usb")]
+
+
+def test_check_names_a_restore_that_lies_in_the_future(tmp_path: Path) -> None:
+    clinic = Clinic(tmp_path, stores={"usb": 'restored_from = "computer backup"\nrestored_on = 2026-11-02'})
+    clinic.fill(studies=1, instances=1)
+    config = load_config(clinic.configure())
+    told = {
+        day: [need.text for need in needs(config, Decisions(), date(2026, 11, day)) if not need.good] for day in (1, 2)
+    }
+    assert told == {1: ["usb: `restored_on` lies in the future. Write the day of the restore."], 2: []}

@@ -433,6 +433,16 @@ def test_a_sync_clients_folder_is_neither_apart_nor_off_site(how: dict[str, Any]
     assert isinstance(ask("kept-off-site", beside, "audit"), NotChecked)
 
 
+@pytest.mark.parametrize("disk", ["sda", "sdb"])
+def test_where_a_backup_was_restored_to_says_nothing_of_where_it_lies(disk: str) -> None:
+    restored = store("restored", kind="folder", disk=disk, restored_from="computer backup", restored_on="2026-11-02")
+    found = evidence(restored, primaries=(store("pacs", Role.PRIMARY, disk="sda"),))
+    told = ask("separate-failure-domain", found, "restored")
+    assert isinstance(told, NotChecked)
+    assert "restored by hand" in told.reason
+    assert assessed(found, "EC-BK-08").status == "not checked"
+
+
 def test_a_sync_clients_folder_has_to_be_configured_as_one() -> None:
     unnamed = evidence(store("dropbox", kind="folder", synced_by="Dropbox", offsite=None))
     told = ask("sync-folder-is-named", unnamed, "dropbox")

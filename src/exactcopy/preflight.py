@@ -51,6 +51,10 @@ def needs(config: Config, decisions: Decisions, today: date, *, test_alerts: boo
     with served(config.stores) as stores:
         for target in stores:
             yield _reach(target)
+    for target in config.backups:
+        restored = target.options.get("restored_on")
+        if restored and restored > today:
+            yield Need(False, f"{target.name}: `restored_on` lies in the future. Write the day of the restore.")
     if config.recovery:
         yield _receives(config.recovery)
     for target in (*config.stores, *filter(None, [config.recovery])):

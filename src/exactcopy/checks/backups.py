@@ -209,6 +209,12 @@ def separate_failure_domain(evidence: Evidence, backup: StoreFacts) -> Result:
     """The backup lies on another disk, computer or account than each primary that it covers."""
     if backup.error:
         return unexamined(backup)
+    if backup.restored_from:
+        # Where it was restored to, often beside the primary, says nothing of where it came from.
+        return not_checked(
+            f"{backup.name} is what was restored by hand; where the backup itself lies does not show. If you know, "
+            "attest EC-BK-08."
+        )
     covered = {pair.primary for pair in pairs_of(evidence, backup)}
     primaries = [store for store in evidence.stores if store.role is Role.PRIMARY and store.name in covered]
     beside = {primary.name: place for primary in primaries if (place := shared(primary, backup))}
