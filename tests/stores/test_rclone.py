@@ -22,6 +22,8 @@ from exactcopy.model import Algorithm, Answer, Checksum, Copy, Gap, Problem, Rol
 from exactcopy.stores import Store, open_store
 from exactcopy.stores.rclone.server import call, serve
 from tests.fake_clouds import DOCUMENT, FOLDER, SHORTCUT, Cloud, Drive, Dropbox, content_hash, proxied
+from tests.servers import Answer as ScriptedAnswer
+from tests.servers import scripted
 from tests.stores.contract import OBJECTS, StoreContract, content, listed
 from tests.stores.test_folder import put
 
@@ -161,6 +163,37 @@ class TestS3(StoreContract):
         config = Path(target.options["config"])
         config.write_text(config.read_text().replace(SECRET, "wrong"))
         assert refusal(target) == "login_refused"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "code"),
+    [
+        (301, "PermanentRedirect", "wrong_region"),
+        (400, "AuthorizationHeaderMalformed", "wrong_region"),
+        (400, "InvalidBucketName", "missing"),
+        (403, "RequestTimeTooSkewed", "clock_skew"),
+        (403, "InvalidAccessKeyId", "login_refused"),
+        (403, "AccessDenied", "not_permitted"),
+    ],
+)
+def test_what_a_scripted_server_of_s3_refuses_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, said: str, code: str
+) -> None:
+    monkeypatch.setenv("RCLONE_LOW_LEVEL_RETRIES", "1")
+    body = f"<Error><Code>{said}</Code><Message>xrays</Message></Error>".encode()
+    config = tmp_path / "s3.conf"
+    with scripted(lambda path, headers: ScriptedAnswer(status=status, body=body)) as endpoint:
+        config.write_text(
+            f"[s3]\ntype = s3\nprovider = Other\nendpoint = {endpoint}\n"
+            f"access_key_id = {KEY}\nsecret_access_key = {SECRET}\n"
+        )
+        assert refusal(target_of("s3:xrays", config)) == code
+
+
+def test_a_server_that_does_not_prove_who_it_is_is_told_apart(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RCLONE_CA_CERT")
+    monkeypatch.setenv("RCLONE_LOW_LEVEL_RETRIES", "1")
+    assert refusal(target_of("cloud:xrays")) == "tls"
 
 
 class CloudContract(StoreContract):

@@ -22,6 +22,7 @@ from exactcopy.stores.rclone.server import call, connect, serving
 from exactcopy.stores.rclone.sharing import Permissions, account, shared_links
 
 _NO_FILE = ".exactcopy"
+_WORDLESS = frozenset({"not_permitted", "failed"})
 
 
 class RcloneStore:
@@ -123,9 +124,9 @@ class RcloneStore:
                 opt={"filesOnly": True},
             )
         except StoreUnavailable as refused:
-            if refused.code != "not_permitted":
+            if refused.code not in _WORDLESS:
                 raise
-            # S3 refuses it without words (HEAD has no body): a listing tells a wrong key from a missing right.
+            # S3 refuses it without words (HEAD has no body): a listing tells a key, a right and a region apart.
             with closing(self._list(with_permissions=False)) as entries:
                 next(entries, None)
 

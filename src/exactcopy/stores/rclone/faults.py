@@ -38,9 +38,27 @@ _TROUBLE = (
         "Try again later, or give rclone a client id of your own.",
     ),
     (
+        r"PermanentRedirect|update region for bucket|AuthorizationHeaderMalformed|IllegalLocationConstraint",
+        "wrong_region",
+        "the bucket lies in another region",
+        "Mend `region` with `rclone config`.",
+    ),
+    (
+        r"RequestTimeTooSkewed",
+        "clock_skew",
+        "the clocks of this computer and the provider differ too much",
+        "Set the clock and let it be kept.",
+    ),
+    (
+        r"x509|knownhosts",
+        "tls",
+        "the server does not prove who it is",
+        "Mend its address, or name its authority or its key to rclone.",
+    ),
+    (
         r"\b401\b|unauthori[sz]ed|invalid_grant|token expired|expired_access_token|invalid_access_token|fetch token"
         r"|empty token|Invalid Credentials|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|unable to authenticate"
-        r"|bad_auth_token",
+        r"|bad_auth_token|get credentials",
         "login_refused",
         "the provider does not accept the stored login, or it has expired",
         "Log in again with `rclone config reconnect`, or mend its keys with `rclone config`.",
@@ -52,14 +70,15 @@ _TROUBLE = (
         "Grant it read access.",
     ),
     (
-        r"directory not found|object not found|not_found|NoSuchBucket|NoSuchKey|\b404\b|no such file",
+        r"directory not found|object not found|bucket not found|not_found|itemNotFound|NoSuchBucket|InvalidBucketName"
+        r"|NoSuchKey|\b404\b|no such file",
         "missing",
         "the folder is not there",
         "Mend `remote`.",
     ),
     (r"is a file not a directory", "missing", "this is no folder", "Name a folder in `remote`."),
     (
-        r"no such host|connection refused|timeout|timed out|unreachable|dial tcp|proxyconnect|x509|deadline|\bEOF\b"
+        r"no such host|connection refused|timeout|timed out|unreachable|dial tcp|proxyconnect|deadline|\bEOF\b"
         r"|connection reset|handshake|couldn't connect",
         "unreachable",
         "the provider cannot be reached",
