@@ -110,6 +110,8 @@ class Problem(StrEnum):
     # Left unread by what one audit was given for all stores: its hours, its bytes.
     OVER_TIME = "over_time"
     OVER_TOTAL = "over_total"
+    # Left unread when the store no longer answered.
+    OUT_OF_REACH = "out_of_reach"
     # Left unread by `max_egress_cost`.
     OVER_COST = "over_cost"
     # A sync client's stand-in for a file that lies in the cloud: opening it would download it.
@@ -145,9 +147,10 @@ LIMITS = {
     Problem.OVER_COST: "`max_egress_cost`",
 }
 NEVER_OPENED = frozenset({Problem.LINK, Problem.LINK_OUTSIDE, Problem.SPECIAL, Problem.ALIAS, Problem.DOCUMENT})
-# Left when time was over, wherever reading was then; or left by the plan, because of what reading it would take.
-OUT_OF_TIME = frozenset({Problem.OVER_WINDOW, Problem.OVER_TIME})
-LEFT = OUT_OF_TIME | {Problem.OVER_BUDGET, Problem.OVER_TOTAL, Problem.OVER_COST}
+# Left when time was over or the store gone, wherever reading was then; or left by the plan, because of what reading it
+# would take.
+CUT_SHORT = frozenset({Problem.OVER_WINDOW, Problem.OVER_TIME, Problem.OUT_OF_REACH})
+LEFT = CUT_SHORT | {Problem.OVER_BUDGET, Problem.OVER_TOTAL, Problem.OVER_COST}
 UNREAD = LEFT | frozenset(
     {
         Problem.PERMISSION,

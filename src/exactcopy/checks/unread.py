@@ -40,6 +40,11 @@ _WHY = {
         "files were left unread when the hours of --max-hours were over",
         "Audit again: what was read is kept, and what was left unread comes first. Or give --max-hours more.",
     ),
+    Problem.OUT_OF_REACH: _Why(
+        "file was left unread when the store no longer answered",
+        "files were left unread when the store no longer answered",
+        "Find out why with `exactcopy check`, then audit again: what was read is kept, and what was left comes first.",
+    ),
     Problem.OVER_TOTAL: _Why(
         "file was left unread, for no more was left of --max-read",
         "files were left unread, for no more was left of --max-read",

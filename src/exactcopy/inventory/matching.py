@@ -7,7 +7,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from exactcopy.inventory.database import literal, parquet, row, save
-from exactcopy.model import OUT_OF_TIME, UNREAD, Problem
+from exactcopy.model import CUT_SHORT, UNREAD, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def match(
     db.execute(f"create or replace view found as {' union all by name '.join(known)}")
     if (folder / "kept.parquet").exists():
         # What was left unread when time was over keeps an earlier proof that is not too old yet.
-        over = ", ".join(literal(problem) for problem in sorted(OUT_OF_TIME))
+        over = ", ".join(literal(problem) for problem in sorted(CUT_SHORT))
         db.execute(
             f"""create or replace view parts as
             with again as (select k.* from {parquet(folder, "kept.parquet")} k

@@ -13,7 +13,7 @@ from exactcopy.inventory.database import literal, nothing, parquet, row, rows, s
 from exactcopy.inventory.doubt import open_listing
 from exactcopy.inventory.reported import clear, names_of
 from exactcopy.inventory.schema import INVENTORY, names
-from exactcopy.model import FOREVER, LEFT, OUT_OF_TIME, Checksum, Problem, ReadPolicy, Target
+from exactcopy.model import CUT_SHORT, FOREVER, LEFT, Checksum, Problem, ReadPolicy, Target
 from exactcopy.records import write_whole
 from exactcopy.stores import PACS
 
@@ -423,7 +423,7 @@ def bytes_read(db: DuckDBPyConnection, folder: Path) -> int:
     """Return how many bytes were read by the plan in `folder`, as far as it was carried out."""
     whole, beginning = "size", f"least(size, {HEAD_BYTES})"
     sizes = {"part": whole, "head": beginning, "rest": whole}
-    over = ", ".join(literal(problem) for problem in OUT_OF_TIME)
+    over = ", ".join(literal(problem) for problem in CUT_SHORT)
     return sum(
         int(
             row(

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from exactcopy.dicom.patient import Patient, Token, tokens
 from exactcopy.digest import LANES
-from exactcopy.errors import WindowClosed
+from exactcopy.errors import StoreUnavailable, WindowClosed
 from exactcopy.inventory.examining import Reading, Row, examine, row_of
 from exactcopy.inventory.side_by_side import examine_side_by_side, may_be_side_by_side, part, pays
-from exactcopy.model import OUT_OF_TIME, UNREAD, UNSIZED, Copy, Identity, Problem
+from exactcopy.model import CUT_SHORT, UNREAD, UNSIZED, Copy, Identity, Problem, Target
 from exactcopy.pool import Died, Workers
-from exactcopy.stores import AT_ONCE, PACS, Store, kept_open
+from exactcopy.stores import AT_ONCE, PACS, Store, kept_open, open_store
 from exactcopy.stores.bounded import problem_of, readers, share
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ _SHARE_OF_REST = 6
 _PART_ROWS = 20_000
 _PART_SECONDS = 5.0
 _TRIES = 3
+# After so many in a row that could not be read, or were not there, it is asked whether the store still is.
+_SUSPECT = 8
+_FAILED = (Problem.IO_ERROR, Problem.VANISHED)
 # Workers elsewhere write the parts. A group is one: what is done again where its worker is lost. There are so many of
 # a large archive, and each travels as a message: its bytes and its objects have bounds.
 _GROUPS = 4096
@@ -70,10 +73,14 @@ class Chunk:
 
 @dataclass(slots=True)
 class Read:
-    """What came of a chunk: an inventory row for each object, and the tokens of whose they are."""
+    """What came of a chunk: an inventory row for each object, and the tokens of whose they are.
+
+    `lost` is why the store could no longer be reached.
+    """
 
     rows: list[Row] = field(default_factory=list)
     tokens: set[Token] = field(default_factory=set)
+    lost: StoreUnavailable | None = None
 
 
 @dataclass(slots=True)
@@ -90,7 +97,7 @@ class Part:
         self.tokens |= read.tokens
         self.numbers.append(chunk.number)
         # A PACS does not tell sizes before.
-        return sum(_cost(row[1], chunk.reading) for row in read.rows if row[-1] not in OUT_OF_TIME)
+        return sum(_cost(row[1], chunk.reading) for row in read.rows if row[-1] not in CUT_SHORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,8 @@ def read_planned(
     """Read what the table `todo` names into files beside it whose names begin with `parts`.
 
     Parts that are finished are not read again. `progress` is told of objects and bytes as they are done. Return
-    how many bytes were read now.
+    how many bytes were read now. Raises StoreUnavailable where the store can no longer be reached and nothing was read;
+    else what was left of it says so.
     """
     from exactcopy.inventory.database import note_of, parquet, row
 
@@ -133,8 +141,17 @@ def read_planned(
     part = Part()
     since = monotonic()
     now = 0
-    for chunk, result in pool.map(read_chunk, chunks, at_once=at_once):
-        size = part.add(chunk, _one_by_one(pool, chunk) if isinstance(result, Died) else result)
+    lost, came = None, bool(finished)
+
+    def read(tried: Iterator[Chunk]) -> Iterator[tuple[Chunk, Read]]:
+        for chunk, result in pool.map(read_chunk, tried, at_once=at_once):
+            yield chunk, _one_by_one(pool, chunk) if isinstance(result, Died) else result
+
+    # A worker may find a store back with its next chunk.
+    for chunk, result in _while_it_answers(chunks, read, pool.workers):
+        lost = result.lost or lost
+        came = came or any(row[-1] not in CUT_SHORT for row in result.rows)
+        size = part.add(chunk, result)
         now += size
         progress(len(chunk.listed), size)
         if len(part.rows) >= _PART_ROWS or monotonic() - since > _PART_SECONDS:
@@ -143,6 +160,8 @@ def read_planned(
             since = monotonic()
     if part.numbers:
         write_part(db, part, reading, folder, parts)
+    if lost is not None and not came:
+        raise lost
     return now
 
 
@@ -166,14 +185,19 @@ def read_group(group: Group) -> Written:
     from exactcopy.inventory.database import database
 
     part = Part()
-    size = sum(part.add(chunk, read_chunk(chunk)) for chunk in group.chunks)
+
+    def read(tried: Iterator[Chunk]) -> Iterator[tuple[Chunk, Read]]:
+        for chunk in tried:
+            yield chunk, read_chunk(chunk)
+
+    size = sum(part.add(chunk, result) for chunk, result in _while_it_answers(iter(group.chunks), read, 1))
     with closing(database(Path(tempfile.gettempdir()) / "spill")) as db:
         files = write_part(db, part, group.chunks[0].reading, group.folder, group.parts)
     return Written(size, files)
 
 
 def read_chunk(chunk: Chunk) -> Read:
-    """Return an inventory row for each object of `chunk`; what is left when time is over says so.
+    """Return an inventory row for each object of `chunk`; what is left when time is over or the store gone says so.
 
     Runs in a worker.
     """
@@ -182,16 +206,35 @@ def read_chunk(chunk: Chunk) -> Read:
     patients: set[Patient] = set()
     try:
         _read_into(rows, patients, chunk)
-    except WindowClosed as closed:
+    except StoreUnavailable as error:
+        read.lost = None if isinstance(error, WindowClosed) else error
         done = Counter(row[0] for row in rows)
         for copy in map(_copy, chunk.listed):
             if done[copy.key]:
                 done[copy.key] -= 1
             else:
-                rows.append(row_of(copy, Identity(problem=problem_of(closed))))
+                rows.append(row_of(copy, Identity(problem=problem_of(error))))
     for patient in patients:
         read.tokens.update(tokens(chunk.reading.ledger.key, patient))
     return read
+
+
+def _while_it_answers(
+    chunks: Iterator[Chunk], read: Callable[[Iterator[Chunk]], Iterator[tuple[Chunk, Read]]], most: int
+) -> Iterator[tuple[Chunk, Read]]:
+    """Yield each chunk with what `read` makes of it; after more than `most` in a row lost the store, unread."""
+    lost = 0
+
+    def tried() -> Iterator[Chunk]:
+        while lost <= most and (chunk := next(chunks, None)) is not None:
+            yield chunk
+
+    for chunk, result in read(tried()):
+        lost = lost + 1 if result.lost else 0
+        yield chunk, result
+    for chunk in chunks:
+        unread = Identity(problem=Problem.OUT_OF_REACH)
+        yield chunk, Read(rows=[row_of(copy, unread) for copy in map(_copy, chunk.listed)])
 
 
 def _read_into(rows: list[Row], patients: set[Patient], chunk: Chunk) -> None:
@@ -200,6 +243,7 @@ def _read_into(rows: list[Row], patients: set[Patient], chunk: Chunk) -> None:
     buffer = memoryview(bytearray(_BUFFER_LOCAL if local else _BUFFER))
     copies = list(map(_copy, chunk.listed))
     together, alone = part(copies) if pays(reading) else ([], copies)
+    failed = 0
     with kept_open(reading.target) as store:
         for copy, row in chain(
             examine_side_by_side(store, together, reading, patients) if together else (),
@@ -211,6 +255,22 @@ def _read_into(rows: list[Row], patients: set[Patient], chunk: Chunk) -> None:
                     break
                 ((_, final),) = _in_turn(store, [copy], buffer, reading, patients)
             rows.append(final)
+            failed = failed + 1 if final[-1] in _FAILED else 0
+            if failed == _SUSPECT:
+                _ask_for(reading.target, rows, failed)
+                failed = 0
+    if failed:
+        _ask_for(reading.target, rows, failed)
+
+
+def _ask_for(target: Target, rows: list[Row], failed: int) -> None:
+    """Raise StoreUnavailable if the store is gone: then the last rows, which `failed`, say nothing of their objects."""
+    try:
+        with open_store(target):
+            return
+    except StoreUnavailable:
+        del rows[-failed:]
+        raise
 
 
 def _in_turn(
@@ -332,4 +392,5 @@ def _one_by_one(pool: Workers, chunk: Chunk) -> Read:
         else:
             read.rows += result.rows
             read.tokens |= result.tokens
+            read.lost = result.lost or read.lost
     return read

@@ -28,6 +28,7 @@ from exactcopy.tokens import Ledger
 _NOTHING_READ = {
     Problem.OVER_WINDOW: "outside_window",
     Problem.OVER_TIME: "out_of_time",
+    Problem.OUT_OF_REACH: "unreachable",
     Problem.OVER_TOTAL: "over_budget",
     Problem.OVER_COST: "over_budget",
     Problem.OVER_BUDGET: "over_budget",
@@ -152,6 +153,11 @@ def _ended(target: Target, why: Problem, left: int) -> str:
             )
         case Problem.OVER_TIME:
             return f"the hours of --max-hours were over, and {unread}. Audit again: {comes_first}."
+        case Problem.OUT_OF_REACH:
+            return (
+                f"it no longer answered while it was read, and {unread}."
+                f" Find out why with `exactcopy check`, then audit again: {comes_first}."
+            )
         case Problem.OVER_TOTAL:
             return f"{unread}, for no more was left of --max-read. Audit again: {comes_first}."
         case Problem.OVER_COST:

@@ -29,6 +29,7 @@ _NOT_EXAMINED = {
     "window_ended": "its window ended before all of it was read",
     "out_of_time": "the hours that this audit was given were over before it was examined",
     "time_over": "the hours that this audit was given were over before all of it was read",
+    "out_of_reach": "it no longer answered before all of it was read",
     "over_budget": "nothing of it was read, for a limit left no room for it",
     "limit_met": "a limit was met before all of it was read",
     "not_compared": "no primary that it covers could be examined",
@@ -50,6 +51,7 @@ _NOT_PUT = {
 _PARTLY = {
     Problem.OVER_WINDOW: "window_ended",
     Problem.OVER_TIME: "time_over",
+    Problem.OUT_OF_REACH: "out_of_reach",
     Problem.OVER_TOTAL: "limit_met",
     Problem.OVER_BUDGET: "limit_met",
     Problem.OVER_COST: "limit_met",

@@ -13,7 +13,7 @@ from time import monotonic, sleep
 from types import TracebackType
 from typing import Self
 
-from exactcopy.errors import WindowClosed
+from exactcopy.errors import StoreUnavailable, WindowClosed
 from exactcopy.model import Copy, Gap, Problem, Target
 from exactcopy.stores import Asked, Counted, OpenStream, Safeguards, Store, Stream, many_open
 
@@ -39,8 +39,10 @@ def readers(target: Target, workers: int) -> int:
     return min(workers, target.concurrency or workers)
 
 
-def problem_of(error: WindowClosed) -> Problem:
+def problem_of(error: StoreUnavailable) -> Problem:
     """Return what an object is called that was left because of `error`."""
+    if not isinstance(error, WindowClosed):
+        return Problem.OUT_OF_REACH
     return Problem.OVER_TIME if error.code == HOURS_OVER else Problem.OVER_WINDOW
 
 
