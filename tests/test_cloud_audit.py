@@ -299,6 +299,30 @@ def test_archives_in_a_bucket_are_counted(bucket: Bucket) -> None:
     assert "2 archives on cloud were not opened" in re.sub("<[^>]*>", "", shown)
 
 
+def test_on_a_mock_a_restore_that_cold_storage_forbids_says_so(
+    clinic: Clinic, mock: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(mock, monkeypatch)
+    bucket = Bucket(clinic, mock, "cold")
+    clinic.fill(studies=3, instances=2)
+    bucket.upload(clinic.pacs)
+    for key in ("study 0/1.dcm", "study 2/0.dcm"):
+        cold = clinic.path("pacs", int(key[6]), int(key[8])).read_bytes()
+        bucket.admin.put_object(Bucket=bucket.name, Key=f"pictures/{key}", Body=cold, StorageClass="GLACIER")
+    bucket.led_to(mock.endpoint)
+    audit = clinic.audit(expected=3)
+    (restore,) = audit["restore_tests"]
+    assert (restore["restored"], restore["failed"], restore["problems"]) == (1, 2, {"in_cold_storage": 2})
+    (told,) = [finding for finding in audit["findings"] if finding["check"] == "restore-succeeded"]
+    assert told["message"] == (
+        "2 of 3 studies did not come back whole, equal and opening."
+        " Images of 2 studies lie in cold storage and cannot be read before they are thawed."
+    )
+    assert told["remedy"][0] == "Have the provider thaw them, or keep a copy that can be read at once."
+    # Its checksums agree; what did not come back is not called proven.
+    assert outcomes(audit, "cloud") == {"identical": 2, "unverified": 4}
+
+
 @pytest.mark.parametrize("bucket", [False], ids=["S3"], indirect=True)
 def test_a_wrong_secret_is_said_and_nothing_is_called_missing(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket.clinic.fill(studies=4, instances=2)

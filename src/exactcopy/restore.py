@@ -388,7 +388,7 @@ def _restore(task: Task, place: Path) -> RestoreTest:
             path = place / f"{number:07}"
             digest = None if isinstance(stream, Problem) else fetch(stream, path, None if repackages else copy.size)
             if digest is None:
-                problems.append("not_readable")
+                problems.append("in_cold_storage" if stream is Problem.ARCHIVED else "not_readable")
                 continue
             arrived[copy.key] = (path, digest)
             size += path.stat().st_size

@@ -70,14 +70,23 @@ def restore_succeeded(evidence: Evidence, backup: StoreFacts) -> Result:
     if not failed:
         return None
     tried = restore.planned + restore.certainty["planned"]
+    cold = restore.problems.get("in_cold_storage", 0)
+    frozen = (
+        f" Images of {studies(cold)} lie in cold storage and cannot be read before they are thawed." if cold else ""
+    )
+    only_cold = set(restore.problems) == {"in_cold_storage"}
     return finding(
         Severity.CRITICAL,
         failed,
         title=f"{studies(failed)} could not be restored from {backup.name}",
-        message=f"{failed:,} of {studies(tried)} did not come back whole, equal and opening.",
+        message=f"{failed:,} of {studies(tried)} did not come back whole, equal and opening.{frozen}",
         why="What fails in a test fails in an emergency; studies that were not drawn may fail as well.",
-        to_check=("Errors of the medium.", "Files that changed between the listing and the restore."),
-        remedy=(*INCIDENT, 'Read the whole backup (read = "all") and mend what it finds.', AUDIT_AGAIN),
+        to_check=("How long does the provider take to thaw all of it? That adds to a full recovery.",)
+        if only_cold
+        else ("Errors of the medium.", "Files that changed between the listing and the restore."),
+        remedy=("Have the provider thaw them, or keep a copy that can be read at once.", AUDIT_AGAIN)
+        if only_cold
+        else (*INCIDENT, 'Read the whole backup (read = "all") and mend what it finds.', AUDIT_AGAIN),
         worklist=f"worklist-{backup.name}.csv",
     )
 
