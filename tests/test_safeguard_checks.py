@@ -453,6 +453,25 @@ def test_a_sync_clients_folder_has_to_be_configured_as_one() -> None:
     assert ask("sync-folder-is-named", named, "dropbox") is None
 
 
+@pytest.mark.parametrize(
+    ("drive", "asked"),
+    [
+        ({"filesystem": "vfat", "free": 500_000_000}, ["FAT", "0.5 GB are free"]),
+        ({"filesystem": "ext4", "free": 500_000_000}, ["0.5 GB are free"]),
+        ({"filesystem": "exfat", "free": 80_000_000_000}, []),
+        ({}, []),
+    ],
+)
+def test_what_a_drive_may_not_take_is_asked_where_images_are_missing(drive: dict[str, Any], asked: list[str]) -> None:
+    found = evidence(store("usb", kind="folder", **drive))
+    (pair,) = found.comparisons
+    missing = replace(pair, instances={**pair.instances, "missing": 1}, gap_studies={"missing": 1})
+    told = ask("backup-is-complete", replace(found, comparisons=(missing,)), "usb")
+    assert isinstance(told, Finding)
+    assert len(told.to_check) == 2 + len(asked)
+    assert all(words in said for words, said in zip(asked, told.to_check[2:], strict=True))
+
+
 # --- files that nobody read ------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """What is asked of every backup."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from exactcopy.checks.common import (
@@ -26,6 +27,9 @@ from exactcopy.model import Role, Severity
 from exactcopy.results import Evidence, StoreFacts
 
 _PROPOSED_HOURS = 48
+_FAT = frozenset({"vfat", "msdos"})
+# Less than a large study takes.
+_NEARLY_FULL = 2e9
 
 
 @check("backup-is-complete", Scope.BACKUP)
@@ -48,6 +52,7 @@ def backup_is_complete(evidence: Evidence, backup: StoreFacts) -> Result:
             to_check=(
                 "When did the backup job last run to its end?",
                 "Does it leave out late series or some folders?",
+                *_limits(backup),
             ),
             remedy=("Send the studies on the worklist to this backup again.", AUDIT_AGAIN),
             worklist=f"worklist-{backup.name}.csv",
@@ -280,6 +285,14 @@ def copies_within_48_hours(evidence: Evidence, backup: StoreFacts) -> Result:
         message=f"The oldest image without a copy has waited {span(oldest)}.",
         why="A proposed rule would set 48 hours. It is not in force.",
     )
+
+
+def _limits(backup: StoreFacts) -> Iterator[str]:
+    """Yield what the file system of a drive may have kept from being stored."""
+    if backup.filesystem in _FAT:
+        yield "Its file system is FAT, which takes no file of 4 GB or more and not all names. Is that why?"
+    if backup.free is not None and backup.free < _NEARLY_FULL:
+        yield f"Is it full? {backup.free / 1e9:,.1f} GB are free there."
 
 
 def _apart(primary: StoreFacts, backup: StoreFacts) -> bool:
