@@ -100,6 +100,21 @@ def test_what_a_checksum_clears_is_not_read(cloud: Cloud, algorithms: list[str])
     assert comparison["proof"] == {"this_run": 0, "earlier": 0, "reported": 3}
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_two_objects_of_one_name_and_one_size_are_each_known_by_their_own_checksum(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, swapped: bool
+) -> None:
+    monkeypatch.setitem(KINDS, "reporting", "tests.stores.reporting:TwinStore")
+    one, other = sorted((cloud.clinic.root / "nas").rglob("*.dcm"))[:2]
+    assert one.stat().st_size == other.stat().st_size
+    names = [path.relative_to(cloud.clinic.root / "nas").as_posix() for path in (one, other)]
+    cloud.options["twins"] = {names[swapped]: names[not swapped]}
+    assert outcomes(cloud.audit(), "nas") == {"identical": 6}
+    # And what is not the same is not cleared by what is.
+    rot(other)
+    assert outcomes(cloud.audit(NOW + timedelta(days=1)), "nas")["identical"] == 5
+
+
 def test_renamed_and_flattened_copies_are_known_by_content(cloud: Cloud) -> None:
     nas = cloud.clinic.root / "nas"
     for number, path in enumerate(sorted(path for path in nas.rglob("*") if path.is_file())):

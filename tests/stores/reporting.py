@@ -56,6 +56,19 @@ class ReportingStore(FolderStore):
                 yield replace(there, version=copy.version), stream
 
 
+class TwinStore(ReportingStore):
+    """Where two objects may have one name, as in Google Drive: `twins` are keys and those that are shown as theirs."""
+
+    def listing(self, partition: str) -> Iterator[Copy | Gap]:
+        """Yield what is there; of those that have one name either may come."""
+        twins: dict[str, str] = self._target.options["twins"]
+        for item in super().listing(partition):
+            if isinstance(item, Copy) and (name := os.fsdecode(item.key)) in {*twins, *twins.values()}:
+                yield replace(item, key=os.fsencode(twins.get(name, name)), problem=Problem.AMBIGUOUS)
+            else:
+                yield item
+
+
 class RottenStore(ReportingStore):
     """Reports the checksums of what was uploaded, which lies below the option `uploaded`; gives what it holds."""
 

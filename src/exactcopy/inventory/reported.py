@@ -46,7 +46,8 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
     never cleared, whatever is reported of it; what only cannot be read may be. What was deleted stays so: it is
     only told which instance it was.
     """
-    # Two objects may have one name, in Google Drive for one: a listed one is told by its key and its size.
+    # Two objects may have one name, in Google Drive for one, and slices all have one size: a listed one is told by its
+    # key, its size and what is reported of it.
     # A row of an inventory is told by its place: its number in its file, and which of the primaries that is.
     known = " union all by name ".join(
         f"select *, file_row_number * {len(primaries)} + {number} as number from {parquet(folder, numbered=True)}"
@@ -61,8 +62,9 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
         select name, digest, size, number from {entries("contents", "size, number")} where name <> ''
         union all select 'sha256', lower(hex(sha256)), size, number from contents;
         create or replace table computed_names as select distinct name from computed;
-        create or replace table claims (key blob, size bigint, name varchar, digest varchar, gone boolean);
-        create or replace table cleared (key blob, size bigint, number bigint);
+        create or replace table claims
+        (key blob, size bigint, digests varchar, name varchar, digest varchar, gone boolean);
+        create or replace table cleared (key blob, size bigint, digests varchar, number bigint);
         create or replace table reported as
         select {", ".join(INVENTORY)} from {nothing(INVENTORY)}
         """
@@ -71,18 +73,18 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
         db.execute(
             f"""
             insert into claims
-            select key, size, first(name order by strength, name), first(digest order by strength, name),
+            select key, size, digests, first(name order by strength, name), first(digest order by strength, name),
                    coalesce(any_value(problem) = 'deleted', false)
             from (select *, case split_part(name, '/', 1) {strength} end as strength
-                  from {entries(f"{listed} where {share}", "key, size, problem")}
+                  from {entries(f"{listed} where {share}", "key, size, problem, digests")}
                   where name in (from computed_names) and (problem is null or problem in ({told})))
-            group by key, size"""
+            group by key, size, digests"""
         )
     for share in shares_of(db, "contents", "digest"):
         db.execute(
             f"""
             insert into cleared
-            select key, size, number from (from claims where {share}) join (
+            select key, size, digests, number from (from claims where {share}) join (
                 select name, digest, size, min(number) as number from computed
                 where {share} and name in (select distinct name from claims) group by name, digest, size)
             using (name, digest, size)"""
@@ -96,12 +98,13 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
                    p.lossy, p.sha256, l.digests, case when not gone then 'reported' end as digest_source,
                    claims.name as algorithm, case when not gone then {started}::bigint end as read_at,
                    case when gone then l.problem else p.problem end as problem
-            from (from cleared where {share}) c join claims using (key, size) join {listed} l using (key, size)
+            from (from cleared where {share}) c join claims using (key, size, digests)
+            join {listed} l using (key, size, digests)
             join (from contents where {share}) p on p.number = c.number"""
         )
     db.execute(
         """create or replace table contradicted as
-           select key from claims anti join cleared using (key, size) where not gone"""
+           select key from claims anti join cleared using (key, size, digests) where not gone"""
     )
 
 
