@@ -107,6 +107,11 @@ def test_the_page_holds_what_a_reader_needs(made: Make) -> None:
         assert words in text
 
 
+def test_a_command_is_set_as_code_and_stays_text() -> None:
+    assert formats.coded('Say `exactcopy attest "…"`.') == "Say <code>exactcopy attest &#34;…&#34;</code>."
+    assert formats.coded("`<b>` and a lone `") == "<code>&lt;b&gt;</code> and a lone `"
+
+
 def test_a_missing_template_value_is_an_error_and_not_a_blank(made: Make) -> None:
     view = made("tiny").view()
     del view["verdict"]["sentence"]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,40 @@ def test_page_one_stays_one_page(made: Callable[[], tuple[audits.Audit, audits.R
     document = weasyprint.HTML(string=page[: page.index("</section>")], url_fetcher=url_fetcher()).render()
     assert len(document.pages) == 1
     assert len(shown["verdict"]["bars"]) + shown["verdict"]["more_bars"] == len(shown["coverage"]["backups"])
+
+
+def many_primaries() -> tuple[audits.Audit, audits.Rows]:
+    """A backup of more primaries than a page holds, and one of few."""
+    audit, rows = audits.clouds()
+    first, second, _ = audit["comparisons"]
+    audit["comparisons"] = [*(first | {"primary": f"pacs-{number}"} for number in range(24)), second]
+    return audit, rows
+
+
+@pytest.mark.parametrize("made", [audits.clouds, audits.first, many_primaries])
+def test_no_row_is_alone_where_a_page_ends(made: Callable[[], tuple[audits.Audit, audits.Rows]]) -> None:
+    audit, rows = made()
+    page = html(view(audit, pd.DataFrame(rows, columns=GAP_COLUMNS), {"audit.json": "a" * 64}))
+    head, table = page[: page.index("<main>")], page[page.index("<h3>1.3") : page.index("<h3>1.4")]
+    number = count()
+    table = re.sub("<(tr|h3)(?=[ >])", lambda tag: f'{tag[0]} id="{next(number)}-ABOVE"', table)
+    # The row of a backup's name is the first of those below it.
+    groups = [re.findall('id="([0-9]+-ABOVE)"', group) for group in table.split("<tbody")[1:]]
+    heights = [str(points) for points in range(400, 640, 24)]
+    tables = [
+        f'<section class="page-start"><div style="height: {above}pt"></div>{table.replace("ABOVE", above)}</section>'
+        for above in heights
+    ]
+    import weasyprint
+
+    document = weasyprint.HTML(string=head + "".join(tables), url_fetcher=url_fetcher()).render()
+    pages = [set(each.anchors) for each in document.pages]
+    for above in heights:
+        for group in groups:
+            rows_of = {row.replace("ABOVE", above) for row in group}
+            assert all(len(rows_of & each) != 1 for each in pages), above
+        heading_and_name = {f"0-{above}", groups[0][0].replace("ABOVE", above)}
+        assert any(heading_and_name <= each for each in pages), above
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "http://x.example/", "https://x.example/", "ftp://x.example/"])

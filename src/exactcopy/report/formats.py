@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from exactcopy.records import safe_cell
 from exactcopy.report import words
@@ -64,13 +64,20 @@ def styled(name: str, view: Mapping[str, Any], font: str = "woff2") -> str:
 @cache
 def _environment() -> jinja2.Environment:
     """Give what compiles the templates: once for all formats."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates()),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["coded"] = coded
+    return environment
+
+
+def coded(text: str) -> Markup:
+    """Give `text` as HTML, in the type of code what stands between backticks: commands, keys of the configuration."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 @cache
