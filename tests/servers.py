@@ -39,15 +39,17 @@ class Keys:
 ADMIN = Keys(id="ADMIN0123456789ABCDE", secret="secret of the admin")
 AUDITOR = Keys(id="AUDITOR0123456789ABC", secret="secret of the auditor")
 READER = Keys(id="READER0123456789ABCD", secret="secret of the reader")
+LISTER = Keys(id="LISTER0123456789ABCD", secret="secret of the lister")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Server:
-    """A server that is up. The auditor may read and list, the reader may not list; where all may all, they are one."""
+    """A server that is up. The auditor reads and lists, the reader and the lister only that; else they are one."""
 
     endpoint: str
     auditor: Keys
     reader: Keys | None = None
+    lister: Keys | None = None
     # Where a bucket is a folder below it; None: nobody's business.
     folder: Path | None = None
 
@@ -75,6 +77,7 @@ def seaweed(*, encryption_key: str | None = None) -> Iterator[S3Server]:
             _identity("admin", ADMIN, ["Admin", "Read", "Write", "List", "Tagging"]),
             _identity("auditor", AUDITOR, ["Read", "List"]),
             _identity("reader", READER, ["Read"]),
+            _identity("lister", LISTER, ["List"]),
         ]
         config = Path(folder, "identities.json")
         config.write_text(json.dumps({"identities": identities}))
@@ -104,7 +107,7 @@ def seaweed(*, encryption_key: str | None = None) -> Iterator[S3Server]:
         if encryption_key is not None:
             environment["WEED_S3_SSE_KEY"] = encryption_key
         with running(command, Path(folder), environment) as process:
-            server = S3Server(endpoint=f"http://127.0.0.1:{s3}", auditor=AUDITOR, reader=READER)
+            server = S3Server(endpoint=f"http://127.0.0.1:{s3}", auditor=AUDITOR, reader=READER, lister=LISTER)
             wait(process, lambda: _takes_an_object(server))
             yield server
 

@@ -324,6 +324,27 @@ def test_on_a_mock_a_restore_that_cold_storage_forbids_says_so(
 
 
 @pytest.mark.parametrize("bucket", [False], ids=["S3"], indirect=True)
+def test_an_account_that_may_list_and_not_read_is_told_so(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.clinic.fill(studies=2, instances=2)
+    bucket.upload(bucket.clinic.pacs)
+    bucket.led_to(bucket.server.endpoint)
+    assert bucket.server.lister
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", bucket.server.lister.id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", bucket.server.lister.secret)
+    bucket.clinic.configure()
+    assert (
+        "✗ cloud: it can be listed and not read. Grant the account that audits the right to read, too.\n"
+        in bucket.clinic.run("check").stdout
+    )
+    audit = bucket.clinic.audit(expected=3)
+    assert audit["restore_tests"][0]["problems"] == {"not_permitted": 2}
+    (told,) = [finding for finding in audit["findings"] if finding["check"] == "restore-succeeded"]
+    assert told["message"].endswith(" Images of 2 studies may not be read by the account that audits.")
+    assert told["remedy"][0] == "Grant the account that audits the right to read."
+    assert outcomes(audit, "cloud") == {"unverified": 4}
+
+
+@pytest.mark.parametrize("bucket", [False], ids=["S3"], indirect=True)
 def test_a_wrong_secret_is_said_and_nothing_is_called_missing(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket.clinic.fill(studies=4, instances=2)
     bucket.upload(bucket.clinic.pacs)

@@ -14,11 +14,11 @@ from exactcopy.cluster import Cluster
 from exactcopy.config import Config
 from exactcopy.decisions import AGREEMENT, Decisions, attestation
 from exactcopy.errors import ExactCopyError, StoreUnavailable, WorkersUnavailable
-from exactcopy.model import Gap, Target
+from exactcopy.model import Copy, Gap, Problem, Target
 from exactcopy.pool import Died
 from exactcopy.report import pdf_possible
 from exactcopy.seal import key_is_there, open_key, refuses
-from exactcopy.stores import fault, import_kinds, open_destination, open_store, served
+from exactcopy.stores import PACS, Store, fault, import_kinds, open_destination, open_store, served
 from exactcopy.stores.bounded import closed
 
 _SCRATCH_BYTES = 2 << 30
@@ -188,6 +188,7 @@ def _reach(target: Target) -> Need:
     try:
         with open_store(target) as store:
             first = next((item for partition in store.partitions() for item in store.listing(partition)), None)
+            readable = not isinstance(first, Copy) or target.kind in PACS or _may_read(store, first)
     except StoreUnavailable as error:
         return Need(False, str(error))
     if isinstance(first, Gap):
@@ -195,7 +196,17 @@ def _reach(target: Target) -> Need:
     if first is None:
         place = _PLACES.get(target.kind, "Mend its address, or ask why it shows none.")
         return Need(False, f"{target.name}: nothing is stored there. {place}")
+    if not readable:
+        return Need(
+            False,
+            f"{target.name}: it can be listed and not read. Grant the account that audits the right to read, too.",
+        )
     return Need(True, f"{target.name} can be reached.{hours}")
+
+
+def _may_read(store: Store, copy: Copy) -> bool:
+    """Say whether the account may read; of an image that cannot be read for another reason it is not known."""
+    return all(stream is not Problem.PERMISSION for _, stream in store.read([copy], first_bytes=1))
 
 
 def _call(target: Target, hours: str) -> Need:

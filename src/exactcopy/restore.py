@@ -49,6 +49,8 @@ _STEPS = ("instances", "accepted", "found", "retrieved", "equal", "decoded", "no
 RESTORED, FAILED, NOT_DECODABLE, NOT_TESTED = "restored", "failed", "not_decodable", "not_tested"
 # Why a study was not tested: it would have cost more than `max_egress_cost`.
 OVER_COST = "over_cost"
+# Why an image did not come back, where that is known.
+_WHY_NOT = {Problem.ARCHIVED: "in_cold_storage", Problem.PERMISSION: "not_permitted"}
 # A study takes minutes; a decoder that hangs on a damaged image takes forever.
 _LONGEST = 2 * 60 * 60
 _LONGEST_PACED = 24 * 60 * 60
@@ -388,7 +390,7 @@ def _restore(task: Task, place: Path) -> RestoreTest:
             path = place / f"{number:07}"
             digest = None if isinstance(stream, Problem) else fetch(stream, path, None if repackages else copy.size)
             if digest is None:
-                problems.append("in_cold_storage" if stream is Problem.ARCHIVED else "not_readable")
+                problems.append(_WHY_NOT.get(stream, "not_readable") if isinstance(stream, Problem) else "not_readable")
                 continue
             arrived[copy.key] = (path, digest)
             size += path.stat().st_size

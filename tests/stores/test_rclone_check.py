@@ -50,7 +50,8 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 
 def test_a_remote_that_answers_is_ready(tmp_path: Path, cloud: Dropbox | Drive) -> None:
     assert said(configured(tmp_path).run("check")) == "✓ cloud can be reached."
-    assert not cloud.content_bytes
+    # The one byte that shows that it may be read.
+    assert cloud.content_bytes == 1
 
 
 def test_a_wrong_remote_name(tmp_path: Path, cloud: Dropbox | Drive) -> None:

@@ -1,5 +1,7 @@
 """What is asked of the test restores of every backup."""
 
+from dataclasses import dataclass
+
 from exactcopy.checks.common import (
     AUDIT_AGAIN,
     INCIDENT,
@@ -22,6 +24,28 @@ _PERIOD_DAYS = 35
 _NOT_TESTED = {
     "out_of_time": "the hours of --max-hours were over",
     "over_cost": "restoring them would have cost more than `max_egress_cost`",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Why:
+    words: str
+    to_check: str
+    remedy: str
+
+
+# Why nothing came back that has nothing to do with what is stored.
+_WHY_NOT = {
+    "in_cold_storage": _Why(
+        "lie in cold storage and cannot be read before they are thawed",
+        "How long does the provider take to thaw all of it? That adds to a full recovery.",
+        "Have the provider thaw them, or keep a copy that can be read at once.",
+    ),
+    "not_permitted": _Why(
+        "may not be read by the account that audits",
+        "May an account that brings images back in an emergency read them?",
+        "Grant the account that audits the right to read.",
+    ),
 }
 
 
@@ -70,22 +94,20 @@ def restore_succeeded(evidence: Evidence, backup: StoreFacts) -> Result:
     if not failed:
         return None
     tried = restore.planned + restore.certainty["planned"]
-    cold = restore.problems.get("in_cold_storage", 0)
-    frozen = (
-        f" Images of {studies(cold)} lie in cold storage and cannot be read before they are thawed." if cold else ""
-    )
-    only_cold = set(restore.problems) == {"in_cold_storage"}
+    why_not = {code: why for code, why in _WHY_NOT.items() if restore.problems.get(code)}
+    told = [f" Images of {studies(restore.problems[code])} {why.words}." for code, why in why_not.items()]
+    explained = bool(why_not) and why_not.keys() == set(restore.problems)
     return finding(
         Severity.CRITICAL,
         failed,
         title=f"{studies(failed)} could not be restored from {backup.name}",
-        message=f"{failed:,} of {studies(tried)} did not come back whole, equal and opening.{frozen}",
+        message=f"{failed:,} of {studies(tried)} did not come back whole, equal and opening.{''.join(told)}",
         why="What fails in a test fails in an emergency; studies that were not drawn may fail as well.",
-        to_check=("How long does the provider take to thaw all of it? That adds to a full recovery.",)
-        if only_cold
+        to_check=tuple(why.to_check for why in why_not.values())
+        if explained
         else ("Errors of the medium.", "Files that changed between the listing and the restore."),
-        remedy=("Have the provider thaw them, or keep a copy that can be read at once.", AUDIT_AGAIN)
-        if only_cold
+        remedy=(*(why.remedy for why in why_not.values()), AUDIT_AGAIN)
+        if explained
         else (*INCIDENT, 'Read the whole backup (read = "all") and mend what it finds.', AUDIT_AGAIN),
         worklist=f"worklist-{backup.name}.csv",
     )
