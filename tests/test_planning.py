@@ -116,3 +116,10 @@ def test_what_checksums_tell_is_not_read(clinic: Clinic, cloud: dict[str, Any]) 
     assert planned(clinic, **cloud)["nas"].endswith("its checksums are compared, and what does not match is read.")
     audited(clinic, **cloud)
     assert "0 files, 0.00 GB would be read; 6 are known by the provider's checksums." in planned(clinic, **cloud)["nas"]
+
+
+def test_what_keeps_no_checksums_is_said_to_be_read(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RCLONE_CONFIG_NAS_TYPE", "alias")
+    monkeypatch.setenv("RCLONE_CONFIG_NAS_REMOTE", str(clinic.root / "nas"))
+    behind = planned(clinic, kind="rclone", read=ReadPolicy.REPORTED, options={"remote": "nas:", "config": None})
+    assert behind["nas"].startswith("nas: 6 files, 0.00 GB there; 6 files, 0.00 GB would be read")

@@ -17,7 +17,7 @@ from exactcopy.costs import GB, read_back_cost
 from exactcopy.errors import StoreUnavailable
 from exactcopy.evidence import before, last_inventory, last_restore_hours, last_restored
 from exactcopy.inventory.budget import Demand, egress_limit, kept_for_restores, limit_of, share_of_first
-from exactcopy.inventory.database import database
+from exactcopy.inventory.database import database, parquet, row
 from exactcopy.inventory.listing import Listing, list_store
 from exactcopy.inventory.plan import HEAD_BYTES, Plan, foresee, plan_reads
 from exactcopy.inventory.taking import Step
@@ -53,11 +53,12 @@ class _Listed:
     listing: Listing
     previous: Path | None
     primaries: list[Path]
+    tells: bool
 
     @property
     def compared(self) -> bool:
-        """Whether it is known what its checksums would be compared with."""
-        return self.target.read is not ReadPolicy.REPORTED or bool(self.primaries)
+        """Whether it is known what its checksums would be compared with, if it keeps any."""
+        return self.target.read is not ReadPolicy.REPORTED or bool(self.primaries) or not self.tells
 
 
 def plan_audit(config: Config, now: datetime, step: Step, budget: Budget = NO_BUDGET) -> Planned:
@@ -119,7 +120,14 @@ def _list(
     for name in target.covers:
         if known := before(history, name):
             primaries += [known.inventory, *_purged(history, name)]
-    return _Listed(target, listing, last_inventory(history, target, listing.safeguards.medium), primaries)
+    previous = last_inventory(history, target, listing.safeguards.medium)
+    return _Listed(target, listing, previous, primaries, _tells(db, target, work / target.name))
+
+
+def _tells(db: DuckDBPyConnection, target: Target, work: Path) -> bool:
+    """Say whether a store keeps checksums: rclone lists all that there are, others are asked for more."""
+    listed = parquet(work, "listing-*.parquet")
+    return target.kind != "rclone" or bool(row(db, f"select count(digests) from {listed}")[0])
 
 
 class _Shares:

@@ -402,7 +402,7 @@ def test_an_account_that_may_not_list(weed: S3Server, login: Callable[[Keys], No
     login(weed.reader)
     error = fault(target_of(weed.endpoint, "various"))
     assert error.code == "denied"
-    assert str(error) == "cloud: this account may not list the bucket. Grant it s3:ListBucket."
+    assert str(error) == "cloud: this account may not list the bucket. Grant it s3:ListBucket, or mend `bucket`."
 
 
 def test_no_credentials(weed: S3Server) -> None:

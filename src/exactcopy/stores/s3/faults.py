@@ -72,7 +72,8 @@ _PROBLEMS = {
 
 _Fault = tuple[str, str, str]
 _KEYS = "Check the keys in `profile`, the environment or the credentials file."
-_DENIED = ("denied", "this account may not list the bucket", "Grant it s3:ListBucket.")
+# AWS refuses so as well where the bucket is somebody else's.
+_DENIED = ("denied", "this account may not list the bucket", "Grant it s3:ListBucket, or mend `bucket`.")
 _MISSING = ("missing", "the bucket does not exist", "Mend `bucket`, or `endpoint`.")
 _EXPIRED = ("expired", "the credentials have expired", "Log in again, or renew the keys.")
 _FAULTS: Mapping[str, _Fault] = {
