@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from exactcopy.assess import _unanswered, load_controls
+from exactcopy.checks.common import Checked
+from exactcopy.results import NotChecked
 from tests.clinic import Clinic, audit_at, findings
 
 pytestmark = pytest.mark.usefixtures("lean", "ready_worker")
@@ -83,3 +86,17 @@ def test_proposed_rules_and_unattested_controls_change_nothing(tmp_path: Path) -
         "not checked",
     }
     assert audit["conclusion"] == "no exceptions noted"
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "said"),
+    [
+        ("abc", "Nothing was there before."),
+        ("bc", "1 of 3 answered. b, c: Nothing was there before."),
+    ],
+)
+def test_what_was_not_answered_is_said_once_and_of_whom(unanswered: str, said: str) -> None:
+    asked = next(each for each in load_controls() if not each.answered_by)
+    reasons = {name: NotChecked(check="c", target=name, reason="Nothing was there before.") for name in unanswered}
+    checked = [Checked("c", name, reasons.get(name)) for name in "abc"]
+    assert _unanswered(asked, checked, None) == said

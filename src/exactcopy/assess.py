@@ -177,12 +177,20 @@ def _seen(finding: Finding) -> str:
 
 def _unanswered(control: Control, checked: Sequence[Checked], lapsed: Attestation | None) -> str:
     """Say why nothing is known of a control, and what would answer it."""
-    reasons = [item.result.reason for item in checked if isinstance(item.result, NotChecked)]
-    answered = len(checked) - len(reasons)
+    reasons: dict[str, list[str]] = {}
+    for item in checked:
+        if isinstance(item.result, NotChecked):
+            reasons.setdefault(item.result.reason, []).append(item.target)
+    answered = len(checked) - sum(map(len, reasons.values()))
+    # Where others did answer, it has to be said of whom it is said.
+    named = [
+        f"{where}: {reason}" if answered and (where := _targets(targets)) and where not in reason else reason
+        for reason, targets in reasons.items()
+    ]
     said = [
         f"The attestation of {lapsed.on.isoformat()} expired on {lapsed.expires.isoformat()}." if lapsed else "",
         f"{answered} of {len(checked)} answered." if answered and reasons else "",
-        *dict.fromkeys(reasons),
+        *named,
         control.answered_by,
     ]
     return " ".join(part for part in said if part)

@@ -35,8 +35,8 @@ def no_mass_change(evidence: Evidence, store: StoreFacts) -> Result:
     if not parts:
         if seen.compared_with is None:
             return not_checked(
-                f"No earlier record shows what was on {store.name} before; the next audit can compare. Files that look "
-                "encrypted were looked for."
+                "No earlier record shows what was there before; the next audit can compare. Files that look encrypted "
+                "were looked for."
             )
         if seen.gone is None:
             return not_checked(f"Parts of {store.name} could not be read, so what went there does not show.")
