@@ -87,10 +87,12 @@ def test_what_a_server_had_when_it_fell_silent_is_out_of_reach(
     def answer(path: str, headers: Message) -> Answer:
         if next(given) >= 20 if path.startswith("/b/image") else gone:
             gone.append(path)
+            asked_by_sdk.update([path] if "amz-sdk-invocation-id" in headers and "/image" in path else [])
             raise ConnectionError
         return only({"list": page(*(item(name, data) for name in names)), **answers})(path, headers)
 
     gone: list[str] = []
+    asked_by_sdk: set[str] = set()
     with scripted(answer) as endpoint:
         target = bucket_of(endpoint, "b")
         planned = listed_in(target)
@@ -102,6 +104,8 @@ def test_what_a_server_had_when_it_fell_silent_is_out_of_reach(
     # Of those that were asked for together one may fail while a later one still comes.
     assert Problem.IO_ERROR not in found[20 + AHEAD :]
     assert found.count(Problem.OUT_OF_REACH) >= 40 - AHEAD
+    # Those that were under way are not asked for again, one after the other; the next ones are, several at a time.
+    assert len(asked_by_sdk) <= 1 + 2 * AHEAD
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 4), st.integers(1, 4))

@@ -45,7 +45,7 @@ _PART_SECONDS = 5.0
 _TRIES = 3
 # After so many in a row that could not be read, or were not there, it is asked whether the store still is.
 _SUSPECT = 8
-_FAILED = (Problem.IO_ERROR, Problem.VANISHED)
+_FAILED = (Problem.IO_ERROR, Problem.VANISHED, Problem.OUT_OF_REACH)
 # Workers elsewhere write the parts. A group is one: what is done again where its worker is lost. There are so many of
 # a large archive, and each travels as a message: its bytes and its objects have bounds.
 _GROUPS = 4096

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+from botocore.exceptions import HTTPClientError
 from botocore.session import Session
 
 from exactcopy.errors import ObjectChanged
@@ -51,6 +52,8 @@ class Reader:
         self._session = session
         # While nothing comes, the SDK asks for several at a time: it tries each again and again.
         self.failing = False
+        # To the last that the SDK asked for, again and again, nobody answered.
+        self.silent = False
         # What broke off could not be had again, and nothing came since.
         self.lost = False
         self.ways = (
@@ -134,6 +137,9 @@ class _Asked:
             if begun is not None and (got := begun.result()) is not None:
                 break
             tried.append(way)
+        if got is None and self._reader.silent:
+            # What was under way with it is not waited for as long, one after the other.
+            return self._told((self._copy, Problem.OUT_OF_REACH))
         answer = self._told(got or _by_sdk(self._reader.bucket, self._copy, self._first_bytes))
         if not self._reader.failing:
             # What cannot be reached in this way, because of a proxy or a certificate, need not be tried for each.
@@ -147,6 +153,7 @@ class _Asked:
     def _told(self, answer: Opened) -> Opened:
         copy, body = answer
         self._reader.failing = isinstance(body, Problem)
+        self._reader.silent = body is Problem.OUT_OF_REACH
         if isinstance(body, Body):
             self._reader.lost = False
             body.rest = partial(self._reader.rest, copy)
@@ -159,6 +166,8 @@ def _by_sdk(bucket: Bucket, copy: Copy, first_bytes: int | None) -> Opened:
         answer = bucket.client.get_object(
             **bucket.which(copy), **({"Range": f"bytes=0-{first_bytes - 1}"} if some and first_bytes else {})
         )
+    except HTTPClientError:
+        return copy, Problem.OUT_OF_REACH
     except FAILURES as error:
         return copy, problem_of(error)
     try:
