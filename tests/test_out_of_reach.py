@@ -162,3 +162,32 @@ def test_the_next_audit_goes_on_where_a_drive_was_unplugged(tmp_path: Path) -> N
     again = dict(audit(clinic).record.audit)
     assert sources(clinic, "usb") == {"carried": read, "read": 24 - read}
     assert (outcomes(again, "usb"), again["complete"]) == ({"identical": 24}, True)
+
+
+@pytest.mark.parametrize("forever", [False, True])
+def test_what_alone_was_not_answered_is_asked_for_again_and_then_unreadable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, forever: bool
+) -> None:
+    """On a script: it hangs up on whoever asks for one of its objects, for ever or as long as anyone would try."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ADMIN.id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ADMIN.secret)
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    data = source("CT_small.dcm")[:1000] + bytes(300_000)
+    names = [f"image{number:02}" for number in range(30)]
+    answers = {name: Answer(body=data, headers=described(data)) for name in names}
+    by_sdk: list[str] = []
+
+    def answer(path: str, headers: Message) -> Answer:
+        if path.endswith("image07") and (forever or len(by_sdk) < 5):
+            by_sdk.extend([path] if "amz-sdk-invocation-id" in headers else [])
+            raise ConnectionError
+        return only({"list": page(*(item(name, data) for name in names)), **answers})(path, headers)
+
+    with scripted(answer) as endpoint:
+        target = bucket_of(endpoint, "b")
+        planned = listed_in(target)
+        read = read_chunk(Chunk(0, replace(reading_of(tmp_path), target=target), planned))
+    assert read.lost is None
+    assert len(read.rows) == 30
+    found = {row[0]: why for row, why in zip(read.rows, problems(read), strict=True) if why is not None}
+    assert found == ({b"image07": Problem.IO_ERROR} if forever else {})

@@ -243,7 +243,9 @@ def _read_into(rows: list[Row], patients: set[Patient], chunk: Chunk) -> None:
     buffer = memoryview(bytearray(_BUFFER_LOCAL if local else _BUFFER))
     copies = list(map(_copy, chunk.listed))
     together, alone = part(copies) if pays(reading) else ([], copies)
-    failed = 0
+    # What failed in a row says nothing of its objects before the store is known to be there.
+    doubtful: list[tuple[Copy, Row]] = []
+    again: list[Copy] = []
     with kept_open(reading.target) as store:
         for copy, row in chain(
             examine_side_by_side(store, together, reading, patients) if together else (),
@@ -254,23 +256,35 @@ def _read_into(rows: list[Row], patients: set[Patient], chunk: Chunk) -> None:
                 if final[-1] != Problem.CHANGING:
                     break
                 ((_, final),) = _in_turn(store, [copy], buffer, reading, patients)
-            rows.append(final)
-            failed = failed + 1 if final[-1] in _FAILED else 0
-            if failed == _SUSPECT:
-                _ask_for(reading.target, rows, failed)
-                failed = 0
-    if failed:
-        _ask_for(reading.target, rows, failed)
+            if final[-1] in _FAILED:
+                doubtful.append((copy, final))
+                if len(doubtful) == _SUSPECT:
+                    _make_sure(reading.target)
+                    again += _settle(doubtful, rows)
+            else:
+                again += _settle(doubtful, rows)
+                rows.append(final)
+        if doubtful:
+            _make_sure(reading.target)
+            again += _settle(doubtful, rows)
+        for copy, row in _in_turn(store, again, buffer, reading, patients) if again else ():
+            # What alone is not answered is not to be had.
+            unanswered = row[-1] == Problem.OUT_OF_REACH
+            rows.append(row_of(copy, Identity(problem=Problem.IO_ERROR)) if unanswered else row)
 
 
-def _ask_for(target: Target, rows: list[Row], failed: int) -> None:
-    """Raise StoreUnavailable if the store is gone: then the last rows, which `failed`, say nothing of their objects."""
-    try:
-        with open_store(target):
-            return
-    except StoreUnavailable:
-        del rows[-failed:]
-        raise
+def _make_sure(target: Target) -> None:
+    """Raise StoreUnavailable if the store is gone."""
+    with open_store(target):
+        return
+
+
+def _settle(doubtful: list[tuple[Copy, Row]], rows: list[Row]) -> list[Copy]:
+    """Move what failed to `rows`; return that of which the store said nothing: it is asked for again."""
+    rows += [row for _, row in doubtful if row[-1] != Problem.OUT_OF_REACH]
+    again = [copy for copy, row in doubtful if row[-1] == Problem.OUT_OF_REACH]
+    doubtful.clear()
+    return again
 
 
 def _in_turn(
