@@ -321,6 +321,13 @@ def test_on_a_mock_a_restore_that_cold_storage_forbids_says_so(
     assert told["remedy"][0] == "Have the provider thaw them, or keep a copy that can be read at once."
     # Its checksums agree; what did not come back is not called proven.
     assert outcomes(audit, "cloud") == {"identical": 2, "unverified": 4}
+    # Known by their checksums, and cold all the same: how long a recovery takes is not known.
+    assert store(audit, "cloud")["archived"] == 2
+    (rto,) = [each for each in audit["controls"] if each["id"] == "EC-DR-04"]
+    assert rto["status"] == "not checked"
+    assert "2 files in cold storage have to be thawed first" in rto["observed"]
+    shown = re.sub("<[^>]*>", "", (clinic.record() / "report.html").read_text(encoding="utf-8"))
+    assert shown.count("2 files in cold storage, to be thawed first") == 3
 
 
 @pytest.mark.parametrize("bucket", [False], ids=["S3"], indirect=True)

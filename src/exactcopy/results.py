@@ -283,6 +283,8 @@ class StoreFacts:
     oldest_read_at: str | None = None
     # What was deleted there and is kept for now: in a trash folder, or as an earlier version.
     deleted: int = 0
+    # What lies in cold storage, and has to be thawed before it can be read: known by a checksum or not.
+    archived: int = 0
     # How long a primary keeps its studies, if not for ever, and what became of those that it purged.
     keeps_hours: float | None = None
     purged: Purged | None = None

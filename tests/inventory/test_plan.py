@@ -16,6 +16,7 @@ from exactcopy.inventory.matching import match
 from exactcopy.inventory.plan import Plan, foresee, foresee_unlisted, plan_reads
 from exactcopy.inventory.schema import INVENTORY, LISTING
 from exactcopy.model import FOREVER, Cost, Problem, ReadPolicy, Role, Target
+from tests.reconcile.made import of_before
 
 DAY = 24 * 3600 * 10**9
 REREAD = 92
@@ -313,6 +314,17 @@ def test_the_smallest_limit_counts_and_room_is_kept_for_test_restores(store: Sim
     assert limit_of(cloud, None, 10**9) == Limit(10**9, Problem.OVER_TOTAL)
     assert limit_of(store.target, None) is None
     assert kept_for_restores(10, 0) == 0
+
+
+def test_a_record_of_before_a_column_was_added_proves_what_it_did(store: Simulated) -> None:
+    for file in range(5):
+        store.put(file, 1000)
+    store.audit(0)
+    assert store.previous
+    of_before(store.db, store.previous / "inventory.parquet")
+    store.audit(1)
+    assert not store.read
+    assert store.proofs.keys() == store.files.keys()
 
 
 def test_a_disk_with_a_head_is_read_in_the_order_of_inodes(store: Simulated) -> None:

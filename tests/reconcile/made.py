@@ -52,6 +52,14 @@ def inventory(db: DuckDBPyConnection, folder: Path, rows: Sequence[Mapping[str, 
     return folder
 
 
+def of_before(db: DuckDBPyConnection, *files: Path) -> None:
+    """Write files of an inventory anew as they were before `archived` was a column."""
+    for file in files:
+        old = file.with_suffix(".old")
+        db.execute(f"copy (select * exclude (archived) from read_parquet('{file}')) to '{old}' (format parquet)")
+        old.rename(file)
+
+
 def target(name: str, role: Role = Role.BACKUP, **more: Any) -> Target:
     """Give a store; a backup covers pacs."""
     covers = ("pacs",) if role is Role.BACKUP else ()

@@ -24,7 +24,7 @@ from exactcopy.reconcile.losses import find_disposed, find_losses, save_known
 from exactcopy.reconcile.outcomes import find_outcomes
 from exactcopy.reconcile.purged import find_purged, purged_studies
 from exactcopy.results import Decision
-from tests.reconcile.made import NOW, digest, instance, inventory, nanoseconds, opened, target
+from tests.reconcile.made import NOW, digest, instance, inventory, nanoseconds, of_before, opened, target
 
 KEEPS = timedelta(days=45)
 AUDITS = tuple(NOW + timedelta(days=30) * month for month in range(3))
@@ -267,6 +267,23 @@ def test_an_alteration_stays_a_finding_after_what_was_altered_is_purged(tmp_path
         losses = find_losses(case).by_primary["pacs"]
         assert losses["changed_on_primary"].instances == 1
         assert losses["lost_from_primary"].instances == 0
+
+
+def test_what_an_older_record_remembers_of_a_primary_is_still_known(tmp_path: Path) -> None:
+    with database(tmp_path / "spill") as db:
+        months = [[GONE, instance("1.2", 1), instance("1.3", 1)], [instance("1.2", 1), instance("1.3", 1)]]
+        months += [months[1][:1]]
+        before = None
+        for month, held in enumerate(months):
+            pacs, gone = inventory(db, tmp_path / f"{month}", held), tmp_path / f"{month}.parquet"
+            remember(db, pacs, before, True, month, gone)
+            of_before(db, pacs / "inventory.parquet", gone)
+            before = Before(inventory=pacs, gone=gone, started=month)
+        found = rows(db, f"select sop_instance_uid, gone_since from read_parquet('{gone}') order by 1")
+        assert found == [("1.1.1", 1), ("1.3.1", 2)]
+        # The case over it too: what lies in cold storage there was not told.
+        case = opened(db, [Examined(target=target("pacs", Role.PRIMARY), inventory=pacs)], 0)
+        assert rows(case.db, "select sop, archived from objects") == [("1.2.1", False)]
 
 
 def test_what_was_purged_is_known_by_the_checksum_that_a_backup_reports(tmp_path: Path) -> None:

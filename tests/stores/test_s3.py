@@ -19,6 +19,7 @@ from exactcopy.model import Algorithm, Checksum, Copy, Gap, Problem, Target
 from exactcopy.stores import open_store
 from exactcopy.stores.s3 import S3Store
 from exactcopy.stores.s3.client import READING
+from tests.s3_proxy import passing
 from tests.servers import ADMIN, AUDITOR, Answer, Keys, S3Server, scripted
 from tests.stores.buckets import (
     PAGE,
@@ -374,6 +375,54 @@ def test_cold_storage_is_listed_and_named(mock: S3Server, login: Callable[[Keys]
     assert all(copy.digests for copy in copies)
     assert {key for key, copy in told.items() if copy.problem is Problem.ARCHIVED and copy.digests} == archived
     assert problems(target, copies) == dict.fromkeys(archived, Problem.ARCHIVED)
+
+
+def test_on_a_mock_what_was_thawed_can_be_read(mock: S3Server, login: Callable[[Keys], None]) -> None:
+    """What a listing shows without a checksum is asked for, and says so: a thaw, or a class that the listing hides."""
+    login(ADMIN)
+    put(mock, "thawing", {b"cold": b"1", b"thawed": b"2"}, StorageClass="GLACIER")
+    put(mock, "thawing", {b"warm": b"3"})
+    mock.admin().restore_object(Bucket="thawing", Key="thawed", RestoreRequest={"Days": 2})
+    moved = {"x-amz-archive-status": "ARCHIVE_ACCESS"}
+    for also, cold in (({}, {b"cold"}), (moved, {b"cold", b"warm"})):
+        with passing(mock.endpoint, also=also) as proxy, open_store(target_of(proxy.endpoint, "thawing")) as store:
+            copies = listed(store)
+            assert {copy.key for copy in copies if copy.problem} == {b"cold", b"thawed"}
+            told = asked(store, copies)
+        assert {key for key, copy in told.items() if copy.problem is Problem.ARCHIVED} == cold
+        assert all(copy.digests for copy in told.values())
+
+
+def test_aws_tells_in_its_listing_what_was_thawed(
+    monkeypatch: pytest.MonkeyPatch, login: Callable[[Keys], None]
+) -> None:
+    """By scripted pages, as AWS documents them: no server here tells it. Only AWS is asked."""
+    login(ADMIN)
+    states = {
+        b"cold": "",
+        b"thawed": "<IsRestoreInProgress>false</IsRestoreInProgress><RestoreExpiryDate>2036-01-01T00:00:00.000Z"
+        "</RestoreExpiryDate>",
+        b"thawing": "<IsRestoreInProgress>true</IsRestoreInProgress>",
+    }
+    wanted: list[str | None] = []
+
+    def answer(path: str, headers: Message) -> Answer:
+        if "list-type" not in path:
+            return Answer(status=403)
+        wanted.append(headers["x-amz-optional-object-attributes"])
+        rows = "".join(
+            f"<Contents><Key>{key.decode()}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+            f"<StorageClass>GLACIER</StorageClass><RestoreStatus>{state}</RestoreStatus></Contents>"
+            for key, state in states.items()
+        )
+        return Answer(body=f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>".encode())
+
+    with scripted(answer) as endpoint, open_store(target_of(endpoint, "any")) as store:
+        assert {copy.key for copy in listed(store) if copy.problem is Problem.ARCHIVED} == {b"cold", b"thawing"}
+        assert set(wanted) == {None}
+        monkeypatch.setattr("exactcopy.stores.s3.at_aws", lambda bucket: True)
+        listed(store)
+    assert wanted[-1] == "RestoreStatus"
 
 
 # What is wrong with a store.

@@ -13,6 +13,7 @@ from exactcopy.checks.common import (
     pairs_of,
     restore_of,
     sentence,
+    so_many,
     studies,
     unexamined,
 )
@@ -263,15 +264,17 @@ def recovery_within_rto(evidence: Evidence, backup: StoreFacts) -> Result:
         return not_checked(f"No speed was measured on {backup.name}.")
     stored = restore.recovery.hours if restore.recovery else None
     hours = restore.copy_back_hours if stored is None else stored
+    cold = so_many(backup.archived, "file in cold storage has", "files in cold storage have")
+    thaw = f"{cold} to be thawed first, which takes a time that is not known" if backup.archived else None
     if hours <= evidence.rto_hours:
-        return None
+        return not_checked(f"{thaw}: {backup.name}.") if thaw else None
     return finding(
         Severity.MEDIUM,
         1,
         unit="stores",
         title=f"Recovery from {backup.name} would take longer than the RTO",
         message=f"Copying the files back{'' if stored is None else ' and storing them in a PACS'} would take about "
-        f"{hours:,.0f} hours; the RTO is {evidence.rto_hours:g} hours.",
+        f"{hours:,.0f} hours; the RTO is {evidence.rto_hours:g} hours.{f' {thaw}.' if thaw else ''}",
         why="While files are copied back, no earlier study can be read.",
         remedy=("Plan a faster medium or a longer RTO, and record the reason.",),
     )

@@ -166,5 +166,6 @@ def row_of(
         "read" if sha256 is not None else None,
         None,
         read_at,
+        None,
         identity.problem,
     )

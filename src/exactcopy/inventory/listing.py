@@ -23,6 +23,8 @@ from exactcopy.stores import PACS, Asked, Counted, Safeguards, Store, open_store
 
 _ROWS_AT_A_TIME = 20_000
 _ITEMS_AT_A_TIME = 1000
+# Of these a store tells checksums where it is asked: also of what would have to be thawed to be read.
+_TOLD_OF = (None, Problem.ARCHIVED)
 # A page takes a tenth of a second and more to come from a cloud, and a hundredth to be read.
 _AT_ONCE = 8
 
@@ -209,7 +211,7 @@ def _side_by_side(store: Store, partitions: list[str]) -> Generator[Copy | Gap]:
 
 def _ask(store: Asked, copies: list[Copy], known: Mapping[bytes, Copy]) -> tuple[list[Copy], int]:
     """Return the copies with the checksums of those whose listing held none, and how many were asked for."""
-    silent = [copy for copy in copies if copy.key not in known and not copy.digests and copy.problem is None]
+    silent = [copy for copy in copies if copy.key not in known and not copy.digests and copy.problem in _TOLD_OF]
     answers = {copy.key: copy for copy in store.checksums(silent)}
     told = {**known, **answers}
     return [told.get(copy.key, copy) for copy in copies], len(answers)
@@ -217,7 +219,7 @@ def _ask(store: Asked, copies: list[Copy], known: Mapping[bytes, Copy]) -> tuple
 
 def _told(db: DuckDBPyConnection, previous: Path, copies: list[Copy]) -> dict[bytes, Copy]:
     """Return those of `copies` of which the store told checksums before, and which are unchanged since."""
-    silent = {copy.key: copy for copy in copies if not copy.digests and copy.problem is None and copy.version}
+    silent = {copy.key: copy for copy in copies if not copy.digests and copy.problem in _TOLD_OF and copy.version}
     found = db.execute(
         f"select key, size, modified, version, digests from {parquet(previous)}"
         " where digest_source = 'reported' and key in (select unnest($1::blob[]))",

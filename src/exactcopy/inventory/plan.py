@@ -12,7 +12,7 @@ from exactcopy.inventory.budget import Limit
 from exactcopy.inventory.database import literal, nothing, parquet, row, rows, save, shares_of
 from exactcopy.inventory.doubt import open_listing
 from exactcopy.inventory.reported import clear, names_of
-from exactcopy.inventory.schema import INVENTORY, names
+from exactcopy.inventory.schema import INVENTORY, all_columns, names
 from exactcopy.model import CUT_SHORT, FOREVER, LEFT, Checksum, Problem, ReadPolicy, Target
 from exactcopy.records import write_whole
 from exactcopy.stores import PACS
@@ -301,7 +301,8 @@ def _last_that_fits(found: DuckDBPyConnection, most: float, *, middle: bool = Fa
 
 def _proven(previous: Path) -> str:
     """Return the SQL of what an inventory proves, each row with its number."""
-    return f"""select *, file_row_number as row, read_at as last_read from {parquet(previous, numbered=True)}
+    inventory = all_columns(parquet(previous, numbered=True))
+    return f"""select *, file_row_number as row, read_at as last_read from {inventory}
         where digest_source in ('read', 'carried')"""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from exactcopy.inventory.database import nothing, parquet, save
-from exactcopy.inventory.schema import INVENTORY
+from exactcopy.inventory.schema import INVENTORY, all_columns
 
 _COLUMNS = ", ".join(INVENTORY)
 # `last_seen`: when the last record that saw it began. `gone_since`: when the first that could tell found it gone; null
@@ -29,8 +29,8 @@ def remember(
     db: DuckDBPyConnection, inventory: Path, before: Before | None, absence_shows: bool, started: int, into: Path
 ) -> None:
     """Write each instance that an earlier record saw and `inventory` has not, as it last was, to the file `into`."""
-    held = parquet(before.inventory) if before else nothing(INVENTORY)
-    gone = parquet(before.gone.parent, before.gone.name) if before and before.gone else nothing(GONE)
+    held = all_columns(parquet(before.inventory)) if before else nothing(INVENTORY)
+    gone = all_columns(parquet(before.gone.parent, before.gone.name)) if before and before.gone else nothing(GONE)
     since = f"{started}::bigint" if absence_shows else "null::bigint"
     # By UIDs alone first: nearly all is there, and whole rows of it would not fit into memory.
     db.execute(

@@ -97,6 +97,7 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
                    p.sop_instance_uid, p.sop_class_uid, p.transfer_syntax_uid, p.modality, p.study_date, p.frames,
                    p.lossy, p.sha256, l.digests, case when not gone then 'reported' end as digest_source,
                    claims.name as algorithm, case when not gone then {started}::bigint end as read_at,
+                   case when l.problem = 'archived' then true end as archived,
                    case when gone then l.problem else p.problem end as problem
             from (from cleared where {share}) c join claims using (key, size, digests)
             join {listed} l using (key, size, digests)

@@ -47,11 +47,19 @@ INVENTORY = {
     "digest_source": "varchar",
     "algorithm": "varchar",
     "read_at": "bigint",
+    # Known by a checksum, and in cold storage all the same: it must be thawed before it can be read.
+    "archived": "boolean",
     "problem": "varchar",
 }
 
 # Of patient data, in scratch: a token, and that of the patient whose it is.
 TOKENS = {"token": "ubigint", "bearer": "ubigint"}
+
+
+def all_columns(table: str) -> str:
+    """Return the SQL of an inventory with all its columns, also of one that was written before it had them."""
+    nulls = ", ".join(f"null::{kind} as {name}" for name, kind in INVENTORY.items())
+    return f"(select {nulls} where false union all by name from {table})"
 
 
 def written(digests: Mapping[Checksum, bytes]) -> str | None:

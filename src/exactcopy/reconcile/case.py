@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from exactcopy.inventory.database import literal, nothing, parquet, row
-from exactcopy.inventory.schema import INVENTORY
+from exactcopy.inventory.schema import INVENTORY, all_columns
 from exactcopy.model import DAMAGED, UNREAD, Copy, Role, Target
 
 
@@ -78,7 +78,8 @@ _COLUMNS = f"""key, size, modified, version, sha256, read_at, problem, modality,
     sop_instance_uid as sop, series_instance_uid as series,
     coalesce(study_instance_uid, 'without a study: ' || sop_instance_uid) as study,
     coalesce(problem in ({", ".join(literal(problem) for problem in sorted(UNREAD))}), false) as unread,
-    coalesce(problem in ({", ".join(literal(problem) for problem in sorted(DAMAGED))}), false) as damaged"""
+    coalesce(problem in ({", ".join(literal(problem) for problem in sorted(DAMAGED))}), false) as damaged,
+    coalesce(archived or problem = 'archived', false) as archived"""
 # On a first audit file times may be those of the day on which an archive was copied together: then an image is taken to
 # have been there a week after its study. A placeholder such as 99991231 tells no age and overflows nanoseconds.
 SETTLED = "epoch_ns(case when study_date between '1900-01-01' and '2200-01-01' then study_date + interval 7 days end)"
@@ -174,7 +175,7 @@ def _inventories(stores: Sequence[Examined]) -> dict[str, str]:
 
 
 def _source(folder: Path | None) -> str:
-    return parquet(folder) if folder else nothing(INVENTORY)
+    return all_columns(parquet(folder)) if folder else nothing(INVENTORY)
 
 
 def _define(

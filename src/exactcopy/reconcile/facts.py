@@ -151,13 +151,13 @@ def store_facts(case: Case, store: Examined, found: Inventory, last: LastKnown) 
             from (select count(*) as objects, count(sha256) as read from objects semi join twice using (store, sop)
                   where {where} group by sop)""",
     )
-    studies, series, instances, objects, size, damaged, nameless, baseline, oldest, newest = row(
+    studies, series, instances, objects, size, damaged, nameless, baseline, archived, oldest, newest = row(
         case.db,
         f"""select count(distinct study), count(distinct series), count(sop) - {surplus},
             count(*) filter (problem is null or problem not in {_sql(NEVER_OPENED)}),
             coalesce(sum(size) filter (problem is null or problem not in {_sql(NEVER_OPENED)}), 0)::bigint,
             count(*) filter (damaged), count(*) filter (damaged and sop is null),
-            count(sop) filter (sha256 is not null) - {unread_surplus},
+            count(sop) filter (sha256 is not null) - {unread_surplus}, count(*) filter (archived),
             min(year(study_date)) filter (year(study_date) >= 1970), max(year(study_date))
             from objects where {where}""",
     )
@@ -216,6 +216,7 @@ def store_facts(case: Case, store: Examined, found: Inventory, last: LastKnown) 
         not_opened=_total(problems, NEVER_OPENED),
         unread=_total(problems, UNREAD),
         unlisted=len(listing.gaps),
+        archived=archived,
         baseline=baseline,
         oldest_year=oldest,
         newest_year=newest,

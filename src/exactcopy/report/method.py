@@ -106,6 +106,7 @@ def section(audit: View, clock: words.Clock) -> View:
     """Give all that section 4 prints."""
     losses = audit["losses"]
     compared = losses["compared_with"]
+    thaw = {each["name"]: stores.thaw(each) for each in audit["stores"]}
     return {
         "scope": _scope(audit, clock),
         "how": _how(audit),
@@ -115,7 +116,7 @@ def section(audit: View, clock: words.Clock) -> View:
         "known": [_known(row, clock) for row in audit["comparisons"]],
         "reported": [_reported(row) for row in audit["comparisons"] if row.get("reported_by")],
         "outcomes": [{"name": name.capitalize(), "means": means} for name, means in OUTCOME_WORDS],
-        "tests": [restores.table(each) for each in audit["restore_tests"]],
+        "tests": [{**restores.table(each), "thaw": thaw.get(each["backup"])} for each in audit["restore_tests"]],
         "statements": [
             {"backup": each["backup"], "text": restores.statement(each)}
             for each in audit["restore_tests"]

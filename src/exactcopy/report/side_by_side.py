@@ -197,18 +197,19 @@ def _recovery(backup: Backup) -> View:
     hours = backup.test["copy_back_hours"] if backup.test else None
     limit = f"limit {words.age(backup.rto_hours)}"
     stored = (backup.test.get("recovery") or {}).get("hours") if backup.test else None
+    thaw = stores.thaw(backup.store)
     if stored is not None:
-        return _against(stored, backup.rto_hours, "estimate, storing in a PACS included")
+        return _against(stored, backup.rto_hours, "estimate, storing in a PACS included", thaw)
     if hours is None:
-        return cell("not known", limit)
-    return _against(hours, backup.rto_hours, "estimate")
+        return cell("not known", limit, thaw)
+    return _against(hours, backup.rto_hours, "estimate", thaw)
 
 
-def _against(hours: float, limit: float, *remarks: str) -> View:
+def _against(hours: float, limit: float, *remarks: str | None) -> View:
     # Both lengths may be printed alike, so that it is said which is longer.
     over = hours > limit
     said = f"{'over the limit of' if over else 'limit'} {words.age(limit)}"
-    return cell(words.age(hours), "; ".join([said, *remarks]), tone="alarm" if over else "")
+    return cell(words.age(hours), "; ".join(each for each in (said, *remarks) if each), tone="alarm" if over else "")
 
 
 def _safeguard(safeguard: Safeguard) -> Callable[[Backup], View]:

@@ -6,14 +6,14 @@ from contextlib import closing
 from dataclasses import replace
 from functools import cached_property, partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from exactcopy.model import Copy, Gap, Problem, Target
 from exactcopy.stores import Safeguards, Stream
 from exactcopy.stores.ahead import AHEAD, ahead
 from exactcopy.stores.s3.asking import Examined, Versioning
-from exactcopy.stores.s3.checksums import asked
-from exactcopy.stores.s3.client import Bucket, connect, session_of
+from exactcopy.stores.s3.checksums import THAWED, asked
+from exactcopy.stores.s3.client import Bucket, at_aws, connect, session_of
 from exactcopy.stores.s3.deletion import versioning_of
 from exactcopy.stores.s3.faults import FAILURES, problem_of, unavailable
 from exactcopy.stores.s3.listing import CURRENT, VERSIONS, Sample, Way, encoded, objects, page_of
@@ -70,7 +70,9 @@ class S3Store:
     def listing(self, partition: str) -> Iterator[Copy | Gap]:
         """Yield every object of `partition`, and what was deleted and is kept; one Gap where its listing breaks off."""
         extent, _, prefix = partition.partition(":")
-        request = {"Prefix": prefix, "Delimiter": "/"} if extent == "here" else {"Prefix": prefix}
+        request: dict[str, Any] = {"Prefix": prefix, "Delimiter": "/"} if extent == "here" else {"Prefix": prefix}
+        if at_aws(self._bucket):
+            request["OptionalObjectAttributes"] = [THAWED]
         self._sample = sample = self._sample or Sample()
         try:
             for copy in objects(self._bucket, self._way, **request):

@@ -9,10 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from exactcopy.errors import ObjectChanged
-from exactcopy.model import Algorithm, Checksum, Copy
+from exactcopy.model import Algorithm, Checksum, Copy, Problem
 from exactcopy.stores.s3.client import Bucket
 from exactcopy.stores.s3.faults import FAILURES, Nonsense, problem_of
 
+# What lies in these classes must be thawed before it can be read; other cold ones are read at once.
+COLD = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+# What a listing is asked for beside, where the server understands: which of these are thawed for some days.
+THAWED = "RestoreStatus"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 10**9
 _MD5 = Checksum(Algorithm.MD5)
@@ -31,7 +35,7 @@ def asked(bucket: Bucket, copy: Copy) -> Copy:
     try:
         told = bucket.client.head_object(**bucket.which(copy), ChecksumMode="ENABLED")
         now = found(copy, told, told.get("ContentLength"))
-        return replace(now, digests=_told(told, _part_size(bucket, now)), problem=copy.problem)
+        return replace(now, digests=_told(told, _part_size(bucket, now)), problem=_cold(copy, told))
     except FAILURES as error:
         return replace(copy, digests={}, problem=problem_of(error))
 
@@ -52,6 +56,13 @@ def found(copy: Copy, answer: Mapping[str, Any], size: int | None) -> Copy:
     same = copy.modified is not None and abs(now - copy.modified) < _SECOND
     kept = copy.digests if copy.version is not None else {}
     return replace(copy, size=size, modified=copy.modified if same else now, version=etag, digests=kept, problem=None)
+
+
+def _cold(copy: Copy, head: Mapping[str, Any]) -> Problem | None:
+    """Return whether an object must be thawed first; of one that moves between classes, only this answer tells."""
+    if 'ongoing-request="false"' in head.get("Restore", ""):
+        return None
+    return Problem.ARCHIVED if head.get("ArchiveStatus") or head.get("StorageClass") in COLD else copy.problem
 
 
 def plain_md5(etag: str) -> dict[Checksum, bytes]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -72,6 +73,12 @@ def address_of(bucket: Bucket) -> tuple[str, bool]:
     if path_style:
         return f"{endpoint}/{bucket.name}", True
     return endpoint.replace("://", f"://{bucket.name}.", 1), False
+
+
+def at_aws(bucket: Bucket) -> bool:
+    """Say whether it is AWS itself: others may refuse a header that they do not know."""
+    host = urlsplit(str(bucket.client.meta.endpoint_url)).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 def session_of(options: Mapping[str, Any]) -> Session:

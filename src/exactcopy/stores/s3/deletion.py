@@ -6,9 +6,10 @@ from typing import Any
 
 from exactcopy.model import Answer, Copy, Seen
 from exactcopy.stores.s3.asking import Examined, Versioning, ask, none_set, refusal, rules_in_force
+from exactcopy.stores.s3.checksums import COLD
 from exactcopy.stores.s3.client import Bucket
 from exactcopy.stores.s3.faults import FAILURES, Nonsense
-from exactcopy.stores.s3.listing import COLD, VERSIONS, page_of
+from exactcopy.stores.s3.listing import VERSIONS, page_of
 
 _ACTIONS = frozenset(
     {

@@ -6,11 +6,9 @@ from threading import Lock
 from typing import Any
 
 from exactcopy.model import Copy, Problem
-from exactcopy.stores.s3.checksums import nanoseconds, plain_md5
+from exactcopy.stores.s3.checksums import COLD, THAWED, nanoseconds, plain_md5
 from exactcopy.stores.s3.client import Bucket
 from exactcopy.stores.s3.faults import Nonsense
-
-COLD = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 Page = Mapping[str, Any]
 
@@ -135,5 +133,11 @@ def _listed(item: Mapping[str, Any]) -> Copy:
         modified=nanoseconds(item["LastModified"]),
         version=etag or None,
         digests=plain_md5(etag),
-        problem=Problem.ARCHIVED if item.get("StorageClass") in COLD else None,
+        problem=Problem.ARCHIVED if item.get("StorageClass") in COLD and not _thawed(item) else None,
     )
+
+
+def _thawed(item: Mapping[str, Any]) -> bool:
+    """Say whether what lies in cold storage can be read for some days, as far as the server tells."""
+    status = item.get(THAWED, {})
+    return status.get("IsRestoreInProgress") is False and "RestoreExpiryDate" in status

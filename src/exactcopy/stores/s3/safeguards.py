@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from exactcopy.model import Answer, Safeguard, Seen
 from exactcopy.stores.hosts import in_the_clear, standing_for
 from exactcopy.stores.s3.asking import Check, Examined, answered, ask, refusal, rules_in_force
-from exactcopy.stores.s3.client import Bucket
+from exactcopy.stores.s3.client import Bucket, at_aws
 from exactcopy.stores.s3.deletion import immutability, lifecycle
 from exactcopy.stores.s3.faults import FAILURES, Nonsense
 from exactcopy.stores.s3.public_access import public_access
@@ -25,7 +25,7 @@ def examine(at: Examined) -> dict[Safeguard, Seen]:
 def host_of(bucket: Bucket) -> str | None:
     """Return what stands for what keeps the bucket: of AWS the account, if it shows, of all others the server."""
     host = urlsplit(bucket.client.meta.endpoint_url).hostname or ""
-    if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+    if not at_aws(bucket):
         return standing_for(host)
     try:
         owner = bucket.client.get_bucket_acl(Bucket=bucket.name).get("Owner", {}).get("ID")
