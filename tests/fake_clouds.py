@@ -51,6 +51,7 @@ class Faults:
     hidden: set[str] = field(default_factory=set)
     unlisted: set[str] = field(default_factory=set)
     fails_after: int | None = None
+    no_trash: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +150,7 @@ class Dropbox(Cloud):
         """Hold nothing yet."""
         super().__init__()
         self.objects: dict[str, bytes] = {}
+        self.deleted: dict[str, bytes] = {}
         self.links: list[dict[str, Any]] = []
 
     def share(self, path: str, visibility: str = "public") -> None:
@@ -160,6 +162,10 @@ class Dropbox(Cloud):
     def put(self, objects: Mapping[bytes, bytes]) -> None:
         """Store objects by their paths."""
         self.objects.update({"/" + key.decode(): data for key, data in objects.items()})
+
+    def delete(self, path: str) -> None:
+        """Delete a file, as its owner would: it is kept for a while."""
+        self.deleted[path] = self.objects.pop(path)
 
     def config(self, *, expired: bool = False) -> str:
         """Give rclone's configuration."""
@@ -182,11 +188,15 @@ class Dropbox(Cloud):
         asked = json.loads(sent)
         if call == "get_metadata":
             return self._metadata(asked["path"])
+        if call == "list_folder" and asked.get("include_deleted"):
+            return self._all(asked["path"], 0)
         if call == "list_folder":
             return self._page(asked["path"], 0)
         if call == "list_folder/continue":
-            start, _, path = asked["cursor"].partition(" ")
-            return self._page(path, int(start))
+            start, whole, path = asked["cursor"].split(" ", 2)
+            return (self._all if whole == "all" else self._page)(path, int(start))
+        if call == "list_revisions":
+            return self._revisions(asked["path"])
         if call == "download":
             return self._download(asked["path"], request)
         if call == "users/get_current_account":
@@ -218,7 +228,36 @@ class Dropbox(Cloud):
                 files.append(self._file(key))
         entries = [*folders.values(), *files]
         end = start + self.page
-        return said(200, entries=entries[start:end], cursor=f"{end} {path}", has_more=end < len(entries))
+        return said(200, entries=entries[start:end], cursor=f"{end} one {path}", has_more=end < len(entries))
+
+    def _all(self, path: str, start: int) -> Answer:
+        """List all that is and all that was below a folder, folders among it."""
+        self.asked["deleted"] += 1
+        if self.faults.no_trash:
+            return said(400, error_summary="something is wrong")
+        is_there = {key for key in self.objects if key.startswith(path + "/")}
+        was_there = {key for key in self.deleted if key.startswith(path + "/")}
+        if path and not is_there | was_there:
+            return _dropbox_missing()
+        folders = {
+            key[:place] for key in is_there | was_there for place in range(len(path) + 1, len(key)) if key[place] == "/"
+        }
+        live = {folder for folder in folders if any(key.startswith(folder + "/") for key in is_there)}
+        entries = [_dropbox_folder(folder) for folder in sorted(live)]
+        entries += [self._file(key) for key in sorted(is_there)]
+        entries += [_dropbox_deleted(key) for key in sorted((folders - live) | (was_there - is_there))]
+        end = start + self.page
+        return said(200, entries=entries[start:end], cursor=f"{end} all {path}", has_more=end < len(entries))
+
+    def _revisions(self, path: str) -> Answer:
+        if self.faults.no_trash:
+            return said(400, error_summary="something is wrong")
+        if path in self.objects:
+            return said(200, is_deleted=False, entries=[self._file(path)])
+        if path not in self.deleted:
+            return _dropbox_missing()
+        last = {**self._file(path), "rev": "0a1b2c"}
+        return said(200, is_deleted=True, server_deleted="2026-02-03T04:05:06Z", entries=[last])
 
     def _shared(self, start: int) -> Answer:
         if self.faults.unshared:
@@ -237,7 +276,8 @@ class Dropbox(Cloud):
         return self.content(path, self.objects[path], request, **headers)
 
     def _file(self, path: str) -> dict[str, Any]:
-        data = b"another" if path in self.faults.lying else self.objects[path]
+        data = self.objects[path] if path in self.objects else self.deleted[path]
+        shown = b"another" if path in self.faults.lying else data
         return {
             ".tag": "file",
             "name": path.rpartition("/")[2],
@@ -247,9 +287,9 @@ class Dropbox(Cloud):
             "client_modified": "2026-01-02T03:04:05Z",
             "server_modified": "2026-01-02T03:04:06Z",
             "rev": "0123456789abcdef0",
-            "size": len(self.objects[path]),
+            "size": len(data),
             "is_downloadable": True,
-            "content_hash": content_hash(data).hex(),
+            "content_hash": content_hash(shown).hex(),
         }
 
 
@@ -266,6 +306,10 @@ def _dropbox_id(path: str) -> str:
 def _dropbox_folder(path: str) -> dict[str, Any]:
     name = path.rpartition("/")[2]
     return {".tag": "folder", "name": name, "id": "id:" + name, "path_lower": path.lower(), "path_display": path}
+
+
+def _dropbox_deleted(path: str) -> dict[str, Any]:
+    return {".tag": "deleted", "name": path.rpartition("/")[2], "path_lower": path.lower(), "path_display": path}
 
 
 def _dropbox_missing() -> Answer:
@@ -359,7 +403,11 @@ class Drive(Cloud):
 
     def _page(self, query: Mapping[str, str]) -> Answer:
         # rclone looks for an object by its name with the same call.
-        self.asked["find" if "name=" in query.get("q", "") else "list"] += 1
+        kind = "deleted" if "trashed=true" in query.get("q", "") else "list"
+        kind = "find" if "name=" in query.get("q", "") else kind
+        self.asked[kind] += 1
+        if kind == "deleted" and self.faults.no_trash:
+            return said(400, error={"code": 400, "message": "something is wrong"})
         parents = re.findall(r"'([^']*)' in parents", query.get("q", ""))
         if "name=" not in query.get("q", "") and any(self.items[one].name in self.faults.unlisted for one in parents):
             return said(400, error={"code": 400, "message": "something is wrong"})

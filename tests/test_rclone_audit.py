@@ -1,6 +1,8 @@
 """Audits of Dropbox and Google Drive by the real command line: the real rclone, a fake provider."""
 
+import csv
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,17 +63,31 @@ def replace(cloud: Cloud, key: str, data: bytes | None) -> None:
     """Give an object other bytes in place, or delete it."""
     if isinstance(cloud, Dropbox):
         if data is None:
-            del cloud.objects[f"/xrays/{key}"]
+            cloud.delete(f"/xrays/{key}")
         else:
             cloud.objects[f"/xrays/{key}"] = data
         return
     above, _, name = key.rpartition("/")
-    folder = next(item.id for item in cloud.items.values() if item.name == above)
+    folder = next(item.id for item in cloud.items.values() if item.name == (above or "xrays"))
     found = next(item for item in cloud.items.values() if item.name == name and item.parent == folder)
     if data is None:
         found.trashed = True
     else:
         found.data = data
+
+
+def forget(cloud: Cloud, name: str) -> None:
+    """Let a provider keep no more of what was deleted."""
+    if isinstance(cloud, Dropbox):
+        del cloud.deleted[f"/xrays/{name}"]
+    else:
+        del cloud.items[next(item.id for item in cloud.items.values() if item.name == name and item.trashed)]
+
+
+def worklist(clinic: Clinic) -> list[dict[str, str]]:
+    """Give the rows of the backup's worklist."""
+    with (clinic.record() / "restricted" / "worklist-cloud.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def listings(cloud: Cloud) -> int:
@@ -99,6 +115,8 @@ def test_without_a_fault_only_the_test_restore_downloads(clinic: Clinic, cloud: 
     assert cloud.asked["content"] == 8
     # Four folders are two pages, the two objects in each of them one.
     assert listings(cloud) == 2 + 4
+    # Nothing is missed, so nobody looks for what was deleted.
+    assert not cloud.asked["deleted"]
     assert findings(audit) == {("agreement-on-record", "cloud"): "critical"}
     safeguards = store(audit, "cloud")["safeguards"]
     assert safeguards["public_access"]["answer"] == safeguards["transport"]["answer"] == "pass"
@@ -162,6 +180,63 @@ def test_a_second_audit_sees_what_changed_in_place_and_what_was_deleted(clinic: 
     audit = clinic.audit(expected=1)
     assert outcomes(audit, "cloud") == {"identical": 4, "different": 1, "missing": 1}
     assert row(audit)["changed_side"] == {"primary": 0, "backup": 1, "unknown": 0}
+
+
+def test_what_was_deleted_and_is_kept_there_is_missing_and_can_be_brought_back(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(studies=5, instances=2)
+    flat = clinic.root / "flat"
+    flat.mkdir()
+    for number, path in enumerate(sorted(clinic.pacs.rglob("*.dcm"))):
+        shutil.copy(path, flat / f"object-{number}.dcm")
+    upload(cloud, flat)
+    held = {number: (flat / f"object-{number}.dcm").read_bytes() for number in range(10)}
+    cloud.page = 3
+    # By names that no primary knows: a whole study, one image, one of other content, one that is kept no more.
+    for number in (0, 1, 3, 5, 7):
+        if number == 5:
+            replace(cloud, f"object-{number}.dcm", held[number][:-2000] + b"rotten" + held[number][-1994:])
+        replace(cloud, f"object-{number}.dcm", None)
+    forget(cloud, "object-7.dcm")
+    before = cloud.content_bytes
+    audit = clinic.audit(expected=1)
+    (restore,) = audit["restore_tests"]
+    assert cloud.content_bytes - before == restore["bytes"]
+    assert outcomes(audit, "cloud") == {"identical": 5, "missing": 5}
+    assert store(audit, "cloud")["deleted"] == 4
+    assert row(audit)["recoverable"] == 3
+    (told,) = [finding for finding in audit["findings"] if finding["check"] == "backup-is-complete"]
+    assert told["remedy"][0].startswith("Bring back in time what was deleted there: 3 images are still kept")
+    work = {each["sop_instance_uid"]: each for each in worklist(clinic)}
+    kept = "rev 0a1b2c" if isinstance(cloud, Dropbox) else "in a trash folder"
+    for number in (0, 1, 3):
+        found = work[sop_instance_uid(number // 2, number % 2)]
+        assert (found["key_of_copy"], found["version_of_copy"]) == (f"object-{number}.dcm", kept)
+        assert found["hint"] == "deleted there; the version that is kept is identical by checksum"
+    for number in (5, 7):
+        assert not work[sop_instance_uid(number // 2, number % 2)]["hint"]
+    page = re.sub("<[^>]*>", "", (clinic.record() / "report.html").read_text(encoding="utf-8"))
+    assert "Of the images missing on cloud, 3 were deleted on the backup, which still keeps them" in page
+    assert "4 files deleted there, not counted" in page
+
+    # What the record before saw at that place tells which image it was, also of one that is deleted later.
+    replace(cloud, "object-9.dcm", held[9][:-2000] + b"rotten" + held[9][-1994:])
+    replace(cloud, "object-9.dcm", None)
+    replace(cloud, "object-8.dcm", None)
+    again = clinic.audit(expected=1)
+    assert (outcomes(again, "cloud"), row(again)["recoverable"]) == ({"identical": 3, "missing": 7}, 4)
+    work = {each["sop_instance_uid"]: each for each in worklist(clinic)}
+    assert work[sop_instance_uid(4, 1)]["hint"] == "deleted there; a version is kept, of unknown content"
+
+
+def test_a_provider_that_does_not_show_what_was_deleted_changes_nothing(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(studies=3, instances=2)
+    upload(cloud, clinic.pacs)
+    replace(cloud, "study 1/0.dcm", None)
+    cloud.faults.no_trash = True
+    audit = clinic.audit(expected=1)
+    assert outcomes(audit, "cloud") == {"identical": 5, "missing": 1}
+    assert (store(audit, "cloud")["deleted"], row(audit)["recoverable"]) == (0, 0)
+    assert cloud.asked["deleted"]
 
 
 def test_a_listing_that_breaks_off_calls_nothing_missing(clinic: Clinic, cloud: Cloud) -> None:

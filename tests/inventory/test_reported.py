@@ -233,7 +233,9 @@ def test_what_was_deleted_is_missing_and_said_to_be_recoverable(cloud: Cloud) ->
     nas = cloud.clinic.root / "nas"
     (nas / "study 1/0.dcm").rename(nas / "elsewhere")
     rot(cloud.clinic.path("nas", 2, 1))
-    cloud.options["deleted"] = ("elsewhere", "study 2/1.dcm")
+    # Of the first a later one was deleted, too, that is no copy of it.
+    shutil.copy(cloud.clinic.path("nas", 2, 1), nas / "study 1/0.dcm")
+    cloud.options["deleted"] = ("elsewhere", "study 1/0.dcm", "study 2/1.dcm")
     audit = cloud.audit()
     assert outcomes(audit, "nas") == {"identical": 4, "missing": 2}
     # What is only kept under the name may be what somebody wrote over it before.

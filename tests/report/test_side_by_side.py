@@ -48,8 +48,8 @@ def test_every_fact_of_a_bucket_is_said() -> None:
         "Kind": "S3 bucket, held by Backblaze",
         "Place": "Off site | US West",
         "Studies with an exact copy": "1,236 of 1,240 (99.67 %) | 59 proven in this run · 1,177 reported by the "
-        "provider · 4 with a gap | 14 images missing; of these, 12 were deleted on the backup and are recoverable "
-        "from an earlier version | 2 archives were not opened; images in them are not counted.",
+        "provider · 4 with a gap | 14 images missing; of these, 12 were deleted on the backup, which still "
+        "keeps them | 2 archives were not opened; images in them are not counted.",
         "Newest copy": "2026-11-24",
         "Oldest image without a copy": "3 d 21 h | over the limit of 24 h",
         "How its images are known": "41,000 images identical by the provider's SHA-256, 200 images identical by the "
@@ -249,7 +249,7 @@ def test_a_record_of_an_earlier_version_is_printed_and_nothing_is_invented(made:
     assert "1.2 Your backups side by side" in page
     assert not UNOPENED.search(page)
     assert "egress" not in page
-    assert "recoverable" not in page
+    assert "still keeps" not in page
 
 
 ON_BACKUPS = "2 archives on backblaze and 1 on dropbox were not opened; images in them are not counted."
@@ -278,9 +278,8 @@ def test_archives_stand_beside_every_count_that_they_could_change(made: Make) ->
     cards = {each["place"].split(" · ")[1]: each["uncounted"] for each in shown["gaps"]["cards"]}
     assert cards == {
         "not-public": "",
-        "backup-is-complete": "Of the images missing on backblaze, 12 were deleted on the backup and are recoverable "
-        "from an earlier version. 2 archives on backblaze were not opened; images in them are not counted. "
-        + ON_PRIMARY,
+        "backup-is-complete": "Of the images missing on backblaze, 12 were deleted on the backup, which still "
+        "keeps them. 2 archives on backblaze were not opened; images in them are not counted. " + ON_PRIMARY,
     }
     page = text_of(html(shown))
     assert page.count(both) == 5
@@ -312,14 +311,12 @@ def test_no_archive_is_no_word(made: Make) -> None:
 def test_what_can_be_recovered_stands_beside_what_is_missing(made: Make) -> None:
     shown = made("clouds").view()["coverage"]
     assert shown["recoverable"] == (
-        "Of the images missing on backblaze, 12 were deleted on the backup and are recoverable from an earlier version."
+        "Of the images missing on backblaze, 12 were deleted on the backup, which still keeps them."
     )
     audit, _ = audits.clouds()
     audit["comparisons"][0]["recoverable"] = 1
     beside = said(column(audit, "backblaze")["Studies with an exact copy"])
-    assert (
-        "14 images missing; of these, 1 was deleted on the backup and is recoverable from an earlier version" in beside
-    )
+    assert "14 images missing; of these, 1 was deleted on the backup, which still keeps it" in beside
 
 
 def test_egress_is_said_only_where_its_price_is_known() -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from exactcopy.model import Answer, Copy, Gap, Problem, Target
-from exactcopy.stores import AT_ONCE, Asked, ManyOpen, Store, open_store
+from exactcopy.stores import AT_ONCE, KEEP_DELETED, Asked, ManyOpen, Store, Trash, open_store
 
 OBJECTS: Mapping[bytes, bytes] = {
     b"plain.dcm": b"some bytes",
@@ -74,6 +74,9 @@ class StoreContract:
                 public.remove("checksums")
             if isinstance(store, ManyOpen):
                 public.remove("open")
+            assert isinstance(store, Trash) == (target.kind in KEEP_DELETED)
+            if isinstance(store, Trash):
+                public.remove("deleted")
         assert public == {"partitions", "listing", "read", "safeguards"}
 
     def test_what_is_said_of_safeguards_may_be_printed(self, target: Target) -> None:

@@ -42,6 +42,7 @@ def backup_is_complete(evidence: Evidence, backup: StoreFacts) -> Result:
     if missing:
         absent = studies_with(pairs, "missing")
         oldest = max((c.oldest_unprotected_hours or 0.0 for c in pairs), default=0.0)
+        kept = sum(pair.recoverable for pair in pairs)
         return finding(
             Severity.HIGH,
             absent,
@@ -54,12 +55,24 @@ def backup_is_complete(evidence: Evidence, backup: StoreFacts) -> Result:
                 "Does it leave out late series or some folders?",
                 *_limits(backup),
             ),
-            remedy=("Send the studies on the worklist to this backup again.", AUDIT_AGAIN),
+            remedy=(
+                *(_bring_back(kept) if kept else ()),
+                "Send the studies on the worklist to this backup again.",
+                AUDIT_AGAIN,
+            ),
             worklist=f"worklist-{backup.name}.csv",
         )
     if unknown:
         return not_checked(f"Of {images(unknown)} it could not be told whether they are there.")
     return None
+
+
+def _bring_back(kept: int) -> tuple[str, str]:
+    return (
+        f"Bring back in time what was deleted there: {so_many(kept, 'image is', 'images are')} still kept, and the "
+        "worklist names where.",
+        "Find out who deleted them, and why.",
+    )
 
 
 @check("copies-are-exact", Scope.BACKUP)

@@ -83,7 +83,7 @@ def list_store(
             if asks and isinstance(store, Asked):
                 copies, asking = _ask(store, batch, _told(db, previous, batch) if previous else {})
             asked += asking
-            save_rows(db, LISTING, [_row(copy) for copy in copies], folder / f"listing-{number:05}.parquet")
+            save_rows(db, LISTING, [listed_row(copy) for copy in copies], folder / f"listing-{number:05}.parquet")
             there = [copy for copy in copies if copy.problem is not Problem.DELETED]
             objects += len(there)
             size += sum(copy.size for copy in copies if copy.problem is None and copy.size != UNSIZED)
@@ -92,7 +92,7 @@ def list_store(
             known = [*primaries, *filter(None, [find_previous(target, store.safeguards().medium)])]
             absent = _absent(db, folder, known)
             found = [copy for batch in _batches(store, gaps, [f"study:{study}" for study in absent]) for copy in batch]
-            save_rows(db, LISTING, [_row(copy) for copy in found], folder / "listing-asked.parquet")
+            save_rows(db, LISTING, [listed_row(copy) for copy in found], folder / "listing-asked.parquet")
             objects += len(found)
         counts = store.counts() if isinstance(store, Counted) else None
         if counts and objects < min(counts):
@@ -125,7 +125,8 @@ def listed_bytes(folder: Path) -> int:
     return _load(finished).bytes if finished.exists() else 0
 
 
-def _row(copy: Copy) -> tuple[Any, ...]:
+def listed_row(copy: Copy) -> tuple[Any, ...]:
+    """Return what a store shows of an object as a row of its listing."""
     return (
         copy.key,
         None if copy.size == UNSIZED else copy.size,

@@ -13,6 +13,7 @@ from duckdb import DuckDBPyConnection
 from exactcopy.errors import StoreUnavailable, WindowClosed, no_room
 from exactcopy.inventory.budget import Limit
 from exactcopy.inventory.database import parquet, rows
+from exactcopy.inventory.deleted import find_deleted, find_missed
 from exactcopy.inventory.doubt import ask_again, asked_again
 from exactcopy.inventory.examining import Reading
 from exactcopy.inventory.listing import Listing, Previous, list_store
@@ -21,6 +22,7 @@ from exactcopy.inventory.plan import HEAD_BYTES, Plan, bytes_read, plan_reads, p
 from exactcopy.inventory.reading import read_planned
 from exactcopy.model import Checksum, Problem, ReadPolicy, Role, Target
 from exactcopy.pool import Workers
+from exactcopy.stores import KEEP_DELETED
 from exactcopy.stores.bounded import readers, unhurried
 from exactcopy.tokens import Ledger
 
@@ -103,6 +105,12 @@ def take_inventory(
             reading = Reading(target=unhurried(target, lies_on), started=started, ledger=ledger, checksums=asked)
             rate = _read(db, pool, target, work, plan, primaries, reading, step)
             matched = match(db, work, into, previous, primaries)
+            sources = [*([previous] if previous else []), *primaries]
+            if target.kind in KEEP_DELETED and find_missed(db, into, sources):
+                step(f"Looking for what was deleted on {target.name}", None, None)
+                # What is missed is missing, whether or not it could be brought back.
+                with suppress(StoreUnavailable):
+                    find_deleted(db, target, work, into, sources, started)
             left, ended = _left(db, into), None
             if left is not None:
                 ended = f"{target.name}: {_ended(target, *left)}"

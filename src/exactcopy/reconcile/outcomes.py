@@ -201,14 +201,14 @@ def _outcomes(case: Case, primary: Examined, backup: Examined, *, purged: bool, 
 
 
 def _find_recoverable(case: Case) -> None:
-    """Of several versions that are kept, the newest is named; `equal` where its checksum is the primary's."""
+    """Of several versions that are kept, one whose checksum is the primary's is named (`equal`), or the newest."""
     case.db.execute(
         """
         create or replace table recoverable as
-        select d.store, d.sop, arg_max(d.key, d.modified) as key, arg_max(d.version, d.modified) as version,
-               coalesce(arg_max(d.sha256 = o.primary_sha256, d.modified), false) as equal
+        select distinct on (d.store, d.sop) d.store, d.sop, d.key, d.version,
+               coalesce(d.sha256 = o.primary_sha256, false) as equal
         from deleted d join outcomes o on o.backup = d.store and o.sop = d.sop and o.outcome = 'missing'
-        group by d.store, d.sop
+        order by d.store, d.sop, equal desc, d.modified desc nulls last, d.key
         """
     )
 

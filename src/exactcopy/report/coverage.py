@@ -106,8 +106,8 @@ def recoverable(comparisons: Iterable[View]) -> str:
 
 def deleted(count: int) -> str:
     """Say that `count` missing images were deleted on the backup and are not lost there."""
-    were, are = ("was", "is") if count == 1 else ("were", "are")
-    return f"{words.number(count)} {were} deleted on the backup and {are} recoverable from an earlier version"
+    were, them = ("was", "it") if count == 1 else ("were", "them")
+    return f"{words.number(count)} {were} deleted on the backup, which still keeps {them}"
 
 
 def linked(target: str, audit: View) -> tuple[list[View], list[View]]:

@@ -1,7 +1,7 @@
 """Where images lie. A `Store` has no method that writes; a new kind is one module and one line in `KINDS`."""
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -97,6 +97,18 @@ class Asked(Protocol):
         """Yield each of `copies` once, with all checksums that the store has of it: a request for each.
 
         Nothing is yielded of what it cannot be asked about.
+        """
+        ...
+
+
+@runtime_checkable
+class Trash(Protocol):
+    """What a store is besides that shows what was deleted there where it is asked: its kind is in `KEEP_DELETED`."""
+
+    def deleted(self, missed: Collection[bytes]) -> Iterator[Copy]:
+        """Yield what was deleted there and is kept for a while, as DELETED, with checksums where the store tells them.
+
+        A store that tells them of each by itself is asked about the keys `missed` first, and about some besides.
         """
         ...
 
@@ -214,6 +226,9 @@ def open_destination(target: Target) -> Destination:
 # A PACS shows UIDs, and may send an instance in other packaging than it came in. `listing("study:" + UID)` asks it
 # about one study: nothing is listed where it says that it has none.
 PACS = frozenset({"dicomweb", "dimse"})
+
+# These are `Trash`. Others list what was deleted beside what is there, or do not show it.
+KEEP_DELETED = frozenset({"rclone"})
 
 # These are `ManyOpen`.
 AT_ONCE = frozenset({"folder", "s3"})

@@ -4,7 +4,7 @@ Others work with a PACS while it is audited. What is asked of a store goes throu
 moment at which the hours of an audit are over is one more bound.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from typing import Self
 
 from exactcopy.errors import StoreUnavailable, WindowClosed
 from exactcopy.model import Copy, Gap, Problem, Target
-from exactcopy.stores import Asked, Counted, OpenStream, Safeguards, Store, Stream, many_open
+from exactcopy.stores import Asked, Counted, OpenStream, Safeguards, Store, Stream, Trash, many_open
 
 # What one object takes in an answer to a query; with QIDO-RS it was measured.
 _ENTRY_BYTES = 2000
@@ -30,8 +30,10 @@ HOURS_OVER = "out_of_time"
 
 
 def bounded(store: Store, target: Target) -> Store:
-    """Return `store` within the bounds of `target`; it is `Asked` if the store is."""
-    return _BoundedAsked(store, target) if isinstance(store, Asked) else _Bounded(store, target)
+    """Return `store` within the bounds of `target`; it is `Asked`, or `Trash`, if the store is."""
+    if isinstance(store, Asked):
+        return _BoundedAsked(store, target)
+    return _BoundedTrash(store, target) if isinstance(store, Trash) else _Bounded(store, target)
 
 
 def readers(target: Target, workers: int) -> int:
@@ -179,6 +181,20 @@ class _BoundedAsked(_Bounded):
             raise TypeError(self._store)
         self.stay_inside()
         for copy in self._store.checksums(copies):
+            yield copy
+            self.spend(_ENTRY_BYTES)
+            self.stay_inside()
+
+
+class _BoundedTrash(_Bounded):
+    """A store that also shows what was deleted there."""
+
+    def deleted(self, missed: Collection[bytes]) -> Iterator[Copy]:
+        """Yield what was deleted there; raises WindowClosed where the window closes meanwhile."""
+        if not isinstance(self._store, Trash):
+            raise TypeError(self._store)
+        self.stay_inside()
+        for copy in self._store.deleted(missed):
             yield copy
             self.spend(_ENTRY_BYTES)
             self.stay_inside()

@@ -1,7 +1,8 @@
 """Whatever rclone reaches: Dropbox, Google Drive, OneDrive, SFTP, WebDAV. It is asked to list and to read, no more."""
 
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from urllib3 import HTTPConnectionPool
 from exactcopy.errors import StoreUnavailable
 from exactcopy.model import Copy, Gap, Problem, Safeguard, Target
 from exactcopy.stores import Safeguards, Stream
+from exactcopy.stores.rclone import dropbox
 from exactcopy.stores.rclone.faults import unavailable
 from exactcopy.stores.rclone.listing import CHECKSUMS, Lsjson, copy_of, key_of, plain, told_apart
 from exactcopy.stores.rclone.program import installed
@@ -22,6 +24,10 @@ from exactcopy.stores.rclone.server import call, connect, serving
 from exactcopy.stores.rclone.sharing import Permissions, account, shared_links
 
 _NO_FILE = ".exactcopy"
+# They come in the pages of the listing itself.
+_PERMISSIONS = ("--metadata", "--drive-metadata-permissions", "read")
+# By the paths that they had. What has no bytes cannot be a lost image.
+_TRASHED = ("--drive-trashed-only", "--drive-skip-gdocs", "--drive-skip-shortcuts")
 _WORDLESS = frozenset({"not_permitted", "failed"})
 
 
@@ -84,6 +90,16 @@ class RcloneStore:
             ) from None
         self._listed = True
 
+    def deleted(self, missed: Collection[bytes]) -> Iterator[Copy]:
+        """Yield what lies in the trash of Google Drive, or was deleted on Dropbox; of others nothing is known."""
+        if self._holder.spoken_to == "dropbox":
+            yield from dropbox.deleted(_holder(self._http, self._target), missed, self._target.concurrency)
+        elif self._holder.spoken_to == "drive":
+            with suppress(ValueError, LookupError, TypeError), Lsjson(self._lsjson(*_TRASHED), self._config) as lines:
+                for entry in plain(lines):
+                    if not entry["IsDir"] and entry["Size"] >= 0:
+                        yield replace(copy_of(entry, "drive"), version=None, problem=Problem.DELETED)
+
     def read(self, copies: Iterable[Copy], first_bytes: int | None = None) -> Iterator[tuple[Copy, Stream | Problem]]:
         """Yield each copy with its bytes, in the order given, over connections that are kept."""
         for copy in copies:
@@ -132,7 +148,7 @@ class RcloneStore:
 
     def _list(self, *, with_permissions: bool) -> Generator[Copy | Gap, None, bool]:
         """Yield every object; False: nothing was yielded, for some permission may not be read."""
-        with Lsjson(self._lsjson(with_permissions=with_permissions), self._config) as lines:
+        with Lsjson(self._lsjson(*(_PERMISSIONS if with_permissions else ())), self._config) as lines:
             entries = told_apart(lines) if self._features.get("DuplicateFiles") else plain(lines)
             kind, by_folder = self._holder.spoken_to, self._holder.kind in LISTED_BY_FOLDER
             first = next(entries, None)
@@ -153,7 +169,7 @@ class RcloneStore:
             yield from gaps
         return True
 
-    def _lsjson(self, *, with_permissions: bool) -> list[str]:
+    def _lsjson(self, *more: str) -> list[str]:
         command = [
             installed(self._target.name),
             "lsjson",
@@ -175,10 +191,7 @@ class RcloneStore:
             command += ["--checkers", str(self._target.concurrency)]
         if self._holder.kind in LISTED_BY_FOLDER:
             command += ["--disable", "ListR"]
-        if with_permissions:
-            # They come in the pages of the listing itself.
-            command += ["--metadata", "--drive-metadata-permissions", "read"]
-        return [*command, "--", self._remote]
+        return [*command, *more, "--", self._remote]
 
 
 def pace(target: Target) -> float | None:

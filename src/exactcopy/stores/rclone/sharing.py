@@ -1,32 +1,21 @@
 """Who may open what lies in Google Drive or Dropbox without being let in by name."""
 
 import json
-import os
-import re
-import ssl
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from unicodedata import normalize
-from urllib.request import getproxies, proxy_bypass
 
-from urllib3 import PoolManager, ProxyManager, Retry, Timeout
-from urllib3.exceptions import HTTPError
+from urllib3 import PoolManager
 
 from exactcopy.model import Answer, Seen
+from exactcopy.stores.rclone.dropbox import NO_ANSWER, ask, https, pages, root_of, token_of
 from exactcopy.stores.rclone.listing import Entry
 from exactcopy.stores.rclone.remotes import Remote
 
 _PUBLIC = ("anyone", "domain")
-_DROPBOX = "api.dropboxapi.com"
-# With these the account, or the paths that Dropbox speaks of, are others than those of the remote.
-_ELSEWHERE = ("impersonate", "root_namespace", "shared_files", "shared_folders")
-_MOST_PAGES = 10_000
-_NO_ANSWER = (HTTPError, OSError, ValueError, LookupError, TypeError, AttributeError)
-# What rclone writes in another way for Dropbox, so that a path of the one is none of the other.
-_REWRITTEN = re.compile(r"[\\\x7f]| (/|$)")
 
 
 class Permissions:
@@ -76,18 +65,18 @@ class Permissions:
 def shared_links(remote: Remote) -> Seen | None:
     """Return whether public links lead to what lies in a folder of Dropbox, as far as the account made them."""
     try:
-        with _https() as http:
-            return _judged(list(_links(http, _token(remote))), remote.folder)
+        with https() as http:
+            return _judged(list(_links(http, token_of(remote))), root_of(remote))
     except PermissionError:
         return Seen(answer=Answer.NOT_PERMITTED, detail="the login may not list shared links")
-    except _NO_ANSWER:
+    except NO_ANSWER:
         return Seen(answer=Answer.NOT_ASSESSED, detail="shared links could not be listed")
 
 
 def account(remote: Remote) -> str | None:
     """Return the name that Dropbox has for the account, where it tells."""
-    with suppress(*_NO_ANSWER), _https() as http:
-        return str(_ask(http, _token(remote), "users/get_current_account", None)["account_id"])
+    with suppress(*NO_ANSWER), https() as http:
+        return str(ask(http, token_of(remote), "users/get_current_account", None)["account_id"])
     return None
 
 
@@ -101,9 +90,7 @@ def _widest(permissions: str) -> str | None:
     return next((kind for kind in _PUBLIC if kind in kinds), "named") if kinds else None
 
 
-def _judged(links: list[Any], folder: str | None) -> Seen:
-    known = folder is not None and not folder.startswith("/") and not _REWRITTEN.search(folder)
-    root = _folded(f"/{folder}".rstrip("/")) if known else None
+def _judged(links: list[Any], root: str | None) -> Seen:
     public = [_leads(link.get("path_lower"), root) for link in links if _is_public(link)]
     if inside := public.count(True):
         return Seen(answer=Answer.FAIL, detail="public links", count=inside)
@@ -121,57 +108,15 @@ def _leads(path: str | None, root: str | None) -> bool | None:
     """Say whether a link to `path` shows the folder `root`, something in it or something above it."""
     if path is None or root is None:
         return None
-    linked = _folded(path)
-    return f"{root}/".startswith(f"{linked}/") or linked.startswith(f"{root}/")
+    linked, folder = _folded(path), _folded(root)
+    return f"{folder}/".startswith(f"{linked}/") or linked.startswith(f"{folder}/")
 
 
 def _folded(path: str) -> str:
     return normalize("NFC", path).casefold()
 
 
-def _token(remote: Remote) -> str:
-    if any(remote.setting(name) not in {"", "false"} for name in _ELSEWHERE):
-        raise ValueError
-    return str(json.loads(remote.setting("token"))["access_token"])
-
-
 def _links(http: PoolManager, token: str) -> Iterator[Any]:
-    question: dict[str, str] = {}
-    for _ in range(_MOST_PAGES):
-        answer = _ask(http, token, "sharing/list_shared_links", question)
-        yield from answer["links"]
-        if not answer["has_more"]:
-            return
-        question = {"cursor": answer["cursor"]}
-    raise ValueError
-
-
-def _ask(http: PoolManager, token: str, call: str, question: object) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    answer = http.request("POST", f"https://{_DROPBOX}/2/{call}", body=json.dumps(question), headers=headers)
-    if answer.status in (401, 403):
-        raise PermissionError
-    if answer.status != 200:
-        raise ValueError
-    said: dict[str, Any] = json.loads(answer.data)
-    return said
-
-
-def _https() -> PoolManager:
-    """Return connections by the way that rclone takes: its proxy and its authorities, where they are set."""
-    first, *others = os.environ.get("RCLONE_CA_CERT", "").split(",")
-    trusted = ssl.create_default_context(cafile=first or None)
-    for path in others:
-        trusted.load_verify_locations(path)
-    settings: dict[str, Any] = {
-        "ssl_context": trusted,
-        "timeout": Timeout(connect=10, read=60),
-        # A question that is asked again changes nothing.
-        "retries": Retry(
-            total=3, redirect=0, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503), allowed_methods=None
-        ),
-    }
-    proxy = os.environ.get("RCLONE_HTTP_PROXY")
-    if not proxy and not proxy_bypass(_DROPBOX):
-        proxy = getproxies().get("https")
-    return ProxyManager(proxy, **settings) if proxy else PoolManager(**settings)
+    call = "sharing/list_shared_links"
+    for page in pages(http, token, call, call, {}):
+        yield from page["links"]

@@ -1,0 +1,213 @@
+"""What was deleted on Google Drive and Dropbox and is kept there: the real rclone, fake providers."""
+
+import os
+import subprocess
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exactcopy.digest import DROPBOX
+from exactcopy.errors import WindowClosed
+from exactcopy.model import UNSIZED, Algorithm, Checksum, Copy, Problem, Target
+from exactcopy.stores import Trash, open_store
+from exactcopy.stores.rclone import dropbox
+from tests.fake_clouds import DOCUMENT, FOLDER, SHORTCUT, Answer, Drive, Dropbox, content_hash, said
+from tests.stores.contract import listed
+from tests.stores.test_rclone import RCLONE, fake, sha256, target_of
+
+SHA256 = Checksum(Algorithm.SHA256)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_elses_remotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may see the remotes of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("RCLONE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RCLONE_CONFIG", str(tmp_path / "none.conf"))
+    (tmp_path / "none.conf").touch()
+
+
+@pytest.fixture
+def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
+    """A fake Drive that holds xrays/one.dcm and xrays/deep/two.dcm."""
+    with fake(Drive(), tmp_path, monkeypatch) as one:
+        yield one
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dropbox]:
+    """A fake Dropbox that holds the same."""
+    with fake(Dropbox(), tmp_path, monkeypatch) as one:
+        yield one
+
+
+def gone(target: Target, missed: Collection[bytes] = ()) -> list[Copy]:
+    """Give what was deleted there."""
+    with open_store(target) as store:
+        assert isinstance(store, Trash)
+        return list(store.deleted(missed))
+
+
+def keys(copies: list[Copy]) -> list[bytes]:
+    """Give their keys, in order."""
+    return sorted(copy.key for copy in copies)
+
+
+def put_into_the_bin(drive: Drive, name: str) -> None:
+    """Trash an item, and all below it, as Drive does."""
+    (identity,) = [item.id for item in drive.items.values() if item.name == name]
+    drive.items[identity].trashed = True
+    for item in list(drive.items.values()):
+        if item.parent == identity and not item.trashed:
+            put_into_the_bin(drive, item.name)
+
+
+# --- Google Drive -------------------------------------------------------------------------------------------
+
+
+def test_the_bin_of_a_drive_is_listed_by_the_paths_of_before_with_checksums(drive: Drive) -> None:
+    drive.put({b"xrays/away/three.dcm": b"3" * 30_000, b"elsewhere/four.dcm": b"4"})
+    for name in ("one.dcm", "away", "four.dcm"):
+        put_into_the_bin(drive, name)
+    root = next(item.id for item in drive.items.values() if item.name == "xrays")
+    # Two of one name were deleted; what has no bytes is no lost image.
+    drive.add("one.dcm", root, data=b"another", trashed=True)
+    drive.add("minutes", root, mime=DOCUMENT, trashed=True)
+    drive.add("short.dcm", root, mime=SHORTCUT, leads_to=root, trashed=True)
+    drive.add("empty folder", root, mime=FOLDER, trashed=True)
+    found = gone(target_of("cloud:xrays"))
+    assert keys(found) == [b"away/three.dcm", b"one.dcm", b"one.dcm"]
+    assert {copy.problem for copy in found} == {Problem.DELETED}
+    told = {(copy.key, copy.size, copy.digests[SHA256]) for copy in found}
+    assert told == {
+        (b"away/three.dcm", 30_000, sha256(b"3" * 30_000)),
+        (b"one.dcm", 10_000, sha256(b"1" * 10_000)),
+        (b"one.dcm", 7, sha256(b"another")),
+    }
+    with open_store(target_of("cloud:xrays")) as store:
+        assert keys(listed(store)) == [b"deep/two.dcm"]
+    assert not drive.content_bytes
+
+
+def test_an_empty_bin_holds_nothing(drive: Drive) -> None:
+    assert gone(target_of("cloud:xrays"), [b"one.dcm"]) == []
+    assert drive.asked["deleted"]
+
+
+# --- Dropbox ------------------------------------------------------------------------------------------------
+
+
+def test_what_was_deleted_on_dropbox_is_what_it_last_was(box: Dropbox) -> None:
+    box.put({f"xrays/Away {number}/Ünder/{number}.dcm".encode(): b"%d" % number for number in range(5)})
+    box.put({b"other/five.dcm": b"5", b"xrays/gone/for good.dcm": b"6", b"xrays/gone/too": b"7"})
+    for path in [path for path in box.objects if path not in ("/xrays/one.dcm", "/xrays/deep/two.dcm")]:
+        box.delete(path)
+    box.page = 2
+    found = gone(target_of("cloud:xrays"))
+    # The folders that went with them are no files, and what lay elsewhere is not of this store.
+    away = {f"Away {number}/Ünder/{number}.dcm".encode(): b"%d" % number for number in range(5)}
+    assert {copy.key: copy.digests[DROPBOX] for copy in found} == {
+        key: content_hash(data) for key, data in {**away, b"gone/for good.dcm": b"6", b"gone/too": b"7"}.items()
+    }
+    (last,) = [copy for copy in found if copy.key == b"gone/too"]
+    at = int(datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC).timestamp()) * 10**9
+    assert last == Copy(
+        key=b"gone/too",
+        size=1,
+        modified=at,
+        version="rev 0a1b2c",
+        digests={DROPBOX: content_hash(b"7")},
+        problem=Problem.DELETED,
+    )
+    assert not box.content_bytes
+
+
+def test_all_of_a_dropbox_may_be_the_store(box: Dropbox) -> None:
+    box.delete("/xrays/deep/two.dcm")
+    assert keys(gone(target_of("cloud:"))) == [b"xrays/deep/two.dcm"]
+
+
+def test_dropbox_is_asked_first_about_what_is_missed_and_about_a_few_besides(
+    box: Dropbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dropbox, "_BESIDES", 3)
+    box.put({f"xrays/{number:02}".encode(): b"%d" % number for number in range(20)})
+    for number in range(20):
+        box.delete(f"/xrays/{number:02}")
+    # There, and never there: neither was deleted.
+    found = gone(target_of("cloud:xrays"), [b"one.dcm", b"never", b"19", b"19", b"18"])
+    assert keys(found) == [b"%02d" % number for number in range(20)]
+    known = {copy.key for copy in found if copy.digests}
+    assert known == {b"18", b"19", b"00", b"01", b"02"}
+    assert {copy.size for copy in found if not copy.digests} == {UNSIZED}
+    assert box.asked["list_revisions"] == 4 + 3
+    monkeypatch.setattr(dropbox, "_MOST_ASKED", 2)
+    box.asked.clear()
+    gone(target_of("cloud:xrays"), [b"18", b"19", b"17"])
+    assert box.asked["list_revisions"] == 2
+
+
+def test_what_is_missed_is_found_also_where_the_list_does_not_show_it(
+    box: Dropbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list may hold a deleted folder without what lay in it, or break off."""
+    box.delete("/xrays/deep/two.dcm")
+    for answer in (said(200, entries=[], cursor="c", has_more=False), said(409, error_summary="something")):
+        monkeypatch.setattr(box, "_all", lambda path, start, answer=answer: answer)
+        assert keys(gone(target_of("cloud:xrays"), [b"deep/two.dcm"])) == [b"deep/two.dcm"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        said(200, is_deleted=True, entries=[]),
+        said(200, is_deleted=True, entries=[{"rev": "1", "size": 1, "server_modified": "yesterday"}]),
+        said(200, is_deleted="true", entries=[{}]),
+        said(200),
+        Answer(body=b"[]"),
+        said(403, error_summary="access_error/.."),
+    ],
+    ids=["none kept", "a senseless time", "not said", "nothing", "no answer", "refused"],
+)
+def test_a_deleted_file_of_which_nothing_is_told_is_counted_all_the_same(
+    box: Dropbox, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.delete("/xrays/one.dcm")
+    monkeypatch.setattr(box, "_revisions", lambda path: answer)
+    assert gone(target_of("cloud:xrays"), [b"one.dcm"]) == [
+        Copy(key=b"one.dcm", size=UNSIZED, modified=None, problem=Problem.DELETED)
+    ]
+
+
+# --- others -------------------------------------------------------------------------------------------------
+
+
+def test_of_any_other_remote_nothing_is_known(tmp_path: Path) -> None:
+    (tmp_path / "one.dcm").write_bytes(b"1")
+    assert gone(target_of(f":local:{tmp_path}"), [b"two.dcm"]) == []
+
+
+def test_names_that_crypt_made_are_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud: Any = Dropbox()
+    with fake(cloud, tmp_path, monkeypatch):
+        config = Path(os.environ["RCLONE_CONFIG"])
+        secret = subprocess.run([RCLONE, "obscure", "secret"], capture_output=True, text=True, check=True).stdout
+        config.write_text(f"{config.read_text()}[safe]\ntype = crypt\nremote = cloud:xrays\npassword = {secret}\n")
+        cloud.delete("/xrays/one.dcm")
+        assert gone(target_of("safe:"), [b"one.dcm"]) == []
+        assert not cloud.asked["deleted"]
+
+
+def test_a_window_that_closes_ends_the_look(box: Dropbox) -> None:
+    box.delete("/xrays/one.dcm")
+    over = replace(target_of("cloud:xrays"), until=datetime.now(UTC) + timedelta(days=1))
+    assert keys(gone(over)) == [b"one.dcm"]
+    with open_store(over) as store:
+        object.__setattr__(over, "until", datetime.now(UTC))
+        assert isinstance(store, Trash)
+        with pytest.raises(WindowClosed):
+            list(store.deleted([]))
