@@ -315,3 +315,19 @@ def test_two_objects_of_one_name_on_a_fake_drive_are_never_mixed_up(clinic: Clin
     # The other object of that name cannot be read alone: it may be any instance.
     assert "missing" not in found
     assert found["identical"] <= 5
+
+
+def test_a_restore_of_two_objects_of_one_name_says_why_it_fails(clinic: Clinic, drive: Drive) -> None:
+    clinic.fill(studies=3, instances=2)
+    upload(drive, clinic.pacs)
+    folder = next(item.id for item in drive.items.values() if item.name == "study 0")
+    for item in drive.items.values():
+        item.name = "same.dcm" if item.parent == folder else item.name
+    audit = clinic.audit(expected=3)
+    # Their checksums tell them apart; by that name either may come.
+    assert outcomes(audit, "cloud") == {"identical": 4, "unverified": 2}
+    (restore,) = audit["restore_tests"]
+    assert (restore["restored"], restore["failed"], restore["problems"]) == (2, 1, {"name_shared": 1})
+    (told,) = [finding for finding in audit["findings"] if finding["check"] == "restore-succeeded"]
+    assert told["message"].endswith("Images of 1 study share their names with others, so that either may come.")
+    assert told["remedy"][0] == "Give each of the files that share a name one of its own."

@@ -50,7 +50,11 @@ RESTORED, FAILED, NOT_DECODABLE, NOT_TESTED = "restored", "failed", "not_decodab
 # Why a study was not tested: it would have cost more than `max_egress_cost`.
 OVER_COST = "over_cost"
 # Why an image did not come back, where that is known.
-_WHY_NOT = {Problem.ARCHIVED: "in_cold_storage", Problem.PERMISSION: "not_permitted"}
+_WHY_NOT = {
+    Problem.ARCHIVED: "in_cold_storage",
+    Problem.PERMISSION: "not_permitted",
+    Problem.AMBIGUOUS: "name_shared",
+}
 # A study takes minutes; a decoder that hangs on a damaged image takes forever.
 _LONGEST = 2 * 60 * 60
 _LONGEST_PACED = 24 * 60 * 60

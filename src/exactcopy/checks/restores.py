@@ -47,6 +47,11 @@ _WHY_NOT = {
         "May an account that brings images back in an emergency read them?",
         "Grant the account that audits the right to read.",
     ),
+    "name_shared": _Why(
+        "share their names with others, so that either may come",
+        "Can each of them be brought back by the provider's own pages?",
+        "Give each of the files that share a name one of its own.",
+    ),
 }
 
 
