@@ -62,6 +62,20 @@ def test_workers_end_with_a_killed_parent() -> None:
     raise AssertionError("a worker outlived its parent")
 
 
+def test_a_worker_whose_parent_was_killed_before_it_first_looked_ends_too(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    program = (
+        "import sys, time, pathlib; from exactcopy.pool import _begin;"
+        f" _begin({gone.pid}, None, pathlib.Path({str(scratch)!r})); time.sleep(60)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], env=environment(), timeout=20, check=False)
+    assert ended.returncode == 1
+    assert not scratch.exists()
+
+
 def write_on(folder: Path | None) -> None:
     """Write into a folder for a minute, if there is one."""
     if folder:

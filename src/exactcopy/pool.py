@@ -156,7 +156,7 @@ class Pool:
             self.workers,
             mp_context=get_context("fork" if forks else "spawn"),
             initializer=_begin,
-            initargs=(None if forks else self._prepare, self._scratch),
+            initargs=(os.getpid(), None if forks else self._prepare, self._scratch),
         )
         executor.submit(os.getpid)
         return executor
@@ -178,21 +178,20 @@ def _within(function: Callable[[Task], Result], seconds: int, task: Task) -> Res
         signal.alarm(0)
 
 
-def _begin(prepare: Callable[[], object] | None, scratch: Path | None) -> None:
-    _end_with_parent(scratch)
+def _begin(parent: int, prepare: Callable[[], object] | None, scratch: Path | None) -> None:
+    _end_with_parent(parent, scratch)
     if prepare:
         prepare()
 
 
-def _end_with_parent(scratch: Path | None) -> None:
+def _end_with_parent(parent: int, scratch: Path | None) -> None:
     """Ignore Ctrl-C, which the parent handles, and leave when the parent is gone, even by SIGKILL.
 
-    Then `scratch` goes, too.
+    `parent` is its number: it may be gone before this process first looks. Then `scratch` goes, too.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
