@@ -106,7 +106,7 @@ def section(audit: View, clock: words.Clock) -> View:
     """Give all that section 4 prints."""
     losses = audit["losses"]
     compared = losses["compared_with"]
-    thaw = {each["name"]: stores.thaw(each) for each in audit["stores"]}
+    cold = {each["name"]: stores.cold(each) for each in audit["stores"]}
     return {
         "scope": _scope(audit, clock),
         "how": _how(audit),
@@ -116,9 +116,9 @@ def section(audit: View, clock: words.Clock) -> View:
         "known": [_known(row, clock) for row in audit["comparisons"]],
         "reported": [_reported(row) for row in audit["comparisons"] if row.get("reported_by")],
         "outcomes": [{"name": name.capitalize(), "means": means} for name, means in OUTCOME_WORDS],
-        "tests": [{**restores.table(each), "thaw": thaw.get(each["backup"])} for each in audit["restore_tests"]],
+        "tests": [restores.table(each) for each in audit["restore_tests"]],
         "statements": [
-            {"backup": each["backup"], "text": restores.statement(each)}
+            {"backup": each["backup"], "text": restores.statement(each, cold.get(each["backup"]))}
             for each in audit["restore_tests"]
             if each["planned"]
         ],

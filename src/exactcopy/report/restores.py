@@ -59,8 +59,8 @@ def page_one_sentences(audit: View) -> list[View]:
     return [{"backup": each["backup"], "text": _short(each)} for each in audit["restore_tests"]]
 
 
-def statement(test: View) -> str:
-    """Say what one backup's restore test proves, in the words of attribute sampling."""
+def statement(test: View, cold: str | None = None) -> str:
+    """Say what one backup's restore test proves, in the words of attribute sampling; and what lies `cold` there."""
     parts = [_drawn(test), _result(test)]
     sample, backup, certainty = test["sample"], test["backup"], test["certainty"]
     if sample["left_out"]:
@@ -79,6 +79,8 @@ def statement(test: View) -> str:
         parts.append(f"EC-DR-02 shows an exception. Next step: a full read of {backup}.")
     else:
         parts.append("This does not show that every study is restorable.")
+    if cold:
+        parts.append(f"{cold}: the time to copy all back does not count that.")
     return " ".join(parts)
 
 

@@ -197,12 +197,12 @@ def _recovery(backup: Backup) -> View:
     hours = backup.test["copy_back_hours"] if backup.test else None
     limit = f"limit {words.age(backup.rto_hours)}"
     stored = (backup.test.get("recovery") or {}).get("hours") if backup.test else None
-    thaw = stores.thaw(backup.store)
+    cold = stores.cold(backup.store)
     if stored is not None:
-        return _against(stored, backup.rto_hours, "estimate, storing in a PACS included", thaw)
+        return _against(stored, backup.rto_hours, "estimate, storing in a PACS included", cold)
     if hours is None:
-        return cell("not known", limit, thaw)
-    return _against(hours, backup.rto_hours, "estimate", thaw)
+        return cell("not known", limit, cold)
+    return _against(hours, backup.rto_hours, "estimate", cold)
 
 
 def _against(hours: float, limit: float, *remarks: str | None) -> View:

@@ -139,7 +139,7 @@ def _left_out(count: int, role: str) -> str:
     return f"{be} not opened; images in {them} {UNCOUNTED[role]}."
 
 
-def thaw(store: View) -> str | None:
+def cold(store: View) -> str | None:
     """Say what lies in cold storage; None where nothing is known to."""
     count = store.get("archived")
     return f"{words.counted(count, 'files')} in cold storage, to be thawed first" if count else None
@@ -154,7 +154,7 @@ def row(store: View, policy: View, clock: words.Clock) -> View:
     gone = words.counted(store["deleted"], "files") if store.get("deleted") else None
     said = [store["role"], kind(store), store["site"], place(store), held_by(store), drive(store), reading(store)]
     said.append(gone and f"{gone} deleted there, not counted")
-    said.append(thaw(store))
+    said.append(cold(store))
     said.append(read_back(store, policy.get("reread_days", {}).get(store["name"]), clock))
     return {
         "name": store["name"],
