@@ -523,6 +523,7 @@ def proxied(cloud: Cloud, folder: Path, *, expired: bool = False) -> Iterator[Ma
     certificate.configure_cert(tls)
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     (folder / "cloud.conf").write_text(cloud.config(expired=expired))
+    (folder / "cloud.conf").chmod(0o600)
 
     class Handler(_Handler):
         answered_by = cloud

@@ -336,9 +336,17 @@ def test_an_account_that_may_list_and_not_read_is_told_so(bucket: Bucket, monkey
     bucket.upload(bucket.clinic.pacs)
     bucket.led_to(bucket.server.endpoint)
     assert bucket.server.lister
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", bucket.server.lister.id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", bucket.server.lister.secret)
+    login = bucket.clinic.root / "credentials"
+    keys = (bucket.server.lister.id, bucket.server.lister.secret)
+    login.write_text("[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n".format(*keys))
+    login.chmod(0o640)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(login))
     bucket.clinic.configure()
+    assert "✗ cloud: other accounts of this computer may read credentials" in bucket.clinic.run("check").stdout
+    login.chmod(0o600)
+    assert "other accounts" not in bucket.clinic.run("check").stdout
     assert (
         "✗ cloud: it can be listed and not read. Grant the account that audits the right to read, too.\n"
         in bucket.clinic.run("check").stdout

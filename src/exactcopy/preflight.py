@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -161,6 +162,32 @@ def _open_secrets(config: Config) -> Iterator[Need]:
                 f"{where}: other accounts of this computer may read the file of a secret. Let the account that audits"
                 " alone read it: chmod 600.",
             )
+    for target in config.stores:
+        for path in _logins(target):
+            if _open_to_others(path) and not _locked(path):
+                yield Need(
+                    False,
+                    f"{target.name}: other accounts of this computer may read {path.name}, by which it is signed in to."
+                    " Let the account that audits alone read it: chmod 600.",
+                )
+
+
+def _logins(target: Target) -> Iterator[Path]:
+    """Yield the file in which the tool that reaches a cloud keeps its logins."""
+    home = Path.home()
+    if target.kind == "rclone":
+        named = target.options.get("config") or os.environ.get("RCLONE_CONFIG")
+        folder = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+        yield Path(named) if named else folder / "rclone" / "rclone.conf"
+    elif target.kind == "s3":
+        yield Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or home / ".aws" / "credentials")
+
+
+def _locked(path: Path) -> bool:
+    """Say whether rclone has encrypted its configuration: whoever reads it needs a password, too."""
+    with suppress(OSError), path.open("rb") as file:
+        return b"RCLONE_ENCRYPT_V0:" in file.read(4096)
+    return False
 
 
 def _open_to_others(path: Path) -> bool:

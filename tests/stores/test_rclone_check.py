@@ -54,6 +54,21 @@ def test_a_remote_that_answers_is_ready(tmp_path: Path, cloud: Dropbox | Drive) 
     assert cloud.content_bytes == 1
 
 
+def test_a_login_that_others_may_read_is_told_unless_it_is_locked(tmp_path: Path, cloud: Dropbox | Drive) -> None:
+    clinic = configured(tmp_path)
+    config = tmp_path / "cloud.conf"
+    config.chmod(0o644)
+    done = clinic.run("check")
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("✗")] == [
+        "✗ cloud: other accounts of this computer may read cloud.conf, by which it is signed in to."
+        " Let the account that audits alone read it: chmod 600."
+    ]
+    # As rclone locks it; which password opens it is another question.
+    config.write_text("# Encrypted rclone configuration File\n\nRCLONE_ENCRYPT_V0:\nAAAA\n")
+    assert "other accounts" not in clinic.run("check").stdout
+
+
 def test_a_wrong_remote_name(tmp_path: Path, cloud: Dropbox | Drive) -> None:
     assert said(configured(tmp_path, "clout:xrays").run("check")) == (
         "✗ cloud: the remote's name is not in rclone's configuration."
