@@ -330,6 +330,33 @@ def test_on_a_mock_a_restore_that_cold_storage_forbids_says_so(
     assert shown.count("2 files in cold storage, to be thawed first") == 3
 
 
+def test_on_a_mock_behind_rclone_cold_storage_is_counted_and_named_where_a_restore_fails(
+    clinic: Clinic, mock: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = Bucket(clinic, mock, "colder")
+    clinic.fill(studies=3, instances=2)
+    bucket.upload(clinic.pacs)
+    cold = clinic.path("pacs", 1, 0).read_bytes()
+    bucket.admin.put_object(Bucket=bucket.name, Key="pictures/study 1/0.dcm", Body=cold, StorageClass="DEEP_ARCHIVE")
+    settings = {
+        "TYPE": "s3",
+        "PROVIDER": "AWS",
+        "ENDPOINT": mock.endpoint,
+        "REGION": "us-east-1",
+        "FORCE_PATH_STYLE": "true",
+        "ACCESS_KEY_ID": mock.auditor.id,
+        "SECRET_ACCESS_KEY": mock.auditor.secret,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"RCLONE_CONFIG_AMAZON_{name}", value)
+    clinic.settings = '[backup.cloud]\nkind = "rclone"\nremote = "amazon:colder/pictures"\nheld_by = "Amazon"\n'
+    audit = clinic.audit(expected=3)
+    assert (store(audit, "cloud")["archived"], store(audit, "cloud")["unread"]) == (1, 0)
+    (restore,) = audit["restore_tests"]
+    assert (restore["restored"], restore["failed"], restore["problems"]) == (2, 1, {"in_cold_storage": 1})
+    assert outcomes(audit, "cloud") == {"identical": 4, "unverified": 2}
+
+
 @pytest.mark.parametrize("bucket", [False], ids=["S3"], indirect=True)
 def test_an_account_that_may_list_and_not_read_is_told_so(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket.clinic.fill(studies=2, instances=2)

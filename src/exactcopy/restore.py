@@ -84,7 +84,7 @@ class Task:
 
     And the digest of its content, where the backup may send it in other packaging than last time. Without `scratch` it
     goes to a folder of the worker's own. What came back whole is put into `recovery`, if there is one; `state` is where
-    that is remembered until it is removed.
+    that is remembered until it is removed. `cold` are the keys of what the listing shows in cold storage.
     """
 
     backup: Target
@@ -94,6 +94,7 @@ class Task:
     copies: tuple[tuple[Copy, bytes, str | None], ...]
     recovery: Target | None = None
     state: Path = Path()
+    cold: frozenset[bytes] = frozenset()
 
 
 def draw_studies(case: Case, backup: Examined, sample: str, previous: str | None, failed: Iterable[str]) -> Draw:
@@ -394,7 +395,11 @@ def _restore(task: Task, place: Path) -> RestoreTest:
             path = place / f"{number:07}"
             digest = None if isinstance(stream, Problem) else fetch(stream, path, None if repackages else copy.size)
             if digest is None:
-                problems.append(_WHY_NOT.get(stream, "not_readable") if isinstance(stream, Problem) else "not_readable")
+                failed = stream if isinstance(stream, Problem) else Problem.IO_ERROR
+                if failed is Problem.IO_ERROR and copy.key in task.cold:
+                    # Through rclone a refusal comes without words.
+                    failed = Problem.ARCHIVED
+                problems.append(_WHY_NOT.get(failed, "not_readable"))
                 continue
             arrived[copy.key] = (path, digest)
             size += path.stat().st_size
@@ -449,7 +454,8 @@ def _tasks(
     for drawn in draws:
         repackages = drawn.backup.kind in PACS
         studies = (*drawn.random, *drawn.certainty)
-        for turn, found in groupby(_objects(case, drawn.backup.name, studies), itemgetter(0)):
+        for turn, objects in groupby(_objects(case, drawn.backup.name, studies), itemgetter(0)):
+            found = list(objects)
             copies = tuple(
                 # An unverified copy has to be the primary's bytes; an equivalent one is what was compared.
                 (copy_of(copy), theirs if outcome == "equivalent" else ours or b"", content if repackages else None)
@@ -457,7 +463,8 @@ def _tasks(
             )
             study = studies[turn]
             receives = recovery if taker.get(study, drawn.backup.name) == drawn.backup.name else None
-            yield Task(drawn.backup, scratch, study, turn >= len(drawn.random), copies, receives, state)
+            cold = frozenset(copy["key"] for _, copy, *_ in found if copy["archived"])
+            yield Task(drawn.backup, scratch, study, turn >= len(drawn.random), copies, receives, state, cold)
 
 
 def _within(restorable: Mapping[str, int], tasks: Iterable[Task], left_out: list[RestoreTest]) -> Iterator[Task]:

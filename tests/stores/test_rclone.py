@@ -22,8 +22,8 @@ from exactcopy.model import Algorithm, Answer, Checksum, Copy, Gap, Problem, Rol
 from exactcopy.stores import Store, open_store
 from exactcopy.stores.rclone.server import call, serve
 from tests.fake_clouds import DOCUMENT, FOLDER, SHORTCUT, Cloud, Drive, Dropbox, content_hash, proxied
+from tests.servers import ADMIN, moto, scripted
 from tests.servers import Answer as ScriptedAnswer
-from tests.servers import scripted
 from tests.stores.contract import OBJECTS, StoreContract, content, listed
 from tests.stores.test_folder import put
 
@@ -713,3 +713,18 @@ def versions() -> dict[bytes, str | None]:
     """List the fake provider's folder."""
     with open_store(target_of("cloud:xrays")) as store:
         return {copy.key: copy.version for copy in listed(store)}
+
+
+def test_on_a_mock_what_lies_in_cold_storage_is_listed_and_named() -> None:
+    with moto() as mock:
+        admin = mock.admin()
+        admin.create_bucket(Bucket="cold")
+        for key, kind in {"glacier": "GLACIER", "deep": "DEEP_ARCHIVE", "instant": "GLACIER_IR", "warm": None}.items():
+            admin.put_object(Bucket="cold", Key=key, Body=b"1", **({"StorageClass": kind} if kind else {}))
+        keys = f"access_key_id={ADMIN.id},secret_access_key={ADMIN.secret},region=us-east-1"
+        remote = f":s3,provider=AWS,env_auth=false,force_path_style=true,{keys},endpoint='{mock.endpoint}':cold"
+        with open_store(target_of(remote)) as store:
+            copies = listed(store)
+    assert {copy.key for copy in copies if copy.problem is Problem.ARCHIVED} == {b"glacier", b"deep"}
+    assert len(copies) == 4
+    assert all(copy.digests for copy in copies)

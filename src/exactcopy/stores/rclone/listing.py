@@ -31,6 +31,8 @@ CHECKSUMS = {
     "dropbox": DROPBOX,
 }
 _NAMES = {name: str(checksum) for name, checksum in CHECKSUMS.items()}
+# What lies in these, of AWS and of Azure, has to be thawed before it can be read.
+_COLD = frozenset({"GLACIER", "DEEP_ARCHIVE", "Archive"})
 _PIPE = 1024 * 1024
 _LATEST = 2**63 - 1
 
@@ -170,7 +172,7 @@ def copy_of(entry: Entry, kind: str) -> Copy:
         # Not the id: with Dropbox and Drive it outlives a change of the content.
         version=version,
         digests=digests,
-        problem=_problem(entry, kind) if size < 0 or "Twice" in entry else None,
+        problem=_problem(entry, kind) if size < 0 or "Twice" in entry or entry.get("Tier") in _COLD else None,
     )
 
 
@@ -185,6 +187,8 @@ def _problem(entry: Entry, kind: str) -> Problem | None:
     if entry["Size"] < 0:
         # Google's documents have no bytes; elsewhere what comes could be compared with nothing.
         return Problem.DOCUMENT if kind == "drive" else Problem.IO_ERROR
+    if entry.get("Tier") in _COLD:
+        return Problem.ARCHIVED
     return Problem.AMBIGUOUS if entry["Twice"] else None
 
 
