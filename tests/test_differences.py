@@ -82,3 +82,26 @@ def test_what_cannot_be_compared_is_not_said_to_have_other_pixels(
     assert "or other bytes that could not be compared further" in said["message"]
     worklist = (clinic.record() / "restricted" / "worklist-nas.csv").read_text(encoding="utf-8")
     assert "too large to compare element by element" in worklist
+
+
+@pytest.mark.usefixtures("lean", "forked")
+def test_a_study_that_differs_in_two_ways_is_counted_once(tmp_path: Path) -> None:
+    clinic = Clinic(tmp_path)
+    clinic.fill(studies=3, instances=2)
+    altered, different = clinic.path("nas", 0, 0), clinic.path("nas", 0, 1)
+    dataset = pydicom.dcmread(altered)
+    dataset.StudyDescription = "planted"
+    dataset.save_as(altered)
+    data = bytearray(different.read_bytes())
+    data[-2000] ^= 1
+    different.write_bytes(data)
+    damaged = clinic.path("pacs", 2, 0)
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    clinic.configure()
+    audit = audit_at(clinic, NOW)
+    assert outcomes(audit, "nas") == {"identical": 3, "altered": 1, "different": 2}
+    (said,) = (item for item in audit["findings"] if item["check"] == "copies-are-exact")
+    assert said["title"] == "2 images on nas differ from the original"
+    assert "; 1 more differs from an original that is itself damaged. What differs stands" in said["message"]
+    rows = (clinic.record() / "gaps.csv").read_text(encoding="utf-8").splitlines()
+    assert said["count"] == 2 == sum(line.startswith(said["id"]) for line in rows)

@@ -10,6 +10,8 @@ from exactcopy.model import NO_BUDGET, Budget, Role, Safeguard, Seen, Severity, 
 
 # No store has a "_" in its name.
 RETENTION_WORKLIST = "worklist-retention_rule.csv"
+# Among the outcomes by which studies are counted: those with an image that is altered or different, each once.
+NOT_EXACT = "altered_or_different"
 
 
 class StudyState(StrEnum):

@@ -24,7 +24,7 @@ from exactcopy.checks.common import (
 )
 from exactcopy.checks.unread import unread_files
 from exactcopy.model import Role, Severity
-from exactcopy.results import Evidence, StoreFacts
+from exactcopy.results import NOT_EXACT, Evidence, StoreFacts
 
 _PROPOSED_HOURS = 48
 _FAT = frozenset({"vfat", "msdos"})
@@ -82,7 +82,8 @@ def copies_are_exact(evidence: Evidence, backup: StoreFacts) -> Result:
         return unexamined(backup)
     pairs = pairs_of(evidence, backup)
     # Against a damaged primary a copy that differs may well be the right one: primary-is-sound speaks of those.
-    different = total(pairs, "different") - sum(pair.against_damaged for pair in pairs)
+    beside = sum(pair.against_damaged for pair in pairs)
+    different = total(pairs, "different") - beside
     altered = total(pairs, "altered")
     seen = []
     if different:
@@ -93,9 +94,11 @@ def copies_are_exact(evidence: Evidence, backup: StoreFacts) -> Result:
     if altered:
         seen.append(f"{so_many(altered, 'copy has', 'copies have')} the same pixels and other header elements")
     if seen:
+        if beside:
+            seen.append(f"{so_many(beside, 'more differs', 'more differ')} from an original that is itself damaged")
         return finding(
             Severity.HIGH,
-            sum(pair.gap_studies["different"] + pair.gap_studies["altered"] for pair in pairs),
+            studies_with(pairs, NOT_EXACT),
             title=f"{so_many(different + altered, 'image on', 'images on')} {backup.name} "
             f"{'differs' if different + altered == 1 else 'differ'} from the original",
             message="; ".join(seen)

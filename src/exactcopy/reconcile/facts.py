@@ -23,7 +23,7 @@ from exactcopy.model import (
 )
 from exactcopy.reconcile.case import PURGED, Case, Examined, purged_from
 from exactcopy.reconcile.purged import purged_studies
-from exactcopy.results import Assurance, Comparison, Count, Extra, Side, StoreFacts, StudyState
+from exactcopy.results import NOT_EXACT, Assurance, Comparison, Count, Extra, Side, StoreFacts, StudyState
 
 _GAPS = "('altered', 'different', 'missing', 'unreadable')"
 
@@ -89,7 +89,8 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
         f"""select min(read_at), max(copied) filter (copied <= {case.started}),
             max(age_hours) filter (outcome in ('missing', 'pending')) from outcomes where {where}""",
     )
-    counted = ", ".join(f"count(*) filter ({outcome} > 0)" for outcome in Outcome)
+    which = {**{outcome.value: outcome.value for outcome in Outcome}, NOT_EXACT: "altered + different"}
+    counted = ", ".join(f"count(*) filter ({images} > 0)" for images in which.values())
     studies_with = row(case.db, f"select {counted} from study_states where {where}")
     (newest,) = row(
         case.db,
@@ -129,7 +130,7 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
             **{side.value: sides.get(side.value, 0) for side in Side},
             "unknown": sides.get("unknown", 0),
         },
-        gap_studies={outcome.value: count for outcome, count in zip(Outcome, studies_with, strict=True)},
+        gap_studies=dict(zip(which, studies_with, strict=True)),
         last_known=(last.studies or {}).get(primary.target.name) if backup.inventory is None else None,
     )
 
