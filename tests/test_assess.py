@@ -100,3 +100,10 @@ def test_what_was_not_answered_is_said_once_and_of_whom(unanswered: str, said: s
     reasons = {name: NotChecked(check="c", target=name, reason="Nothing was there before.") for name in unanswered}
     checked = [Checked("c", name, reasons.get(name)) for name in "abc"]
     assert _unanswered(asked, checked, None) == said
+
+
+def test_where_stores_are_not_known_for_several_reasons_each_is_said_of_its_own() -> None:
+    asked = next(each for each in load_controls() if not each.answered_by)
+    reasons = {"a": "Nothing was there before.", "b": "It does not show.", "c": "Nothing was there before."}
+    checked = [Checked("c", name, NotChecked(check="c", target=name, reason=why)) for name, why in reasons.items()]
+    assert _unanswered(asked, checked, None) == "a, c: Nothing was there before. b: It does not show."

@@ -182,9 +182,10 @@ def _unanswered(control: Control, checked: Sequence[Checked], lapsed: Attestatio
         if isinstance(item.result, NotChecked):
             reasons.setdefault(item.result.reason, []).append(item.target)
     answered = len(checked) - sum(map(len, reasons.values()))
-    # Where others did answer, it has to be said of whom it is said.
+    # Where others did answer, or are told something else, it has to be said of whom it is said.
+    apart = answered or len({frozenset(targets) for targets in reasons.values()}) > 1
     named = [
-        f"{where}: {reason}" if answered and (where := _targets(targets)) and where not in reason else reason
+        f"{where}: {reason}" if apart and (where := _targets(targets)) and where not in reason else reason
         for reason, targets in reasons.items()
     ]
     said = [
