@@ -476,6 +476,10 @@ def test_section_4_says_what_the_self_test_found_and_what_changed_at_once(made: 
         in method["mass_change"]
     )
     assert f"{others[0]}: not compared" in method["mass_change"]
+    for each in changes.values():
+        each |= {"compared_with": None, "lost_magic": 0, "renamed": 0, "high_entropy": 0}
+    said = sound.view()["method"]["mass_change"]
+    assert said == "Changed or gone at once, since the record before: not compared on any store."
 
 
 def test_a_record_of_before_says_nothing_of_it(made: Make) -> None:

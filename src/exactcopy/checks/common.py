@@ -138,6 +138,12 @@ def so_many(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
+def listed(names: Iterable[str]) -> str:
+    """Join names as a sentence does: a, b and c."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def images(count: int) -> str:
     """Return a count of images, as people call instances."""
     return so_many(count, "image", "images")

@@ -7,6 +7,7 @@ from exactcopy.checks.common import (
     Scope,
     check,
     finding,
+    listed,
     not_checked,
     sentence,
     so_many,
@@ -23,7 +24,9 @@ def kept_off_site(evidence: Evidence) -> Result:
     named = [store for store in evidence.stores if store.role is Role.BACKUP and store.offsite]
     away = [store.name for store in named if not sync_client(store)]
     if away:
-        return not_checked(f"The configuration says that {', '.join(away)} is off-site. Attest EC-BK-09.")
+        return not_checked(
+            f"The configuration says that {listed(away)} {'is' if len(away) == 1 else 'are'} off-site. Attest EC-BK-09."
+        )
     here = "".join(f" {store.name} is a local folder of {sync_client(store)}, and lies here." for store in named)
     return finding(
         Severity.HIGH,

@@ -6,6 +6,7 @@ from exactcopy.checks.common import (
     Scope,
     check,
     finding,
+    listed,
     not_checked,
     sentence,
     shared,
@@ -131,8 +132,8 @@ def records_are_apart(evidence: Evidence) -> Result:
             Severity.MEDIUM,
             len(beside),
             unit="stores",
-            title=f"The records share a {next(iter(beside.values()))} with {', '.join(beside)}",
-            message=f"The folder `records` lies on one {next(iter(beside.values()))} with {', '.join(beside)}"
+            title=f"The records share a {next(iter(beside.values()))} with {listed(beside)}",
+            message=f"The folder `records` lies on one {next(iter(beside.values()))} with {listed(beside)}"
             f"{', and so is the file of `[seal] anchor`' if too else ''}.",
             why="If that dies, or somebody encrypts it, the evidence dies with the images.",
             remedy=(

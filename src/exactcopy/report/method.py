@@ -7,6 +7,7 @@ from exactcopy.report import known, recoveries, restores, stores, words
 
 View = dict[str, Any]
 
+_NOT_COMPARED = "not compared"
 LEVELS = (
     (
         "restored",
@@ -280,13 +281,19 @@ def _reported(row: View) -> View:
 
 def _mass_change(stores: View) -> str:
     """Say what changed or went at once, store by store; nothing where the record is older than the question."""
-    told = [f"{name}: {_at_once(seen)}" for name, seen in stores.items()]
-    return f"Changed or gone at once, since the record before: {'; '.join(told)}." if told else ""
+    if not stores:
+        return ""
+    told = {name: _at_once(seen) for name, seen in stores.items()}
+    if set(told.values()) == {_NOT_COMPARED}:
+        said = "not compared on any store"
+    else:
+        said = "; ".join(f"{name}: {what}" for name, what in told.items())
+    return f"Changed or gone at once, since the record before: {said}."
 
 
 def _at_once(seen: View) -> str:
     if seen["compared_with"] is None:
-        said = ["not compared"]
+        said = [_NOT_COMPARED]
     else:
         gone = "not checked for what is gone" if seen["gone"] is None else f"{words.number(seen['gone'])} gone"
         said = [f"{words.number(seen['changed'])} changed, {gone} of {words.counted(seen['known'], 'images')}"]
