@@ -319,6 +319,8 @@ def test_on_a_mock_a_restore_that_cold_storage_forbids_says_so(
         " Images of 2 studies lie in cold storage and cannot be read before they are thawed."
     )
     assert told["remedy"][0] == "Have the provider thaw them, or keep a copy that can be read at once."
+    worklist = (clinic.record() / "restricted" / "worklist-cloud.csv").read_text(encoding="utf-8")
+    assert worklist.count("Have the provider thaw this study's files") == 2
     # Its checksums agree; what did not come back is not called proven.
     assert outcomes(audit, "cloud") == {"identical": 2, "unverified": 4}
     # Known by their checksums, and cold all the same: how long a recovery takes is not known.

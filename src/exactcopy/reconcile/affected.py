@@ -58,6 +58,12 @@ _DO = {
     "recovery_left": "The test put this study into the recovery PACS and could not remove it: remove it there.",
     "recovery_dark": "Open this study in a viewer of the recovery PACS, which could not render an image of it.",
 }
+# Where a study did not come back for reasons that have nothing to do with what is stored.
+_LET_IT_BACK = {
+    "in_cold_storage": "Have the provider thaw this study's files, or keep a copy that can be read at once.",
+    "not_permitted": "Grant the account that audits the right to read this study's files.",
+    "name_shared": "Give each of this study's files that share a name one of its own.",
+}
 
 
 def find_restored(case: Case, tests: Sequence[RestoreTest]) -> None:
@@ -239,8 +245,15 @@ def _work(case: Case, store: Examined, labels: Mapping[str, str]) -> Iterator[tu
                 told_by,
                 _keywords([elements]),
                 hint,
-                _DO["deleted" if kept else what],
+                _to_do(what, kept, hint),
             )
+
+
+def _to_do(what: str, kept: str | None, hint: str | None) -> str:
+    problems = (hint or "").split(",") if what == "restore_failed" else []
+    if problems and all(problem in _LET_IT_BACK for problem in problems):
+        return " ".join(_LET_IT_BACK[problem] for problem in problems)
+    return _DO["deleted" if kept else what]
 
 
 def _backup_work(case: Case, backup: Examined) -> str:
