@@ -35,7 +35,7 @@ ACTIONS_SHOWN = 6
 SENTENCES_SHOWN = 3
 BARS_SHOWN = 6
 # What the link after the safeguards takes of its line.
-LINK = " section 5 (p. 12)"
+LINK = " See section 5 (p. 12)."
 
 
 def section(audit: View, backups: list[View], distinct_gaps: int | None, clock: words.Clock) -> View:
