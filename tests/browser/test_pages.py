@@ -27,11 +27,14 @@ DESK: "ViewportSize" = {"width": 1280, "height": 900}
 LEAST_TEXT = 11
 REPORTS = ("year", "decided", "hostile")
 
-# Text that is too small, drawn text as it is scaled; and whether the page itself, not a table in it, is too wide.
+# Text that is too small, drawn text as it is scaled; whether the page itself, not a table in it, is too wide; and heads of
+# columns that run into the next.
 MEASURE = """least => {
   const found = [];
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   if (wide > 0) found.push(`wider than the screen by ${wide} px`);
+  for (const cell of document.querySelectorAll("thead th"))
+    if (cell.scrollWidth > cell.clientWidth) found.push(`runs out of its column: ${cell.textContent.trim()}`);
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const text = walker.currentNode.textContent.trim(), element = walker.currentNode.parentElement;
