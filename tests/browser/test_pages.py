@@ -27,8 +27,8 @@ DESK: "ViewportSize" = {"width": 1280, "height": 900}
 LEAST_TEXT = 11
 REPORTS = ("year", "decided", "hostile")
 
-# Text that is too small, drawn text as it is scaled; whether the page itself, not a table in it, is too wide; and heads of
-# columns that run into the next.
+# Text that is too small, drawn text as it is scaled; whether the page itself, not a table in it, is too wide; and
+# heads of columns that run into the next.
 MEASURE = """least => {
   const found = [];
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
