@@ -228,6 +228,28 @@ def test_what_was_deleted_and_is_kept_there_is_missing_and_can_be_brought_back(c
     assert work[sop_instance_uid(4, 1)]["hint"] == "deleted there; a version is kept, of unknown content"
 
 
+def test_what_is_kept_no_more_is_not_recoverable_by_what_the_record_before_saw(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(studies=3, instances=4)
+    flat = clinic.root / "flat"
+    flat.mkdir()
+    for number, path in enumerate(sorted(clinic.pacs.rglob("*.dcm"))):
+        shutil.copy(path, flat / f"object-{number}.dcm")
+    upload(cloud, flat)
+    for number in (10, 11):
+        replace(cloud, f"object-{number}.dcm", None)
+    audit = clinic.audit(expected=1)
+    assert (outcomes(audit, "cloud"), row(audit)["recoverable"]) == ({"identical": 10, "missing": 2}, 2)
+    for number in (10, 11):
+        forget(cloud, f"object-{number}.dcm")
+    for number in range(8):
+        replace(cloud, f"object-{number}.dcm", None)
+    audit = clinic.audit(expected=1)
+    assert (outcomes(audit, "cloud"), row(audit)["recoverable"]) == ({"identical": 2, "missing": 10}, 8)
+    assert store(audit, "cloud")["deleted"] == 8
+    work = {each["sop_instance_uid"]: each for each in worklist(clinic)}
+    assert not any(work[sop_instance_uid(2, number)]["key_of_copy"] for number in (2, 3))
+
+
 def test_a_provider_that_does_not_show_what_was_deleted_changes_nothing(clinic: Clinic, cloud: Cloud) -> None:
     clinic.fill(studies=3, instances=2)
     upload(cloud, clinic.pacs)

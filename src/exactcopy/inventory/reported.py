@@ -48,7 +48,8 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
     """
     # Two objects may have one name, in Google Drive for one, and slices all have one size: a listed one is told by its
     # key, its size and what is reported of it.
-    # A row of an inventory is told by its place: its number in its file, and which of the primaries that is.
+    # A row of an inventory is told by its place: its number in its file, and which of the primaries that is. What was
+    # deleted may stand in a file of its own, whose numbers are others' too, and nobody computed a checksum of it.
     known = " union all by name ".join(
         f"select *, file_row_number * {len(primaries)} + {number} as number from {parquet(folder, numbered=True)}"
         for number, folder in enumerate(primaries)
@@ -57,7 +58,8 @@ def clear(db: DuckDBPyConnection, listed: str, primaries: Sequence[Path], starte
     strength = " ".join(f"when '{algorithm}' then {rank}" for rank, algorithm in enumerate(STRONGEST_FIRST))
     db.execute(
         f"""
-        create or replace view contents as from ({known}) where sha256 is not null;
+        create or replace view contents as
+        from ({known}) where sha256 is not null and problem is distinct from 'deleted';
         create or replace view computed as
         select name, digest, size, number from {entries("contents", "size, number")} where name <> ''
         union all select 'sha256', lower(hex(sha256)), size, number from contents;
