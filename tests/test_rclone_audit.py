@@ -250,6 +250,22 @@ def test_what_is_kept_no_more_is_not_recoverable_by_what_the_record_before_saw(c
     assert not any(work[sop_instance_uid(2, number)]["key_of_copy"] for number in (2, 3))
 
 
+def test_what_is_kept_is_recoverable_for_the_primary_whose_it_is(clinic: Clinic, drive: Drive) -> None:
+    clinic.settings += 'covers = ["pacs", "other"]\n[primary.other]\nkind = "folder"\npath = "other"\n'
+    clinic.fill(studies=2, instances=2)
+    shutil.copytree(clinic.pacs, clinic.root / "other")
+    upload(drive, clinic.pacs)
+    changed = clinic.path("other", 1, 0)
+    flip(changed, changed.read_bytes().index(b"Secretname"))
+    replace(drive, "study 1/0.dcm", None)
+    audit = clinic.audit(expected=1)
+    assert {each["primary"]: each["recoverable"] for each in audit["comparisons"]} == {"pacs": 1, "other": 0}
+    assert {each["primary"]: each["hint"].partition("kept")[2] for each in worklist(clinic)} == {
+        "pacs": " is identical by checksum",
+        "other": ", of unknown content",
+    }
+
+
 def test_a_provider_that_does_not_show_what_was_deleted_changes_nothing(clinic: Clinic, cloud: Cloud) -> None:
     clinic.fill(studies=3, instances=2)
     upload(cloud, clinic.pacs)

@@ -270,7 +270,8 @@ def _backup_work(case: Case, backup: Examined) -> str:
                     when h.key is not null then 'an object of this key is there: ' || h.problem end as hint
         from outcomes o left join (select key, problem from objects where store = {name} and sop is null) h
           on h.key = o.primary_key and o.backup_key is null
-        left join recoverable d on d.store = o.backup and d.sop = o.sop and o.outcome = 'missing'
+        left join recoverable d
+          on d.store = o.backup and d.sop = o.sop and d.primary_store = o.primary_store and o.outcome = 'missing'
         where o.backup = {name} and o.outcome not in ('identical', 'equivalent', 'pending')
           and not ends_with(o.primary_store, '{PURGED}')
         union all

@@ -119,8 +119,8 @@ def compare_facts(case: Case, primary: Examined, backup: Examined, last: LastKno
         oldest_unprotected_hours=_hours(exposed),
         recoverable=row(
             case.db,
-            f"select count(*) from outcomes o join recoverable r on r.store = o.backup and r.sop = o.sop where {where}"
-            " and outcome = 'missing' and equal",
+            "select count(*) from outcomes join (select store as backup, * exclude (store) from recoverable) r"
+            f" using (backup, sop, primary_store) where {where} and outcome = 'missing' and equal",
         )[0],
         against_damaged=row(
             case.db,
