@@ -545,3 +545,13 @@ def test_what_a_bucket_refuses_is_not_checked_and_what_it_opens_is_an_exception(
 def test_every_check_of_a_safeguard_is_asked_here() -> None:
     own = {name for name, each in CHECKS.items() if each.ask.__module__ == "exactcopy.checks.safeguards"}
     assert own == {*ASKED, "copy-is-immutable", "recovery-path-is-encrypted"}
+
+
+@pytest.mark.parametrize(("kind", "named"), [("damaged_on_primary", True), ("no_sound_copy", False)])
+def test_a_good_copy_is_spoken_of_only_where_there_is_one(kind: str, named: bool) -> None:
+    found = evidence(store("nas"))
+    lost = {**found.losses.by_primary["pacs"], kind: Count(studies=1, instances=1)}
+    told = ask("primary-is-sound", replace(found, losses=replace(found.losses, by_primary={"pacs": lost})), "pacs")
+    assert isinstance(told, Finding)
+    assert any("good copies named on the worklist" in each for each in told.remedy) is named
+    assert any(each.startswith("Where no sound copy is named") for each in told.remedy) is not named

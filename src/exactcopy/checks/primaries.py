@@ -125,8 +125,19 @@ def primary_is_sound(evidence: Evidence, primary: StoreFacts) -> Result:
         ),
         remedy=(
             *INCIDENT,
-            "Stop backup jobs from overwriting the good copies named on the worklist.",
-            "Restore the named copies to the primary, or ask the modality to send the study again.",
+            *(
+                [
+                    "Stop backup jobs from overwriting the good copies named on the worklist.",
+                    "Restore the named copies to the primary, or ask the modality to send the study again.",
+                ]
+                if damaged.instances
+                else []
+            ),
+            *(
+                ["Where no sound copy is named, look on drives that are not configured, and ask the modality."]
+                if hopeless.instances or nameless
+                else []
+            ),
             AUDIT_AGAIN,
         ),
         worklist=f"worklist-{primary.name}.csv",
