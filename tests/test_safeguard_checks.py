@@ -190,9 +190,9 @@ def test_each_answer_is_told_apart(check: str, answer: Answer) -> None:
     else:
         assert isinstance(told, NotChecked)
         words = {
-            NOT_SUPPORTED: "The server of cloud cannot say wh",
-            NOT_PERMITTED: "The account that audits may not see on cloud wh",
-            NOT_ASSESSED: "It was not assessed on cloud wh",
+            NOT_SUPPORTED: "The server cannot say wh",
+            NOT_PERMITTED: "The account that audits may not see wh",
+            NOT_ASSESSED: "It was not assessed wh",
         }
         assert told.reason.startswith(words[answer])
 
@@ -324,7 +324,9 @@ def test_an_attestation_that_expired_is_told_beside_what_is_open() -> None:
     old = attestation("EC-AC-01", date(2025, 1, 1), date(2026, 1, 1))
     said = assessed(evidence(store("cloud", safeguards=seen(public_access=NOT_PERMITTED))), "EC-AC-01", old)
     assert said.status == "not checked"
-    assert said.observed.startswith("The attestation of 2025-01-01 expired on 2026-01-01. 1 of 2 answered. The account")
+    assert said.observed.startswith(
+        "The attestation of 2025-01-01 expired on 2026-01-01. 1 of 2 answered. cloud: The account"
+    )
 
 
 # --- a copy that stays -----------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def backup_ran_on_schedule(evidence: Evidence, backup: StoreFacts) -> Result:
     if backup.error:
         return unexamined(backup)
     if backup.schedule_hours is None:
-        return not_checked(f"The configuration names no `schedule` for {backup.name}.")
+        return not_checked("The configuration names no `schedule`.")
     pairs = pairs_of(evidence, backup)
     newest = max((c.newest_copy for c in pairs if c.newest_copy), default=None)
     on_primary = max((c.newest_on_primary for c in pairs if c.newest_on_primary), default=None)
@@ -258,8 +258,8 @@ def separate_failure_domain(evidence: Evidence, backup: StoreFacts) -> Result:
     if primaries and all(_apart(primary, backup) for primary in primaries):
         return None
     return not_checked(
-        f"It does not show that {backup.name} lies on another disk, computer or account than what it is a copy of. If "
-        "you know, attest EC-BK-08."
+        "It does not show that the copy lies on another disk, computer or account than what it is a copy of. If you "
+        "know, attest EC-BK-08."
     )
 
 

@@ -47,7 +47,7 @@ _QUESTIONS = {
         "EC-EN-01",
     ),
     Safeguard.TRANSPORT: _Question(
-        "whether the path to it is encrypted",
+        "whether the path to the store is encrypted",
         "A folder does not show how the path to it is encrypted.",
         "s3:GetBucketPolicy",
         "EC-TX-01",
@@ -290,14 +290,14 @@ def _open_question(store: StoreFacts, safeguard: Safeguard) -> NotChecked | None
         case Answer.PASS:
             return None
         case Answer.NOT_SUPPORTED:
-            why = f"The {'file system' if folder else 'server'} of {store.name} cannot say {asked.whether}."
+            why = f"The {'file system' if folder else 'server'} cannot say {asked.whether}."
             then = known
         case Answer.NOT_PERMITTED:
-            why = f"The account that audits may not see on {store.name} {asked.whether}."
+            why = f"The account that audits may not see {asked.whether}."
             right = asked.right if store.kind == "s3" and asked.right else "the right to read this setting"
             then = f"Grant it {right}, or attest {asked.control}." if asked.control else f"Grant it {right}."
         case _:
-            why = asked.folder if folder else f"It was not assessed on {store.name} {asked.whether}."
+            why = asked.folder if folder else f"It was not assessed {asked.whether}."
             then = known
     return not_checked(_joined(why, _detail(seen), then))
 
