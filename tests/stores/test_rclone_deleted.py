@@ -151,6 +151,23 @@ def test_dropbox_is_asked_first_about_what_is_missed_and_about_a_few_besides(
     assert box.asked["list_revisions"] == 2
 
 
+@pytest.mark.parametrize("status", [401, 429, 500])
+def test_dropbox_is_not_asked_on_and_on_where_it_does_not_answer(
+    box: Dropbox, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.delete("/xrays/one.dcm")
+    revisions = box._revisions
+    monkeypatch.setattr(
+        box, "_revisions", lambda path: said(status) if "/x" in path.removeprefix("/xrays/") else revisions(path)
+    )
+    answering = [b"a/%d" % number for number in range(20)]
+    found = gone(target_of("cloud:xrays"), [*answering, *(b"a/x%d" % number for number in range(200)), b"one.dcm"])
+    # What was deleted is counted all the same; what it was, nobody asked.
+    assert found == [Copy(key=b"one.dcm", size=UNSIZED, modified=None, problem=Problem.DELETED)]
+    # Each a few times, and those under way beside the last.
+    assert box.asked["list_revisions"] < 20 + 4 * 24
+
+
 def test_what_is_missed_is_found_also_where_the_list_does_not_show_it(
     box: Dropbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,8 @@ NO_ANSWER = (HTTPError, OSError, ValueError, LookupError, TypeError, AttributeEr
 # What a deleted file last was takes a request: of those that are missed, of some besides, and of no more than these.
 _MOST_ASKED = 10_000
 _BESIDES = 1_000
+# So many in a row without an answer, each asked for several times, are a server that has none.
+_MOST_SILENT = 8
 
 Answered = Mapping[str, Any]
 
@@ -95,7 +97,7 @@ def root_of(remote: Remote) -> str | None:
 def deleted(remote: Remote, missed: Collection[bytes], at_once: int | None = None) -> Iterator[Copy]:
     """Yield what was deleted below the remote and is kept: with what it last was for `missed` keys and some besides.
 
-    Nothing more comes where Dropbox does not answer.
+    Nothing more is asked where Dropbox does not answer.
     """
     root = root_of(remote)
     if root is None:
@@ -108,10 +110,14 @@ def deleted(remote: Remote, missed: Collection[bytes], at_once: int | None = Non
         first = list(dict.fromkeys(missed))[:_MOST_ASKED]
         others = sorted(gone.difference(first))[: min(len(first) + _BESIDES, _MOST_ASKED) - len(first)]
         told = set()
-        for copy in ahead(lambda key: threads.submit(_last, http, token, root, key), first + others, at_once=at_once):
-            if copy is not None:
-                told.add(copy.key)
-                yield copy
+        silent = 0
+        for last in ahead(lambda key: threads.submit(_last, http, token, root, key), first + others, at_once=at_once):
+            silent = silent + 1 if last is Problem.OUT_OF_REACH else 0
+            if silent == _MOST_SILENT:
+                break
+            if isinstance(last, Copy):
+                told.add(last.key)
+                yield last
         for key in sorted(gone - told):
             yield Copy(key=key, size=UNSIZED, modified=None, problem=Problem.DELETED)
 
@@ -134,9 +140,12 @@ def _deleted_below(http: PoolManager, token: str, root: str) -> set[bytes]:
     return {name.encode() for name in names - folders}
 
 
-def _last(http: PoolManager, token: str, root: str, key: bytes) -> Copy | None:
-    """Return what a deleted file last was; None where that is not kept, where it is no file, or not deleted."""
-    with suppress(*NO_ANSWER):
+def _last(http: PoolManager, token: str, root: str, key: bytes) -> Copy | Problem | None:
+    """Return what a deleted file last was; None where that is not kept, where it is no file, or not deleted.
+
+    OUT_OF_REACH where Dropbox did not answer, or refused to.
+    """
+    try:
         question = {"path": f"{root}/{key.decode()}", "mode": "path", "limit": 1}
         answer = ask(http, token, "files/list_revisions", question)
         if answer["is_deleted"] is True:
@@ -149,4 +158,8 @@ def _last(http: PoolManager, token: str, root: str, key: bytes) -> Copy | None:
                 digests={DROPBOX: bytes.fromhex(last["content_hash"])},
                 problem=Problem.DELETED,
             )
+    except (HTTPError, OSError):
+        return Problem.OUT_OF_REACH
+    except NO_ANSWER:
+        pass
     return None
