@@ -266,6 +266,23 @@ def test_what_is_kept_is_recoverable_for_the_primary_whose_it_is(clinic: Clinic,
     }
 
 
+def test_what_cannot_be_read_is_not_taken_for_what_was_once_deleted_at_its_place(clinic: Clinic, drive: Drive) -> None:
+    clinic.fill(studies=2, instances=3)
+    upload(drive, clinic.pacs)
+    folder = next(item.id for item in drive.items.values() if item.name == "study 0")
+    drive.add("0.dcm", folder, data=clinic.path("pacs", 1, 2).read_bytes(), trashed=True)
+    replace(drive, "study 1/2.dcm", None)
+    clinic.settings += 'read = "all"\n'
+    audit = clinic.audit(expected=1)
+    assert (outcomes(audit, "cloud"), store(audit, "cloud")["deleted"]) == ({"identical": 5, "missing": 1}, 2)
+    drive.faults.refused.add("0.dcm")
+    audit = clinic.audit(expected=3)
+    assert (outcomes(audit, "cloud"), row(audit)["recoverable"]) == ({"identical": 3, "missing": 1, "unknown": 2}, 1)
+    found = {each["sop_instance_uid"]: each["what"] for each in worklist(clinic)}
+    unread = dict.fromkeys((sop_instance_uid(0, 0), sop_instance_uid(1, 0)), "unknown")
+    assert found == {**unread, sop_instance_uid(1, 2): "missing"}
+
+
 def test_a_provider_that_does_not_show_what_was_deleted_changes_nothing(clinic: Clinic, cloud: Cloud) -> None:
     clinic.fill(studies=3, instances=2)
     upload(cloud, clinic.pacs)

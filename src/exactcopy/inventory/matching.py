@@ -52,8 +52,10 @@ def match(
     sources = [*([previous] if previous else []), *primaries]
     db.execute("create or replace table names (key blob, study varchar, series varchar, sop varchar, rank int)")
     for rank, source in enumerate(sources):
+        # Beside what was there, something else may have been deleted at the same place.
+        ranked = f"{2 * rank} + (problem is not distinct from 'deleted')::int"
         db.execute(
-            f"insert into names select key, study_instance_uid, series_instance_uid, sop_instance_uid, {rank}"
+            f"insert into names select key, study_instance_uid, series_instance_uid, sop_instance_uid, {ranked}"
             f" from {parquet(source)} where sop_instance_uid is not null and key in"
             f" (select key from parts where problem in ({named}))"
         )
