@@ -15,6 +15,8 @@ from typing import Any
 
 import pydicom
 import pytest
+from pydicom.encaps import encapsulate
+from pydicom.uid import RLELossless
 
 from exactcopy import restore
 from exactcopy.config import load_config
@@ -69,6 +71,24 @@ def test_a_study_that_does_not_come_back_is_a_failed_restore(
     folder = clinic.root / "records" / audit["audit"]["id"]
     assert "restore_failed" in (folder / "restricted" / "worklist-nas.csv").read_text(encoding="utf-8")
     assert not (clinic.root / ".exactcopy" / "scratch").exists()
+
+
+@pytest.mark.usefixtures("lean")
+def test_what_came_back_unequal_is_not_listed_as_not_opening(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, victim = clinic.path("pacs", 0, 0), clinic.path("nas", 1, 0)
+    image = pydicom.dcmread(original)
+    image.compress(RLELossless)
+    image.PixelData = encapsulate([bytes(100)])
+    image.save_as(original)
+    clinic.mirror()
+    spoil(monkeypatch, lambda: victim.write_bytes(victim.read_bytes()[:-500] + bytes(500)))
+    audit = audit_at(clinic, NOW)
+    assert audit["restore_tests"][0]["problems"] == {"not_equal": 1, "not_opening": 1}
+    counted = {each["check"]: (each["count"], each["id"]) for each in audit["findings"]}
+    rows = (clinic.record() / "gaps.csv").read_text(encoding="utf-8").splitlines()
+    for check, studies in (("restore-succeeded", 2), ("restored-images-open", 1)):
+        count, finding = counted[check]
+        assert count == sum(row.startswith(finding) for row in rows) == studies
 
 
 @pytest.mark.usefixtures("lean")

@@ -355,7 +355,8 @@ def _studies(case: Case, check: str, target: str) -> str | None:
         "copies-are-exact": f"{states} altered + different > 0",
         "copies-are-readable": f"{states} unreadable > 0",
         "restore-succeeded": f"select study from failed_restores where backup = {name}",
-        "restored-images-open": f"select study from failed_restores where backup = {name} and problems like '%not_%'",
+        "restored-images-open": f"select study from failed_restores where backup = {name}"
+        " and regexp_matches(problems, 'not_opening|not_whole')",
         "recovery-pacs-shows-studies": f"{recovering} in ('recovery_failed', 'recovery_dark')",
         "recovery-pacs-is-empty": f"{recovering} in ('recovery_held', 'recovery_left')",
         "primary-is-sound": f"{lost} ('no_sound_copy', 'damaged_on_primary')",

@@ -33,6 +33,8 @@ FOUND = {
     "purged-studies-have-two-copies": "not on two backups",
     "no-silent-alteration": "changed",
     "every-instance-has-a-copy": "no exact copy",
+    "restore-succeeded": "not restored",
+    "restored-images-open": "does not open",
 }
 
 
