@@ -57,6 +57,12 @@ def keys(copies: list[Copy]) -> list[bytes]:
     return sorted(copy.key for copy in copies)
 
 
+def last_was(**changes: Any) -> Answer:
+    """Answer what a deleted file last was, with changes."""
+    last = {"rev": "0a1b2c", "size": 1, "server_modified": "2026-01-02T03:04:05Z", "content_hash": "00" * 32}
+    return said(200, is_deleted=True, entries=[last | changes])
+
+
 def put_into_the_bin(drive: Drive, name: str) -> None:
     """Trash an item, and all below it, as Drive does."""
     (identity,) = [item.id for item in drive.items.values() if item.name == name]
@@ -184,11 +190,32 @@ def test_what_is_missed_is_found_also_where_the_list_does_not_show_it(
         said(200, is_deleted=True, entries=[]),
         said(200, is_deleted=True, entries=[{"rev": "1", "size": 1, "server_modified": "yesterday"}]),
         said(200, is_deleted="true", entries=[{}]),
+        last_was(size=2**63),
+        last_was(size=-1),
+        last_was(server_modified="9999-12-31T23:59:59Z"),
+        last_was(rev="\ud800"),
+        last_was(rev="=1+1"),
+        last_was(rev=None),
+        last_was(content_hash="no hash"),
         said(200),
         Answer(body=b"[]"),
         said(403, error_summary="access_error/.."),
     ],
-    ids=["none kept", "a senseless time", "not said", "nothing", "no answer", "refused"],
+    ids=[
+        "none kept",
+        "a senseless time",
+        "not said",
+        "huge",
+        "less than nothing",
+        "the end of time",
+        "no text",
+        "a formula",
+        "no revision",
+        "no hash",
+        "nothing",
+        "no answer",
+        "refused",
+    ],
 )
 def test_a_deleted_file_of_which_nothing_is_told_is_counted_all_the_same(
     box: Dropbox, answer: Answer, monkeypatch: pytest.MonkeyPatch

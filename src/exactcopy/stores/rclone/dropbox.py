@@ -31,6 +31,9 @@ _MOST_ASKED = 10_000
 _BESIDES = 1_000
 # So many in a row without an answer, each asked for several times, are a server that has none.
 _MOST_SILENT = 8
+# What a table cannot hold, and what is none of Dropbox's own: nothing may be made of it.
+_BEYOND = 2**63
+_REVISION = re.compile(r"[0-9a-zA-Z]{1,100}")
 
 Answered = Mapping[str, Any]
 
@@ -150,10 +153,14 @@ def _last(http: PoolManager, token: str, root: str, key: bytes) -> Copy | Proble
         answer = ask(http, token, "files/list_revisions", question)
         if answer["is_deleted"] is True:
             last = answer["entries"][0]
+            size = int(last["size"])
+            modified = int(datetime.fromisoformat(last["server_modified"]).timestamp()) * 10**9
+            if not 0 <= size < _BEYOND or abs(modified) >= _BEYOND or not _REVISION.fullmatch(last["rev"]):
+                raise ValueError
             return Copy(
                 key=key,
-                size=int(last["size"]),
-                modified=int(datetime.fromisoformat(last["server_modified"]).timestamp()) * 10**9,
+                size=size,
+                modified=modified,
                 version=f"rev {last['rev']}",
                 digests={DROPBOX: bytes.fromhex(last["content_hash"])},
                 problem=Problem.DELETED,
