@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.clinic import Clinic, findings, outcomes, sop_instance_uid, store
-from tests.fake_clouds import DOCUMENT, SHORTCUT, Drive, Dropbox, proxied
+from tests.fake_clouds import DOCUMENT, SHORTCUT, Drive, Dropbox, proxied, said
 from tests.faults import EXTRA, FACTS, FINDINGS, INSTANCES, OUTCOMES, STUDIES, STUDY_STATES, flip, plant
 
 Cloud = Dropbox | Drive
@@ -264,6 +264,23 @@ def test_what_is_kept_is_recoverable_for_the_primary_whose_it_is(clinic: Clinic,
         "pacs": " is identical by checksum",
         "other": ", of unknown content",
     }
+
+
+def test_what_dropbox_only_lists_as_deleted_is_not_said_to_be_kept(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Dropbox()
+    for _ in led_to(box, clinic, monkeypatch):
+        clinic.fill(studies=2, instances=2)
+        upload(box, clinic.pacs)
+        replace(box, "study 1/0.dcm", None)
+        # As after the days for which it keeps what was deleted.
+        monkeypatch.setattr(box, "_revisions", lambda path: said(409, error_summary="path/not_found/.."))
+        audit = clinic.audit(expected=1)
+        assert (store(audit, "cloud")["deleted"], row(audit)["recoverable"]) == (1, 0)
+        (work,) = worklist(clinic)
+        assert work["hint"] == "deleted there; whether a version is kept is not known"
+        assert (work["version_of_copy"], work["do"]) == ("", "Copy this image from the primary to the backup.")
 
 
 def test_what_cannot_be_read_is_not_taken_for_what_was_once_deleted_at_its_place(clinic: Clinic, drive: Drive) -> None:

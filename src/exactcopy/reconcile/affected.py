@@ -262,11 +262,12 @@ def _backup_work(case: Case, backup: Examined) -> str:
         select o.outcome as what, o.primary_store as "primary", o.study as study, o.series as series, o.sop as sop,
                o.primary_key as key_on_primary, {name} as store_of_copy,
                coalesce(o.backup_key, d.key) as key_of_copy,
-               case when d.key is not null then coalesce(d.version, 'in a trash folder') end as kept,
+               case when d.kept then coalesce(d.version, 'in a trash folder') end as kept,
                o.changed_side as side, o.told_by as told_by, o.elements as elements,
                case when o.primary_damaged then 'the primary''s own file is damaged'
                     when d.equal then 'deleted there; the version that is kept is identical by checksum'
-                    when d.key is not null then 'deleted there; a version is kept, of unknown content'
+                    when d.kept then 'deleted there; a version is kept, of unknown content'
+                    when d.key is not null then 'deleted there; whether a version is kept is not known'
                     when h.key is not null then 'an object of this key is there: ' || h.problem end as hint
         from outcomes o left join (select key, problem from objects where store = {name} and sop is null) h
           on h.key = o.primary_key and o.backup_key is null

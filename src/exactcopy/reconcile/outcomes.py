@@ -201,12 +201,15 @@ def _outcomes(case: Case, primary: Examined, backup: Examined, *, purged: bool, 
 
 
 def _find_recoverable(case: Case) -> None:
-    """For each primary, of several versions that are kept, one whose checksum is its own (`equal`), or the newest."""
+    """For each primary, of several versions that are kept, one whose checksum is its own (`equal`), or the newest.
+
+    Of what a store only lists as deleted, and tells no size of, it is not known whether it is `kept`.
+    """
     case.db.execute(
         """
         create or replace table recoverable as
         select distinct on (d.store, d.sop, o.primary_store) d.store, d.sop, o.primary_store, d.key, d.version,
-               coalesce(d.sha256 = o.primary_sha256, false) as equal
+               d.size is not null as kept, coalesce(d.sha256 = o.primary_sha256, false) as equal
         from deleted d join outcomes o on o.backup = d.store and o.sop = d.sop and o.outcome = 'missing'
         order by d.store, d.sop, o.primary_store, equal desc, d.modified desc nulls last, d.key
         """
