@@ -49,9 +49,10 @@ _STEPS = ("instances", "accepted", "found", "retrieved", "equal", "decoded", "no
 RESTORED, FAILED, NOT_DECODABLE, NOT_TESTED = "restored", "failed", "not_decodable", "not_tested"
 # Why a study was not tested: it would have cost more than `max_egress_cost`.
 OVER_COST = "over_cost"
+IN_COLD_STORAGE = "in_cold_storage"
 # Why an image did not come back, where that is known.
 _WHY_NOT = {
-    Problem.ARCHIVED: "in_cold_storage",
+    Problem.ARCHIVED: IN_COLD_STORAGE,
     Problem.PERMISSION: "not_permitted",
     Problem.AMBIGUOUS: "name_shared",
 }
@@ -425,12 +426,19 @@ def _restore(task: Task, place: Path) -> RestoreTest:
         instances=len(arrived),
         bytes=size,
         seconds=seconds,
-        outcome=FAILED if problems else NOT_DECODABLE if undecodable else RESTORED,
+        outcome=_outcome(problems, undecodable),
         not_decodable=undecodable,
         problems=tuple(sorted(set(problems))),
         # What failed here would fail there.
         recovery=recover(task.recovery, task.state, returned, place) if task.recovery and not problems else None,
     )
+
+
+def _outcome(problems: Sequence[str], undecodable: int) -> str:
+    if set(problems) == {IN_COLD_STORAGE}:
+        # All else came back equal; what has to be thawed first was no more tested than what was never asked for.
+        return NOT_TESTED
+    return FAILED if problems else NOT_DECODABLE if undecodable else RESTORED
 
 
 def _returned(path: Path, digest: bytes, opened: Opened) -> Returned:

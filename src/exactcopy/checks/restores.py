@@ -25,6 +25,8 @@ _PERIOD_DAYS = 35
 _NOT_TESTED = {
     "out_of_time": "the hours of --max-hours were over",
     "over_cost": "restoring them would have cost more than `max_egress_cost`",
+    "in_cold_storage": "they lie in cold storage, at least in part. Have the provider thaw them before an audit, or "
+    "keep a copy that can be read at once",
 }
 
 
@@ -37,11 +39,6 @@ class _Why:
 
 # Why nothing came back that has nothing to do with what is stored.
 _WHY_NOT = {
-    "in_cold_storage": _Why(
-        "lie in cold storage and cannot be read before they are thawed",
-        "How long does the provider take to thaw all of it? That adds to a full recovery.",
-        "Have the provider thaw them, or keep a copy that can be read at once.",
-    ),
     "not_permitted": _Why(
         "may not be read by the account that audits",
         "May an account that brings images back in an emergency read them?",
