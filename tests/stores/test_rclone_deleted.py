@@ -255,3 +255,22 @@ def test_a_window_that_closes_ends_the_look(box: Dropbox) -> None:
         assert isinstance(store, Trash)
         with pytest.raises(WindowClosed):
             list(store.deleted([]))
+
+
+def test_hours_that_end_while_nothing_is_found_end_the_look_at_a_dropbox(
+    box: Dropbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.page = 1
+    over = replace(target_of("cloud:xrays"), until=datetime.now(UTC) + timedelta(days=1))
+    every = box._all
+
+    def slow(path: str, start: int) -> Answer:
+        object.__setattr__(over, "until", datetime.now(UTC))
+        return every(path, start)
+
+    monkeypatch.setattr(box, "_all", slow)
+    with open_store(over) as store:
+        assert isinstance(store, Trash)
+        with pytest.raises(WindowClosed):
+            list(store.deleted([b"never"]))
+    assert (box.asked["deleted"], box.asked["list_revisions"]) == (1, 0)

@@ -85,6 +85,12 @@ def closed(target: Target) -> WindowClosed | None:
     )
 
 
+def stay_inside(target: Target) -> None:
+    """Raise WindowClosed outside the window of `target`, and once the hours are over."""
+    if error := closed(target):
+        raise error
+
+
 class _Pace:
     """Lets no more than so many bytes a second pass; what was not used before is not made up for."""
 
@@ -164,8 +170,7 @@ class _Bounded:
 
     def stay_inside(self) -> None:
         """Raise WindowClosed outside the window, and once the hours are over."""
-        if error := closed(self._target):
-            raise error
+        stay_inside(self._target)
 
     def spend(self, size: int) -> None:
         """Wait until so many bytes have had their time."""

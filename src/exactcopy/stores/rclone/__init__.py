@@ -3,6 +3,7 @@
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from urllib3 import HTTPConnectionPool
 from exactcopy.errors import StoreUnavailable
 from exactcopy.model import Copy, Gap, Problem, Safeguard, Target
 from exactcopy.stores import Safeguards, Stream
+from exactcopy.stores.bounded import stay_inside
 from exactcopy.stores.rclone import dropbox
 from exactcopy.stores.rclone.faults import unavailable
 from exactcopy.stores.rclone.listing import CHECKSUMS, Lsjson, copy_of, key_of, plain, told_apart
@@ -93,7 +95,8 @@ class RcloneStore:
     def deleted(self, missed: Collection[bytes]) -> Iterator[Copy]:
         """Yield what lies in the trash of Google Drive, or was deleted on Dropbox; of others nothing is known."""
         if self._holder.spoken_to == "dropbox":
-            yield from dropbox.deleted(_holder(self._http, self._target), missed, self._target.concurrency)
+            holder = _holder(self._http, self._target)
+            yield from dropbox.deleted(holder, missed, partial(stay_inside, self._target), self._target.concurrency)
         elif self._holder.spoken_to == "drive":
             with suppress(ValueError, LookupError, TypeError), Lsjson(self._lsjson(*_TRASHED), self._config) as lines:
                 for entry in plain(lines):

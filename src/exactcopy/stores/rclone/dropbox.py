@@ -4,7 +4,7 @@ import json
 import os
 import re
 import ssl
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -97,10 +97,12 @@ def root_of(remote: Remote) -> str | None:
     return f"/{folder}".rstrip("/")
 
 
-def deleted(remote: Remote, missed: Collection[bytes], at_once: int | None = None) -> Iterator[Copy]:
+def deleted(
+    remote: Remote, missed: Collection[bytes], stay_inside: Callable[[], None], at_once: int | None = None
+) -> Iterator[Copy]:
     """Yield what was deleted below the remote and is kept: with what it last was for `missed` keys and some besides.
 
-    Nothing more is asked where Dropbox does not answer.
+    Nothing more is asked where Dropbox does not answer, or once `stay_inside` raises: most answers yield nothing.
     """
     root = root_of(remote)
     if root is None:
@@ -109,12 +111,13 @@ def deleted(remote: Remote, missed: Collection[bytes], at_once: int | None = Non
         token = token_of(remote)
         gone: set[bytes] = set()
         with suppress(*NO_ANSWER):
-            gone = _deleted_below(http, token, root)
+            gone = _deleted_below(http, token, root, stay_inside)
         first = list(dict.fromkeys(missed))[:_MOST_ASKED]
         others = sorted(gone.difference(first))[: min(len(first) + _BESIDES, _MOST_ASKED) - len(first)]
         told = set()
         silent = 0
         for last in ahead(lambda key: threads.submit(_last, http, token, root, key), first + others, at_once=at_once):
+            stay_inside()
             silent = silent + 1 if last is Problem.OUT_OF_REACH else 0
             if silent == _MOST_SILENT:
                 break
@@ -125,15 +128,14 @@ def deleted(remote: Remote, missed: Collection[bytes], at_once: int | None = Non
             yield Copy(key=key, size=UNSIZED, modified=None, problem=Problem.DELETED)
 
 
-def _deleted_below(http: PoolManager, token: str, root: str) -> set[bytes]:
+def _deleted_below(http: PoolManager, token: str, root: str, stay_inside: Callable[[], None]) -> set[bytes]:
     """Return the keys of the files that were deleted below a folder: of all that was, what has nothing below it."""
     question = {"path": root, "recursive": True, "include_deleted": True}
-    names = {
-        entry["path_display"].split("/", root.count("/") + 1)[-1]
-        for page in pages(http, token, "files/list_folder", "files/list_folder/continue", question)
-        for entry in page["entries"]
-        if entry[".tag"] == "deleted"
-    }
+    names: set[str] = set()
+    for page in pages(http, token, "files/list_folder", "files/list_folder/continue", question):
+        stay_inside()
+        gone = (entry["path_display"] for entry in page["entries"] if entry[".tag"] == "deleted")
+        names.update(path.split("/", root.count("/") + 1)[-1] for path in gone)
     folders: set[str] = set()
     for name in names:
         above = name.rpartition("/")[0]
