@@ -32,6 +32,12 @@ _COPIES = {
     "copies-are-readable",
 }
 _RESTORES = {"restore-succeeded", "restored-images-open", "recovery-pacs-shows-studies"}
+# The checks whose findings stand behind a headline.
+BEHIND = {
+    "lost": {"no-unexplained-loss", "primary-is-sound"},
+    "incomplete_copies": _COPIES,
+    "restore_failed": _RESTORES,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -487,3 +487,21 @@ def test_a_record_of_before_says_nothing_of_it(made: Make) -> None:
     assert method["mass_change"] == ""
     assert "Records" not in {each["name"] for each in method["how"]}
     assert next(each["text"] for each in method["how"] if each["name"] == "Self-test") == "not made"
+
+
+def test_what_the_headline_says_comes_first_among_findings_of_one_severity() -> None:
+    def found(check: str, severity: str, decides: bool = True) -> dict[str, Any]:
+        return {"check": check, "severity": severity, "decides": decides}
+
+    told = [
+        found("agreement-on-record", "critical"),
+        found("not-public", "critical"),
+        found("primary-is-sound", "critical"),
+        found("backup-is-complete", "high"),
+        found("no-unexplained-loss", "medium"),
+    ]
+    ordered = {code: [each["check"] for each in gaps.worst_first({"headline": code, "findings": told})]
+               for code in ("lost", "incomplete_copies", "none")}  # fmt: skip
+    given = [each["check"] for each in told]
+    assert ordered["lost"] == ["primary-is-sound", *given[:2], *given[3:]]
+    assert ordered["incomplete_copies"] == ordered["none"] == given

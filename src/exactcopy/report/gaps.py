@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from exactcopy.assess import BEHIND
 from exactcopy.model import Severity
 from exactcopy.report import decided, stores, words
 from exactcopy.report.controls import POLICY
@@ -38,9 +39,13 @@ FOUND = {
 }
 
 
-def worst_first(findings: list[View]) -> list[View]:
-    """Order findings by severity, then by what decides, then as they were found."""
-    return sorted(findings, key=lambda each: (Severity(each["severity"]).rank, not each["decides"]))
+def worst_first(audit: View) -> list[View]:
+    """Order findings by severity, then by what the headline says, then by what decides, then as they were found."""
+    behind = BEHIND.get(audit["headline"], set())
+    return sorted(
+        audit["findings"],
+        key=lambda each: (Severity(each["severity"]).rank, each["check"] not in behind, not each["decides"]),
+    )
 
 
 def tone(finding: View) -> str:
@@ -54,7 +59,7 @@ def actions(audit: View, clock: words.Clock) -> list[View]:
     """Give what has to happen: one line for every open finding, worst first, then what could not be asked again."""
     found = [
         (each, each["id"], tone(each))
-        for each in worst_first(audit["findings"])
+        for each in worst_first(audit)
         if each["state"] == "open" and each["severity"] != Severity.INFO
     ]
     carried = [
@@ -76,7 +81,7 @@ def actions(audit: View, clock: words.Clock) -> list[View]:
 
 def cards(audit: View, clock: words.Clock) -> list[View]:
     """Give a card for every finding but those of proposed rules; accepted ones bear that word."""
-    return [_card(each, audit, clock) for each in worst_first(audit["findings"]) if each["severity"] != Severity.INFO]
+    return [_card(each, audit, clock) for each in worst_first(audit) if each["severity"] != Severity.INFO]
 
 
 def _card(finding: View, audit: View, clock: words.Clock) -> View:
