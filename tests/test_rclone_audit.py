@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,20 @@ def test_what_is_kept_is_recoverable_for_the_primary_whose_it_is(clinic: Clinic,
         "pacs": " is identical by checksum",
         "other": ", of unknown content",
     }
+
+
+def test_for_what_is_too_new_to_have_been_copied_nobody_looks(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(studies=2, instances=2)
+    upload(cloud, clinic.pacs)
+    clinic.audit(expected=1)
+    clinic.add(5, 0, age=timedelta(hours=1))
+    audit = clinic.audit(expected=1)
+    assert outcomes(audit, "cloud") == {"identical": 4, "pending": 1}
+    assert not cloud.asked["deleted"] + cloud.asked["list_revisions"]
+    replace(cloud, "study 1/0.dcm", None)
+    audit = clinic.audit(expected=1)
+    assert outcomes(audit, "cloud") == {"identical": 3, "pending": 1, "missing": 1}
+    assert row(audit)["recoverable"] == 1
 
 
 def test_what_dropbox_only_lists_as_deleted_is_not_said_to_be_kept(

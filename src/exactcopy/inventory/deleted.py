@@ -17,36 +17,44 @@ _FILE = "deleted.parquet"
 _ROWS_AT_A_TIME = 20_000
 # A store that has to be asked about each by itself is asked about so many at most.
 _MOST_NAMED = 10_000
+_MISSED = {
+    "rank": "int",
+    "key": "blob",
+    "study": "varchar",
+    "series": "varchar",
+    "sop": "varchar",
+    "new": "boolean",
+}
 
 
-def find_missed(db: DuckDBPyConnection, into: Path, sources: Sequence[Path]) -> int:
-    """Fill the table `missed` with what one of the inventories `sources` has and `into` has not; return how many.
+def find_missed(db: DuckDBPyConnection, into: Path, sources: Sequence[Path], due: int, started: int) -> int:
+    """Fill the table `missed` with what one of the inventories `sources` has and `into` has not.
 
-    What the first source knows of an instance comes first.
+    What the first source knows of an instance comes first. Return how many there are beside what was stored between
+    `due` and `started`, in nanoseconds since 1970, and may just not have been copied yet.
     """
     # An audit that was killed may have left it.
     (into / _FILE).unlink(missing_ok=True)
     there = "sop_instance_uid is not null and problem is distinct from 'deleted'"
     known = " union all ".join(
         f"select {rank} as rank, key, study_instance_uid as study, series_instance_uid as series,"
-        f" sop_instance_uid as sop from {parquet(source)} where {there}"
+        f" sop_instance_uid as sop, coalesce(modified between {due} and {started}, false) as new"
+        f" from {parquet(source)} where {there}"
         for rank, source in enumerate(sources)
     )
     db.execute(
         f"""
         create or replace view held as select sop_instance_uid as sop from {parquet(into)} where {there};
-        create or replace view known_before as {
-            known or "select 0 as rank, null::blob as key, null as study, null as series, null as sop where false"
-        };
-        create or replace table missed (rank int, key blob, study varchar, series varchar, sop varchar)
+        create or replace view known_before as {known or nothing(_MISSED)};
+        create or replace table missed as from {nothing(_MISSED)}
         """
     )
     for share in shares_of(db, "known_before", "sop"):
         db.execute(
-            f"""insert into missed select * from (from known_before where {share})
+            f"""insert into missed by name select * from (from known_before where {share})
                 anti join (from held where {share}) h using (sop)"""
         )
-    return int(row(db, "select count(distinct sop) from missed")[0])
+    return int(row(db, "select count(distinct sop) from missed where not new")[0])
 
 
 def find_deleted(

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -106,7 +107,9 @@ def take_inventory(
             rate = _read(db, pool, target, work, plan, primaries, reading, step)
             matched = match(db, work, into, previous, primaries)
             sources = [*([previous] if previous else []), *primaries]
-            if target.kind in KEEP_DELETED and find_missed(db, into, sources):
+            # On a first audit times of files may be those of the day on which an archive was copied together.
+            due = started - target.rpo // timedelta(microseconds=1) * 1000 if previous else started
+            if target.kind in KEEP_DELETED and find_missed(db, into, sources, due, started):
                 step(f"Looking for what was deleted on {target.name}", None, None)
                 # What is missed is missing, whether or not it could be brought back.
                 with suppress(StoreUnavailable):
