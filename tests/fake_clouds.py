@@ -151,6 +151,8 @@ class Dropbox(Cloud):
         super().__init__()
         self.objects: dict[str, bytes] = {}
         self.deleted: dict[str, bytes] = {}
+        # Folders that stay where all in them is deleted; of others nobody knows.
+        self.kept: set[str] = set()
         self.links: list[dict[str, Any]] = []
 
     def share(self, path: str, visibility: str = "public") -> None:
@@ -208,13 +210,13 @@ class Dropbox(Cloud):
     def _metadata(self, path: str) -> Answer:
         if path in self.objects and path not in self.faults.gone:
             return said(200, **self._file(path))
-        if any(key.startswith(path + "/") for key in self.objects):
+        if path in self.kept or any(key.startswith(path + "/") for key in self.objects):
             return said(200, **_dropbox_folder(path))
         return _dropbox_missing()
 
     def _page(self, path: str, start: int) -> Answer:
         below = [key for key in self.objects if key.startswith(path + "/")]
-        if path and not below:
+        if path and not below and path not in self.kept:
             return _dropbox_missing()
         if path in self.faults.refused:
             return said(403, error_summary="access_error/..", error={".tag": "no_permission"})

@@ -315,6 +315,25 @@ def test_what_cannot_be_read_is_not_taken_for_what_was_once_deleted_at_its_place
     assert found == {**unread, sop_instance_uid(1, 2): "missing"}
 
 
+def test_where_all_was_deleted_all_is_missing_and_can_be_brought_back(clinic: Clinic, cloud: Cloud) -> None:
+    clinic.fill(studies=3, instances=2)
+    upload(cloud, clinic.pacs)
+    clinic.audit(expected=1)
+    if isinstance(cloud, Dropbox):
+        cloud.kept.add("/xrays")
+        for path in list(cloud.objects):
+            cloud.delete(path)
+    else:
+        for item in cloud.items.values():
+            item.trashed = item.name not in ("My Drive", "xrays")
+    audit = clinic.audit(expected=1)
+    assert store(audit, "cloud")["error"] is None
+    assert (outcomes(audit, "cloud"), store(audit, "cloud")["deleted"]) == ({"missing": 6}, 6)
+    # Of Dropbox by what the record before saw: with nothing left there, no checksum asks to be computed.
+    assert row(audit)["recoverable"] == 6
+    assert all("identical by checksum" in each["hint"] for each in worklist(clinic))
+
+
 def test_a_provider_that_does_not_show_what_was_deleted_changes_nothing(clinic: Clinic, cloud: Cloud) -> None:
     clinic.fill(studies=3, instances=2)
     upload(cloud, clinic.pacs)

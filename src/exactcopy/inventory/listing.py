@@ -19,7 +19,7 @@ from exactcopy.inventory.database import nothing, parquet, rows, save_rows
 from exactcopy.inventory.schema import LISTING, read, written
 from exactcopy.model import UNSIZED, Answer, Copy, Gap, Problem, ReadPolicy, Safeguard, Seen, Target
 from exactcopy.records import shown_key, write_whole
-from exactcopy.stores import PACS, Asked, Counted, Safeguards, Store, open_store
+from exactcopy.stores import PACS, Asked, Counted, Safeguards, Store, Trash, open_store
 
 _ROWS_AT_A_TIME = 20_000
 _ITEMS_AT_A_TIME = 1000
@@ -54,7 +54,8 @@ def list_store(
     `find_previous` gives the last inventory of the medium that is there, if there is one: what the store told of an
     object when it was asked holds while the object is unchanged. A PACS is asked about each study of that inventory and
     of `primaries` that its listing does not show: it may have cut it silently. Raises StoreUnavailable where nothing
-    can be said of the store; an empty one is such a store, for an unmounted drive looks just like it.
+    can be said of the store; an empty one is such a store, for an unmounted drive looks just like it, unless it shows
+    what was deleted there.
     """
     finished = folder / "listing.json"
     if finished.exists():
@@ -103,7 +104,8 @@ def list_store(
         if not objects + deleted:
             save_rows(db, LISTING, [], folder / "listing-none.parquet")
         shown = store.safeguards()
-    if not objects and not deleted and not gaps:
+        emptied = not objects and isinstance(store, Trash) and next(store.deleted(()), None) is not None
+    if not objects and not deleted and not gaps and not emptied:
         raise StoreUnavailable(
             "empty", target.name, "nothing is stored there", "Check that the drive or share is connected."
         )
