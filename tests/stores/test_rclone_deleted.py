@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -225,6 +225,32 @@ def test_a_deleted_file_of_which_nothing_is_told_is_counted_all_the_same(
     assert gone(target_of("cloud:xrays"), [b"one.dcm"]) == [
         Copy(key=b"one.dcm", size=UNSIZED, modified=None, problem=Problem.DELETED)
     ]
+
+
+def test_a_missed_key_in_other_case_is_the_one_that_was_deleted(box: Dropbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.delete("/xrays/one.dcm")
+    told = box._revisions("/xrays/one.dcm")
+    monkeypatch.setattr(box, "_revisions", lambda path: told)
+    (found,) = gone(target_of("cloud:xrays"), [b"ONE.dcm"])
+    assert (found.key, found.digests[DROPBOX]) == (b"ONE.dcm", content_hash(b"1" * 10_000))
+    assert box.asked["list_revisions"] == 1
+
+
+def test_hours_that_end_while_nothing_is_found_end_the_look_into_a_bin(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = replace(target_of("cloud:xrays"), until=datetime.now(UTC) + timedelta(days=1))
+    every = drive._page
+
+    def slow(query: Mapping[str, str]) -> Answer:
+        object.__setattr__(over, "until", datetime.now(UTC))
+        return every(query)
+
+    with open_store(over) as store:
+        monkeypatch.setattr(drive, "_page", slow)
+        assert isinstance(store, Trash)
+        with pytest.raises(WindowClosed):
+            list(store.deleted([]))
 
 
 # --- others -------------------------------------------------------------------------------------------------

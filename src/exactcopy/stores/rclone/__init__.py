@@ -100,6 +100,8 @@ class RcloneStore:
         elif self._holder.spoken_to == "drive":
             with suppress(ValueError, LookupError, TypeError), Lsjson(self._lsjson(*_TRASHED), self._config) as lines:
                 for entry in plain(lines):
+                    # Folders come, too: also where nothing is found, the look ends in time.
+                    stay_inside(self._target)
                     if not entry["IsDir"] and entry["Size"] >= 0:
                         yield replace(copy_of(entry, "drive"), version=None, problem=Problem.DELETED)
 

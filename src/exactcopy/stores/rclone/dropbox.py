@@ -113,7 +113,9 @@ def deleted(
         with suppress(*NO_ANSWER):
             gone = _deleted_below(http, token, root, stay_inside)
         first = list(dict.fromkeys(missed))[:_MOST_ASKED]
-        others = sorted(gone.difference(first))[: min(len(first) + _BESIDES, _MOST_ASKED) - len(first)]
+        asked = set(map(_folded, first))
+        others = sorted(key for key in gone if _folded(key) not in asked)
+        others = others[: min(len(first) + _BESIDES, _MOST_ASKED) - len(first)]
         told = set()
         silent = 0
         for last in ahead(lambda key: threads.submit(_last, http, token, root, key), first + others, at_once=at_once):
@@ -122,10 +124,15 @@ def deleted(
             if silent == _MOST_SILENT:
                 break
             if isinstance(last, Copy):
-                told.add(last.key)
+                told.add(_folded(last.key))
                 yield last
-        for key in sorted(gone - told):
+        for key in sorted(key for key in gone if _folded(key) not in told):
             yield Copy(key=key, size=UNSIZED, modified=None, problem=Problem.DELETED)
+
+
+def _folded(key: bytes) -> str:
+    """Return what is the same for all keys that Dropbox takes for one: it keeps no two names that differ in case."""
+    return key.decode(errors="surrogateescape").casefold()
 
 
 def _deleted_below(http: PoolManager, token: str, root: str, stay_inside: Callable[[], None]) -> set[bytes]:

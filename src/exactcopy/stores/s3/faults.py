@@ -110,10 +110,16 @@ _NO_SUCCESS = ("server", "the server fails, or does not speak S3", "Check `endpo
 _NO_LIST = ("server", "the server fails or refuses to list the bucket", "Try again later, or ask who runs it.")
 _SENT_ON = ("wrong_region", "the server sends requests on to another place", "Mend `endpoint` or `region`.")
 _KINDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Fault], ...] = (
-    (sdk.ProfileNotFound, ("no_profile", "the profile is not there", "Mend `profile`, or add it to ~/.aws/config.")),
+    (
+        sdk.ProfileNotFound,
+        ("no_profile", "the profile is not there", "Mend `profile`, or add it to ~/.aws/credentials."),
+    ),
     ((sdk.NoCredentialsError, sdk.PartialCredentialsError), _NO_KEYS),
     ((sdk.CredentialRetrievalError, sdk.TokenRetrievalError, sdk.SSOError), _NO_LOGIN),
-    ((sdk.ConfigNotFound, sdk.ConfigParseError), ("no_profile", "the AWS files cannot be read", "Mend ~/.aws/config.")),
+    (
+        (sdk.ConfigNotFound, sdk.ConfigParseError),
+        ("no_profile", "the AWS files cannot be read", "Mend ~/.aws/credentials and ~/.aws/config."),
+    ),
     (sdk.InvalidRegionError, ("wrong_region", "this is no name of a region", "Mend `region`.")),
     (sdk.ParamValidationError, ("missing", "this is no name of a bucket", "Mend `bucket`.")),
     (
