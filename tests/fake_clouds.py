@@ -21,6 +21,7 @@ from traceback import walk_tb
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pytest
 import trustme
 
 FOLDER = "application/vnd.google-apps.folder"
@@ -551,6 +552,16 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away is no error of the test."""
+
+
+@contextmanager
+def fake(cloud: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Lead rclone to a fake provider; what it is to try again it tries once more only."""
+    cloud.put({b"xrays/one.dcm": b"1" * 10_000, b"xrays/deep/two.dcm": b"2" * 20_000})
+    with proxied(cloud, folder) as environment:
+        for name, value in {**environment, "RCLONE_LOW_LEVEL_RETRIES": "2"}.items():
+            monkeypatch.setenv(name, value)
+        yield cloud
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_clouds import Drive, Dropbox, fake
 from tests.servers import Keys, S3Server, moto, rclone_s3, seaweed
 from tests.stores.buckets import without_obstore, without_plain_requests
 
@@ -75,3 +76,26 @@ def reads_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if name == "the SDK":
         without_plain_requests(monkeypatch)
     return name
+
+
+@pytest.fixture
+def _no_remotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may see the remotes of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("RCLONE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RCLONE_CONFIG", str(tmp_path / "none.conf"))
+    (tmp_path / "none.conf").touch()
+
+
+@pytest.fixture
+def drive(_no_remotes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
+    """A fake Drive behind the real client, which holds xrays/one.dcm and xrays/deep/two.dcm."""
+    with fake(Drive(), tmp_path, monkeypatch) as one:
+        yield one
+
+
+@pytest.fixture
+def dropbox(_no_remotes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dropbox]:
+    """A fake Dropbox behind the real client, which holds the same."""
+    with fake(Dropbox(), tmp_path, monkeypatch) as one:
+        yield one

@@ -21,12 +21,13 @@ from exactcopy.errors import StoreUnavailable
 from exactcopy.model import Algorithm, Answer, Checksum, Copy, Gap, Problem, Role, Safeguard, Target
 from exactcopy.stores import Store, open_store
 from exactcopy.stores.rclone.server import call, serve
-from tests.fake_clouds import DOCUMENT, FOLDER, SHORTCUT, Cloud, Drive, Dropbox, content_hash, proxied
+from tests.fake_clouds import DOCUMENT, FOLDER, SHORTCUT, Cloud, Drive, Dropbox, content_hash, fake, proxied
 from tests.servers import ADMIN, moto, scripted
 from tests.servers import Answer as ScriptedAnswer
 from tests.stores.contract import OBJECTS, StoreContract, content, listed
 from tests.stores.test_folder import put
 
+pytestmark = pytest.mark.usefixtures("_no_remotes")
 RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or "rclone"
 KEY, SECRET = "exactcopytestexactcopy", "secretsecretsecret"
 
@@ -57,20 +58,11 @@ def rclone_serves(kind: str, root: Path, *flags: str) -> Iterator[int]:
             process.terminate()
 
 
-@pytest.fixture(autouse=True)
-def _nobody_elses_remotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test may see the remotes of whoever runs it."""
-    for name in [name for name in os.environ if name.startswith("RCLONE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("RCLONE_CONFIG", str(tmp_path / "none.conf"))
-    (tmp_path / "none.conf").touch()
-
-
 class TestLocal(StoreContract):
     """The contract over a local folder, by a server that many stores share."""
 
     @pytest.fixture(autouse=True)
-    def _served(self, tmp_path: Path) -> Iterator[None]:
+    def _served(self, _no_remotes: None, tmp_path: Path) -> Iterator[None]:
         self.root = tmp_path / "store"
         self.root.mkdir()
         with serve([target_of(f":local:{self.root}")]) as (self.shared,):
@@ -89,7 +81,7 @@ class TestWebDav(StoreContract):
     """The contract over WebDAV; this store starts a server for itself."""
 
     @pytest.fixture(autouse=True)
-    def _served(self, tmp_path: Path) -> Iterator[None]:
+    def _served(self, _no_remotes: None, tmp_path: Path) -> Iterator[None]:
         self.root = tmp_path / "store"
         self.root.mkdir()
         with rclone_serves("webdav", self.root) as self.port:
@@ -104,7 +96,7 @@ class TestSftp(StoreContract):
     """The contract over SFTP."""
 
     @pytest.fixture(autouse=True)
-    def _served(self, tmp_path: Path) -> Iterator[None]:
+    def _served(self, _no_remotes: None, tmp_path: Path) -> Iterator[None]:
         self.root = tmp_path / "store"
         self.root.mkdir()
         with rclone_serves("sftp", self.root, "--user", "auditor", "--pass", SECRET) as self.port:
@@ -133,7 +125,7 @@ class TestS3(StoreContract):
     """The contract over S3."""
 
     @pytest.fixture(autouse=True)
-    def _served(self, tmp_path: Path) -> Iterator[None]:
+    def _served(self, _no_remotes: None, tmp_path: Path) -> Iterator[None]:
         self.root = tmp_path / "store"
         (self.root / "xrays").mkdir(parents=True)
         with rclone_serves("s3", self.root, "--auth-key", f"{KEY},{SECRET}") as self.port:
@@ -203,7 +195,7 @@ class CloudContract(StoreContract):
     checksums: ClassVar[Mapping[Checksum, Callable[[bytes], bytes]]]
 
     @pytest.fixture(autouse=True)
-    def _served(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def _served(self, _no_remotes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         self.cloud = type(self).kind()
         with proxied(self.cloud, tmp_path) as environment:
             for name, value in environment.items():
@@ -274,23 +266,6 @@ def cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     """A fake provider that holds two objects in a folder."""
     with fake(request.param(), tmp_path, monkeypatch) as one:
         yield one
-
-
-@pytest.fixture
-def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
-    """A fake Drive that holds two objects in a folder."""
-    with fake(Drive(), tmp_path, monkeypatch) as one:
-        yield one
-
-
-@contextmanager
-def fake(cloud: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Lead rclone to a fake provider; what it is to try again it tries once more only."""
-    cloud.put({b"xrays/one.dcm": b"1" * 10_000, b"xrays/deep/two.dcm": b"2" * 20_000})
-    with proxied(cloud, folder) as environment:
-        for name, value in {**environment, "RCLONE_LOW_LEVEL_RETRIES": "2"}.items():
-            monkeypatch.setenv(name, value)
-        yield cloud
 
 
 def refusal(target: Target) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,35 +14,13 @@ from exactcopy.digest import DROPBOX
 from exactcopy.errors import WindowClosed
 from exactcopy.model import UNSIZED, Algorithm, Checksum, Copy, Problem, Target
 from exactcopy.stores import Trash, open_store
-from exactcopy.stores.rclone import dropbox
-from tests.fake_clouds import DOCUMENT, FOLDER, SHORTCUT, Answer, Drive, Dropbox, content_hash, said
+from exactcopy.stores.rclone import dropbox as asking
+from tests.fake_clouds import DOCUMENT, FOLDER, SHORTCUT, Answer, Drive, Dropbox, content_hash, fake, said
 from tests.stores.contract import listed
-from tests.stores.test_rclone import RCLONE, fake, sha256, target_of
+from tests.stores.test_rclone import RCLONE, sha256, target_of
 
+pytestmark = pytest.mark.usefixtures("_no_remotes")
 SHA256 = Checksum(Algorithm.SHA256)
-
-
-@pytest.fixture(autouse=True)
-def _nobody_elses_remotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test may see the remotes of whoever runs it."""
-    for name in [name for name in os.environ if name.startswith("RCLONE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("RCLONE_CONFIG", str(tmp_path / "none.conf"))
-    (tmp_path / "none.conf").touch()
-
-
-@pytest.fixture
-def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
-    """A fake Drive that holds xrays/one.dcm and xrays/deep/two.dcm."""
-    with fake(Drive(), tmp_path, monkeypatch) as one:
-        yield one
-
-
-@pytest.fixture
-def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dropbox]:
-    """A fake Dropbox that holds the same."""
-    with fake(Dropbox(), tmp_path, monkeypatch) as one:
-        yield one
 
 
 def gone(target: Target, missed: Collection[bytes] = ()) -> list[Copy]:
@@ -107,12 +85,12 @@ def test_an_empty_bin_holds_nothing(drive: Drive) -> None:
 # --- Dropbox ------------------------------------------------------------------------------------------------
 
 
-def test_what_was_deleted_on_dropbox_is_what_it_last_was(box: Dropbox) -> None:
-    box.put({f"xrays/Away {number}/Ünder/{number}.dcm".encode(): b"%d" % number for number in range(5)})
-    box.put({b"other/five.dcm": b"5", b"xrays/gone/for good.dcm": b"6", b"xrays/gone/too": b"7"})
-    for path in [path for path in box.objects if path not in ("/xrays/one.dcm", "/xrays/deep/two.dcm")]:
-        box.delete(path)
-    box.page = 2
+def test_what_was_deleted_on_dropbox_is_what_it_last_was(dropbox: Dropbox) -> None:
+    dropbox.put({f"xrays/Away {number}/Ünder/{number}.dcm".encode(): b"%d" % number for number in range(5)})
+    dropbox.put({b"other/five.dcm": b"5", b"xrays/gone/for good.dcm": b"6", b"xrays/gone/too": b"7"})
+    for path in [path for path in dropbox.objects if path not in ("/xrays/one.dcm", "/xrays/deep/two.dcm")]:
+        dropbox.delete(path)
+    dropbox.page = 2
     found = gone(target_of("cloud:xrays"))
     # The folders that went with them are no files, and what lay elsewhere is not of this store.
     away = {f"Away {number}/Ünder/{number}.dcm".encode(): b"%d" % number for number in range(5)}
@@ -129,58 +107,58 @@ def test_what_was_deleted_on_dropbox_is_what_it_last_was(box: Dropbox) -> None:
         digests={DROPBOX: content_hash(b"7")},
         problem=Problem.DELETED,
     )
-    assert not box.content_bytes
+    assert not dropbox.content_bytes
 
 
-def test_all_of_a_dropbox_may_be_the_store(box: Dropbox) -> None:
-    box.delete("/xrays/deep/two.dcm")
+def test_all_of_a_dropbox_may_be_the_store(dropbox: Dropbox) -> None:
+    dropbox.delete("/xrays/deep/two.dcm")
     assert keys(gone(target_of("cloud:"))) == [b"xrays/deep/two.dcm"]
 
 
 def test_dropbox_is_asked_first_about_what_is_missed_and_about_a_few_besides(
-    box: Dropbox, monkeypatch: pytest.MonkeyPatch
+    dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dropbox, "_BESIDES", 3)
-    box.put({f"xrays/{number:02}".encode(): b"%d" % number for number in range(20)})
+    monkeypatch.setattr(asking, "_BESIDES", 3)
+    dropbox.put({f"xrays/{number:02}".encode(): b"%d" % number for number in range(20)})
     for number in range(20):
-        box.delete(f"/xrays/{number:02}")
+        dropbox.delete(f"/xrays/{number:02}")
     # There, and never there: neither was deleted.
     found = gone(target_of("cloud:xrays"), [b"one.dcm", b"never", b"19", b"19", b"18"])
     assert keys(found) == [b"%02d" % number for number in range(20)]
     known = {copy.key for copy in found if copy.digests}
     assert known == {b"18", b"19", b"00", b"01", b"02"}
     assert {copy.size for copy in found if not copy.digests} == {UNSIZED}
-    assert box.asked["list_revisions"] == 4 + 3
-    monkeypatch.setattr(dropbox, "_MOST_ASKED", 2)
-    box.asked.clear()
+    assert dropbox.asked["list_revisions"] == 4 + 3
+    monkeypatch.setattr(asking, "_MOST_ASKED", 2)
+    dropbox.asked.clear()
     gone(target_of("cloud:xrays"), [b"18", b"19", b"17"])
-    assert box.asked["list_revisions"] == 2
+    assert dropbox.asked["list_revisions"] == 2
 
 
 @pytest.mark.parametrize("status", [401, 429, 500])
 def test_dropbox_is_not_asked_on_and_on_where_it_does_not_answer(
-    box: Dropbox, status: int, monkeypatch: pytest.MonkeyPatch
+    dropbox: Dropbox, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    box.delete("/xrays/one.dcm")
-    revisions = box._revisions
+    dropbox.delete("/xrays/one.dcm")
+    revisions = dropbox._revisions
     monkeypatch.setattr(
-        box, "_revisions", lambda path: said(status) if "/x" in path.removeprefix("/xrays/") else revisions(path)
+        dropbox, "_revisions", lambda path: said(status) if "/x" in path.removeprefix("/xrays/") else revisions(path)
     )
     answering = [b"a/%d" % number for number in range(20)]
     found = gone(target_of("cloud:xrays"), [*answering, *(b"a/x%d" % number for number in range(200)), b"one.dcm"])
     # What was deleted is counted all the same; what it was, nobody asked.
     assert found == [Copy(key=b"one.dcm", size=UNSIZED, modified=None, problem=Problem.DELETED)]
     # Each a few times, and those under way beside the last.
-    assert box.asked["list_revisions"] < 20 + 4 * 24
+    assert dropbox.asked["list_revisions"] < 20 + 4 * 24
 
 
 def test_what_is_missed_is_found_also_where_the_list_does_not_show_it(
-    box: Dropbox, monkeypatch: pytest.MonkeyPatch
+    dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A list may hold a deleted folder without what lay in it, or break off."""
-    box.delete("/xrays/deep/two.dcm")
+    dropbox.delete("/xrays/deep/two.dcm")
     for answer in (said(200, entries=[], cursor="c", has_more=False), said(409, error_summary="something")):
-        monkeypatch.setattr(box, "_all", lambda path, start, answer=answer: answer)
+        monkeypatch.setattr(dropbox, "_all", lambda path, start, answer=answer: answer)
         assert keys(gone(target_of("cloud:xrays"), [b"deep/two.dcm"])) == [b"deep/two.dcm"]
 
 
@@ -218,22 +196,22 @@ def test_what_is_missed_is_found_also_where_the_list_does_not_show_it(
     ],
 )
 def test_a_deleted_file_of_which_nothing_is_told_is_counted_all_the_same(
-    box: Dropbox, answer: Answer, monkeypatch: pytest.MonkeyPatch
+    dropbox: Dropbox, answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    box.delete("/xrays/one.dcm")
-    monkeypatch.setattr(box, "_revisions", lambda path: answer)
+    dropbox.delete("/xrays/one.dcm")
+    monkeypatch.setattr(dropbox, "_revisions", lambda path: answer)
     assert gone(target_of("cloud:xrays"), [b"one.dcm"]) == [
         Copy(key=b"one.dcm", size=UNSIZED, modified=None, problem=Problem.DELETED)
     ]
 
 
-def test_a_missed_key_in_other_case_is_the_one_that_was_deleted(box: Dropbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    box.delete("/xrays/one.dcm")
-    told = box._revisions("/xrays/one.dcm")
-    monkeypatch.setattr(box, "_revisions", lambda path: told)
+def test_a_missed_key_in_other_case_is_what_was_deleted(dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    dropbox.delete("/xrays/one.dcm")
+    told = dropbox._revisions("/xrays/one.dcm")
+    monkeypatch.setattr(dropbox, "_revisions", lambda path: told)
     (found,) = gone(target_of("cloud:xrays"), [b"ONE.dcm"])
     assert (found.key, found.digests[DROPBOX]) == (b"ONE.dcm", content_hash(b"1" * 10_000))
-    assert box.asked["list_revisions"] == 1
+    assert dropbox.asked["list_revisions"] == 1
 
 
 def test_hours_that_end_while_nothing_is_found_end_the_look_into_a_bin(
@@ -272,8 +250,8 @@ def test_names_that_crypt_made_are_not_looked_for(tmp_path: Path, monkeypatch: p
         assert not cloud.asked["deleted"]
 
 
-def test_a_window_that_closes_ends_the_look(box: Dropbox) -> None:
-    box.delete("/xrays/one.dcm")
+def test_a_window_that_closes_ends_the_look(dropbox: Dropbox) -> None:
+    dropbox.delete("/xrays/one.dcm")
     over = replace(target_of("cloud:xrays"), until=datetime.now(UTC) + timedelta(days=1))
     assert keys(gone(over)) == [b"one.dcm"]
     with open_store(over) as store:
@@ -284,19 +262,19 @@ def test_a_window_that_closes_ends_the_look(box: Dropbox) -> None:
 
 
 def test_hours_that_end_while_nothing_is_found_end_the_look_at_a_dropbox(
-    box: Dropbox, monkeypatch: pytest.MonkeyPatch
+    dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    box.page = 1
+    dropbox.page = 1
     over = replace(target_of("cloud:xrays"), until=datetime.now(UTC) + timedelta(days=1))
-    every = box._all
+    every = dropbox._all
 
     def slow(path: str, start: int) -> Answer:
         object.__setattr__(over, "until", datetime.now(UTC))
         return every(path, start)
 
-    monkeypatch.setattr(box, "_all", slow)
+    monkeypatch.setattr(dropbox, "_all", slow)
     with open_store(over) as store:
         assert isinstance(store, Trash)
         with pytest.raises(WindowClosed):
             list(store.deleted([b"never"]))
-    assert (box.asked["deleted"], box.asked["list_revisions"]) == (1, 0)
+    assert (dropbox.asked["deleted"], dropbox.asked["list_revisions"]) == (1, 0)

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,11 @@ from exactcopy.stores.rclone import pace
 from exactcopy.stores.rclone.protection import host, protection
 from exactcopy.stores.rclone.remotes import Remote, objects_per_second, resolve
 from exactcopy.stores.rclone.server import serve
-from tests.fake_clouds import FOLDER, SHORTCUT, Drive, Dropbox
+from tests.fake_clouds import FOLDER, SHORTCUT, Drive, Dropbox, fake
 from tests.stores.contract import listed
-from tests.stores.test_rclone import RCLONE, fake, running, target_of
+from tests.stores.test_rclone import RCLONE, running, target_of
 
+pytestmark = pytest.mark.usefixtures("_no_remotes")
 SETTINGS = {
     "gdrive": {"type": "drive", "scope": "drive.readonly"},
     "team": {"type": "drive", "team_drive": "0ABC"},
@@ -41,29 +41,6 @@ SETTINGS = {
     "here": {"type": "alias", "remote": "/mnt/images"},
     "round": {"type": "alias", "remote": "round:"},
 }
-
-
-@pytest.fixture(autouse=True)
-def _nobody_elses_remotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test may see the remotes of whoever runs it."""
-    for name in [name for name in os.environ if name.startswith("RCLONE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("RCLONE_CONFIG", str(tmp_path / "none.conf"))
-    (tmp_path / "none.conf").touch()
-
-
-@pytest.fixture
-def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
-    """A fake Drive behind the real client: two objects, one of them in a folder."""
-    with fake(Drive(), tmp_path, monkeypatch) as one:
-        yield one
-
-
-@pytest.fixture
-def dropbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dropbox]:
-    """A fake Dropbox behind the real client, with the same."""
-    with fake(Dropbox(), tmp_path, monkeypatch) as one:
-        yield one
 
 
 def resolved(remote: str) -> Remote:
